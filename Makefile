@@ -1,0 +1,50 @@
+# The bootstrap: a virtual environment from the lock file, then Snakemake, pytest or MLflow in it.
+PYTHON ?= python3
+BIN := .venv/bin
+READY := .venv/ready
+
+.PHONY: help all smoke test check ui clean FORCE
+.DEFAULT_GOAL := help
+
+help:
+	@echo "make figures/wsd_loss.pdf   one figure, from nothing (any target of snakemake works: make figures/..., make results/...)"
+	@echo "make all                    every figure and verdict"
+	@echo "make smoke                  the whole graph at the smoke scale, in scales/smoke"
+	@echo "make test                   style, types, workflow and unit tests"
+	@echo "make ui                     browse the runs in MLflow (PORT=5000, SCALE_DIR=. or scales/smoke)"
+
+$(READY): envs/requirements.lock pyproject.toml
+	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed; say: make PYTHON=python3.12 ...")'
+	$(PYTHON) -m venv .venv
+	$(BIN)/pip install --quiet --disable-pip-version-check --require-hashes --no-deps -r envs/requirements.lock
+	$(BIN)/pip install --quiet --disable-pip-version-check torch==2.13.0
+	$(BIN)/pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
+	touch $@
+
+.venv: $(READY)
+
+FORCE:
+
+figures/% results/%: $(READY) FORCE
+	$(BIN)/snakemake $@
+
+all: $(READY)
+	$(BIN)/snakemake
+
+smoke: $(READY)
+	$(BIN)/snakemake --workflow-profile profiles/smoke
+
+check: $(READY)
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/snakefmt --check Snakefile common/rules studies
+	$(BIN)/snakemake --lint
+
+test: check
+	$(BIN)/pytest
+
+PORT ?= 5000
+SCALE_DIR ?= .
+ui: $(READY)
+	cd $(SCALE_DIR) && $(CURDIR)/$(BIN)/python -m common.tracking ui --port $(PORT)

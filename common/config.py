@@ -1,0 +1,555 @@
+"""What a run is: frozen dataclasses with every default and every rule (layer 0, standard library only).
+
+A description that breaks a rule raises `DescriptionError` where it is written. While a study is loaded (`collecting`),
+the problems are kept on the description instead, so that the loader can report all of them with the run's name.
+"""
+
+import dataclasses
+import sys
+import types
+import typing
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from contextvars import ContextVar
+from dataclasses import dataclass
+from difflib import get_close_matches
+from functools import cache
+from typing import Any, Literal, TypeVar, dataclass_transform
+
+T = TypeVar("T")
+
+_collecting: ContextVar[bool] = ContextVar("collecting", default=False)
+
+
+class DescriptionError(ValueError):
+    """A description breaks a rule. `problems` holds one sentence for each broken rule."""
+
+    def __init__(self, problems: list[str]) -> None:
+        super().__init__("; ".join(problems))
+        self.problems = problems
+
+
+@contextmanager
+def collecting() -> Iterator[None]:
+    """Within this context a faulty description is built all the same and keeps its problems (see `problems`)."""
+    token = _collecting.set(True)
+    try:
+        yield
+    finally:
+        _collecting.reset(token)
+
+
+def problems(value: object) -> list[str]:
+    """Sentences that say what is wrong with a description: field, value, rule and way out. Empty if it is sound."""
+    return list(getattr(value, "_problems", []))
+
+
+@dataclass_transform(kw_only_default=True, frozen_default=True)
+def description(cls: type[T]) -> type[T]:
+    """Class decorator: a frozen, keyword-only dataclass that checks its fields by their annotations and by `_rules`."""
+    frozen = dataclass(frozen=True, kw_only=True)(cls)
+    build: Callable[..., None] = frozen.__init__
+
+    def init(self: T, **given: Any) -> None:
+        known = {field.name: field for field in dataclasses.fields(frozen)}  # type: ignore[arg-type]
+        found = [_unknown(cls, name, value, known) for name, value in given.items() if name not in known]
+        missing = [name for name, field in known.items() if _required(field) and name not in given]
+        found += [f"{name} is missing: every {cls.__name__} needs it" for name in missing]
+        build(self, **{name: value for name, value in given.items() if name in known}, **dict.fromkeys(missing))
+        if not found:
+            _make_exact(self)
+            found = list(_check(self))
+        object.__setattr__(self, "_problems", found)
+        if found and not _collecting.get():
+            raise DescriptionError([f"{cls.__name__}: {problem}" for problem in found])
+
+    init.__qualname__ = f"{cls.__name__}.__init__"
+    frozen.__init__ = init  # type: ignore[method-assign, assignment]
+    return frozen
+
+
+def _required(field: dataclasses.Field[Any]) -> bool:
+    return field.default is dataclasses.MISSING and field.default_factory is dataclasses.MISSING
+
+
+@cache
+def _hints(cls: type) -> dict[str, Any]:
+    return typing.get_type_hints(cls)
+
+
+def _make_exact(value: Any) -> None:
+    """Write whole numbers in fields of type float as such, so that lr=1 and lr=1.0 describe the same training."""
+    for name, hint in _hints(value.__class__).items():
+        item = getattr(value, name)
+        if float in (hint, *typing.get_args(hint)) and _fits(item, float):
+            object.__setattr__(value, name, float(item))
+
+
+def _unknown(cls: type, name: str, value: object, known: Mapping[str, Any]) -> str:
+    near = get_close_matches(name, known, n=1)
+    hint = f"did you mean {near[0]}?" if near else f"the fields are {', '.join(known)}"
+    return f"{name}={value!r} is no field of {cls.__name__}; {hint}"
+
+
+def _check(value: Any) -> Iterator[str]:
+    """Problems of one description: its types, its nested descriptions, then its own rules if all of those hold."""
+    hints = _hints(value.__class__)
+    sound = True
+    for field in dataclasses.fields(value):
+        item = getattr(value, field.name)
+        if wrong := _mismatch(item, hints[field.name]):
+            sound = False
+            yield f"{field.name}={item!r} must be {wrong}"
+        for place, inner in _nested(field.name, item):
+            for problem in problems(inner):
+                sound = False
+                yield f"{place}.{problem}"
+    if sound:
+        yield from value._rules()
+
+
+def _nested(name: str, item: object) -> Iterator[tuple[str, object]]:
+    if dataclasses.is_dataclass(item):
+        yield name, item
+    elif isinstance(item, tuple):
+        yield from ((f"{name}[{i}]", entry) for i, entry in enumerate(item) if dataclasses.is_dataclass(entry))
+
+
+def _mismatch(value: object, hint: Any) -> str | None:
+    """What `value` should have been, in words, or None if it fits the annotation `hint`."""
+    origin, args = typing.get_origin(hint), typing.get_args(hint)
+    if origin in (typing.Union, types.UnionType):
+        wrongs = [_mismatch(value, arg) for arg in args]
+        return None if None in wrongs else " or ".join(wrong for wrong in wrongs if wrong)
+    if origin is Literal:
+        return _no_choice(value, args)
+    if origin in (tuple, dict):
+        return _no_collection(value, origin, args[0] if origin is tuple else args[1])
+    return None if _fits(value, hint) else WORDS.get(hint) or f"made with {hint.__name__}(...)"
+
+
+WORDS = {float: "a finite number", int: "a whole number", bool: "True or False", str: "a text", type(None): "None"}
+
+
+def _fits(value: Any, hint: type) -> bool:
+    if hint is float:
+        return _fits(value, int) or (isinstance(value, float) and abs(value) <= sys.float_info.max)
+    if hint is int:
+        return isinstance(value, int) and not isinstance(value, bool) and abs(value) <= sys.float_info.max
+    return isinstance(value, hint)
+
+
+def _no_choice(value: object, choices: tuple[str, ...]) -> str | None:
+    if isinstance(value, str) and value in choices:
+        return None
+    near = get_close_matches(str(value), choices, n=1)
+    return f"one of {', '.join(map(repr, choices))}" + (f" (did you mean {near[0]!r}?)" if near else "")
+
+
+def _no_collection(value: Any, kind: type, hint: Any) -> str | None:
+    fits = isinstance(value, kind)
+    if not fits:
+        return "a tuple, written (a, b)" if kind is tuple else "a dictionary"
+    items = value.values() if kind is dict else value
+    wrong = next((wrong for item in items if (wrong := _mismatch(item, hint))), None)
+    return wrong and f"a {kind.__name__} in which each value is {wrong}"
+
+
+def _at_least(smallest: float, value: Any, *names: str) -> Iterator[str]:
+    for name in names:
+        number = getattr(value, name)
+        if number is not None and number < smallest:
+            yield f"{name}={number} must be at least {smallest}"
+
+
+def _between(low: float, high: float, value: Any, *names: str) -> Iterator[str]:
+    """Half-open interval [low, high)."""
+    for name in names:
+        number = getattr(value, name)
+        if number is not None and not low <= number < high:
+            yield f"{name}={number} must lie in [{low:g}, {high:g})"
+
+
+def _fits_kind(value: Any, kind: str, fields: Mapping[str, tuple[str, ...]]) -> Iterator[str]:
+    """Each kind uses some of the optional fields: what it needs must be set, what it ignores must not.
+
+    `fields` maps a kind to the fields that it uses; a name that ends in "?" may be left out.
+    """
+    uses = fields[kind]
+    for name in uses:
+        if not name.endswith("?") and getattr(value, name) is None:
+            yield f"{name} is missing: {kind!r} needs it"
+    allowed = {name.rstrip("?") for name in uses}
+    for name in sorted({name.rstrip("?") for names in fields.values() for name in names} - allowed):
+        if getattr(value, name) is not None:
+            can = ", ".join(repr(other) for other, names in fields.items() if {name, name + "?"} & set(names))
+            yield f"{name}={getattr(value, name)!r} has no meaning for {kind!r}; it belongs to {can}"
+
+
+@description
+class Model:
+    """A network. Shapes that follow from the data (vocabulary, context, classes) are not repeated here."""
+
+    kind: Literal["transformer", "mlp"] = "transformer"
+    width: int = 64
+    """Residual width of the transformer, hidden width of the MLP."""
+    depth: int = 3
+    """Blocks of the transformer, hidden layers of the MLP."""
+    heads: int | None = None
+    """Attention heads (transformer); they must divide `width`."""
+    expansion: int | None = None
+    """Feed-forward width divided by `width` (transformer); 4 if left out."""
+    activation: Literal["relu", "relu2", "gelu", "silu", "tanh", "linear"] = "relu2"
+    """relu2 is the squared ReLU (So et al. 2021)."""
+    norm: Literal["layernorm", "rmsnorm", "none"] = "layernorm"
+    norm_place: Literal["pre", "post"] = "pre"
+    qk_norm: bool | None = None
+    """Normalise queries and keys per head before their product (transformer); off if left out."""
+    tied: bool | None = None
+    """Read out with the transpose of the embedding (transformer); tied if left out."""
+    residual: bool | None = None
+    """Add each hidden layer to its input from the second on (mlp); off if left out."""
+    init_gain: float = 1.0
+    """Factor on every initial weight matrix's standard deviation."""
+
+    def _rules(self) -> Iterator[str]:
+        fields = {"transformer": ("heads", "expansion?", "qk_norm?", "tied?"), "mlp": ("residual?",)}
+        yield from _fits_kind(self, self.kind, fields)
+        yield from _at_least(1, self, "width", "depth", "heads", "expansion")
+        if self.heads and self.width % self.heads:
+            yield f"heads={self.heads} must divide width={self.width}"
+        if self.init_gain <= 0:
+            yield f"init_gain={self.init_gain} must be greater than 0"
+
+
+CORPORA = ("prose", "python", "cpp")
+"""Byte corpora that a rule builds from the installed packages (see common/data/corpora.py)."""
+
+
+@description
+class Data:
+    """What is learnt, and the fixed validation set."""
+
+    source: Literal["corpus", "files", "huggingface", "digits", "teacher", "bigram"] = "corpus"
+    name: str | None = None
+    """corpus: prose, python or cpp. huggingface: the data set's name, e.g. "roneneldan/TinyStories"."""
+    path: str | None = None
+    """files: a text file, or a folder of text files; absolute, or relative to the repository."""
+    text_field: str | None = None
+    """huggingface: the column that holds the text; "text" if left out."""
+    bytes_limit: int | None = None
+    """huggingface: how many bytes to stream."""
+    context: int | None = None
+    """Length of a training window in tokens (text sources and bigram)."""
+    validation_windows: int | None = None
+    """How many windows the validation set has (text sources and bigram); 1024 if left out."""
+    classes: tuple[int, ...] | None = None
+    """digits: the classes kept; all ten if left out."""
+    rotation: float | None = None
+    """digits: degrees by which each image is turned; 0 if left out."""
+    permutation: int | None = None
+    """digits: number of the fixed pixel permutation; none if left out."""
+    inputs: int | None = None
+    """teacher: dimension of the inputs."""
+    samples: int | None = None
+    """teacher: number of training examples."""
+    exponent: float | None = None
+    """teacher: input variances fall like k**-exponent."""
+    noise: float | None = None
+    """teacher: standard deviation of the label noise; 0 if left out."""
+    vocabulary: int | None = None
+    """bigram: number of tokens."""
+    successors: int | None = None
+    """bigram: after a token of the uncertain half it is uniform over this many; else it is certain."""
+
+    def _rules(self) -> Iterator[str]:
+        text = ("context", "validation_windows?")
+        fields = {
+            "corpus": ("name", *text),
+            "files": ("path", *text),
+            "huggingface": ("name", "text_field?", "bytes_limit", *text),
+            "digits": ("classes?", "rotation?", "permutation?"),
+            "teacher": ("inputs", "samples", "exponent", "noise?"),
+            "bigram": ("vocabulary", "successors", *text),
+        }
+        yield from _fits_kind(self, self.source, fields)
+        if self.source == "corpus" and self.name not in (None, *CORPORA):
+            yield f"name={self.name!r} must be one of {', '.join(map(repr, CORPORA))}"
+        yield from _at_least(2, self, "context", "vocabulary", "successors", "samples")
+        yield from _at_least(1, self, "validation_windows", "bytes_limit", "inputs")
+        yield from _at_least(0, self, "permutation", "noise", "exponent")
+        if self.classes is not None:
+            different = set(self.classes)
+            if len(different) < 2 or len(different) < len(self.classes) or not different <= set(range(10)):
+                yield f"classes={self.classes} must be at least two different digits from 0 to 9"
+        if self.vocabulary and self.successors and self.successors > self.vocabulary:
+            yield f"successors={self.successors} must be at most vocabulary={self.vocabulary}"
+
+
+@description
+class Optimizer:
+    """An update rule. The learning rate is `Run.lr` times the schedule."""
+
+    kind: Literal["sgd", "adam", "adamw", "schedule_free"] = "adamw"
+    """adam couples its weight decay to the gradient, adamw and schedule_free (on AdamW) decouple it."""
+    momentum: float | None = None
+    """sgd: heavy-ball coefficient; 0 if left out."""
+    nesterov: bool | None = None
+    """sgd: Nesterov's form of the momentum; off if left out."""
+    beta1: float | None = None
+    """Average of the gradient (adam, adamw; 0.9 if left out), interpolation towards x (schedule_free; 0.9)."""
+    beta2: float | None = None
+    """Average of the squared gradient; 0.95 if left out."""
+    epsilon: float | None = None
+    """Added to the root of the second moment; 1e-8 if left out."""
+    weight_decay: float = 0.0
+    """Acts on weight matrices and embeddings, not on gains and biases."""
+    clip: float | None = None
+    """Largest Euclidean norm of the whole gradient; no clipping if left out."""
+
+    def _rules(self) -> Iterator[str]:
+        moments = ("beta1?", "beta2?", "epsilon?")
+        fields = {"sgd": ("momentum?", "nesterov?"), "adam": moments, "adamw": moments, "schedule_free": moments}
+        yield from _fits_kind(self, self.kind, fields)
+        yield from _between(0, 1, self, "momentum", "beta1", "beta2")
+        yield from _at_least(0, self, "weight_decay")
+        for name in ("clip", "epsilon"):
+            number = getattr(self, name)
+            if number is not None and number <= 0:
+                yield f"{name}={number} must be greater than 0; leave it out for none"
+        if self.nesterov and not self.momentum:
+            yield "nesterov=True needs a momentum greater than 0"
+
+
+DECAY_SHAPES = ("linear", "cosine", "sqrt", "inverse", "exponential", "square")
+
+
+@description
+class Schedule:
+    """The learning rate as a factor of its peak, by update (see common/schedules.py for the formulas)."""
+
+    kind: Literal["constant", "linear", "cosine", "wsd", "wsd_s", "cyclic_cosine", "infinite", "rewarm"] = "constant"
+    warmup_steps: int = 0
+    """Linear warm-up: update t < warmup_steps has (t + 1) / warmup_steps."""
+    floor: float | None = None
+    """Factor of the last update of a decay; 0.1 if left out."""
+    start: float | None = None
+    """rewarm, infinite: factor from which the warm-up starts; 0 if left out."""
+    decay_steps: int | None = None
+    """wsd: updates of the final decay; wsd_s: updates of each decay; infinite: updates of the final annealing."""
+    decay_shape: Literal["linear", "cosine", "sqrt", "inverse", "exponential", "square"] | None = None
+    """wsd, wsd_s: linear if left out. sqrt is 1 - sqrt(u)."""
+    decay_ends: tuple[int, ...] | None = None
+    """wsd_s: updates after which a decay has ended; the last one is the end of the run."""
+    cycle_ends: tuple[int, ...] | None = None
+    """cyclic_cosine: updates after which a cosine has ended; the last one is the end of the run."""
+    rewarm_steps: int | None = None
+    """wsd_s, cyclic_cosine: linear warm-up after each end; 0 if left out."""
+    cooldown_steps: int | None = None
+    """infinite: updates from the peak to the constant level (cosine)."""
+    level: float | None = None
+    """infinite: factor of the constant phase."""
+
+    def _rules(self) -> Iterator[str]:
+        fields = {
+            "constant": (),
+            "linear": ("floor?",),
+            "cosine": ("floor?",),
+            "wsd": ("decay_steps", "decay_shape?", "floor?"),
+            "wsd_s": ("decay_steps", "decay_shape?", "decay_ends", "rewarm_steps?", "floor?"),
+            "cyclic_cosine": ("cycle_ends", "rewarm_steps?", "floor?"),
+            "infinite": ("start?", "cooldown_steps", "level", "decay_steps", "floor?"),
+            "rewarm": ("start?", "floor?"),
+        }
+        yield from _fits_kind(self, self.kind, fields)
+        yield from _at_least(0, self, "warmup_steps", "decay_steps", "rewarm_steps", "cooldown_steps")
+        for name in ("floor", "start", "level"):
+            number = getattr(self, name)
+            if number is not None and not 0 <= number <= 1:
+                yield f"{name}={number} is a factor of the peak and must lie in [0, 1]"
+        if self.decay_shape in ("inverse", "exponential") and self.floor == 0:
+            yield f"floor=0.0 is never reached by a decay of shape {self.decay_shape!r}; choose a floor above 0"
+        if self.level is not None and not 0 < (floor := 0.1 if self.floor is None else self.floor) <= self.level:
+            yield f"floor={floor} must be above 0 and at most level={self.level}: the annealing falls from there to it"
+        for name in ("decay_ends", "cycle_ends"):
+            ends = getattr(self, name)
+            if ends is not None and (not ends or ends[0] < 1 or list(ends) != sorted(set(ends))):
+                yield f"{name}={ends} must be increasing counts of updates"
+
+    def fits(self, steps: int) -> Iterator[str]:
+        """Problems of this schedule over a run of `steps` updates: phases that overlap or do not fill it."""
+        phases = {"warmup_steps": self.warmup_steps}
+        if self.kind in ("wsd", "infinite"):
+            phases |= {"cooldown_steps": self.cooldown_steps or 0, "decay_steps": self.decay_steps or 0}
+        if sum(phases.values()) > steps:
+            spans = " + ".join(f"{name}={count}" for name, count in phases.items() if count)
+            yield f"{spans} overlap: they must fit into steps={steps}"
+        for name in ("decay_ends", "cycle_ends"):
+            ends = getattr(self, name)
+            if ends and ends[-1] != steps:
+                yield f"{name}={ends} must end with steps={steps}"
+            if ends:
+                yield from self._segments_fit(name, ends)
+
+    def _segments_fit(self, name: str, ends: tuple[int, ...]) -> Iterator[str]:
+        for i, (begin, end) in enumerate(zip((0, *ends), ends, strict=False)):
+            warm = self.rewarm_steps or 0 if i else self.warmup_steps
+            if warm + (self.decay_steps or 0) > end - begin:
+                yield f"{name}={ends}: warm-up ({warm}) and decay ({self.decay_steps or 0}) overlap before update {end}"
+
+
+@description
+class Probe:
+    """A measurement of the model in training, called at its steps (see common/probes.py)."""
+
+    kind: Literal["norms"]
+    every: int | None = None
+    """Measure after every so many updates, at the start and at the end."""
+    steps: tuple[int, ...] | None = None
+    """Measure after these many updates of the run (0 is the start)."""
+
+    def _rules(self) -> Iterator[str]:
+        if (self.every is None) == (self.steps is None):
+            yield f"every={self.every!r}, steps={self.steps!r}: give exactly one of the two"
+        yield from _at_least(1, self, "every")
+        if self.steps is not None and any(step < 0 for step in self.steps):
+            yield f"steps={self.steps} must not be negative"
+
+
+SWEEPABLE = ("lr", "seed", "steps", "batch_size")
+
+
+@description
+class Run:
+    """One training: what one job does, and one row of a study's table."""
+
+    model: Model
+    data: Data
+    lr: float
+    """Peak learning rate."""
+    steps: int
+    """Updates of this run (those of its parents not counted)."""
+    seed: int
+    """Seeds every named stream of the run: initial weights, order of the data."""
+    optimizer: Optimizer = Optimizer()
+    schedule: Schedule = Schedule()
+    batch_size: int | None = None
+    """Examples (windows of text) per update; the whole training set if left out."""
+    log_every: int = 10
+    """Updates between two rows with the training loss."""
+    evaluate_every: int | None = None
+    """Updates between two evaluations; start, kept steps and end are always evaluated."""
+    keep_steps: tuple[int, ...] = ()
+    """Updates after which the state is kept, besides the end, so that other runs can continue there."""
+    parent: str | None = None
+    """Run whose state this one continues: "name", or "study/name"."""
+    parent_step: int | None = None
+    """One of the parent's `keep_steps`; its end if left out."""
+    reset: tuple[Literal["weights", "optimizer", "data"], ...] = ()
+    """Parts of the parent's state that start afresh; data means the position in the stream of batches."""
+    probes: tuple[Probe, ...] = ()
+    sweep: dict[str, tuple[int | float, ...]] | None = None
+    """Fields of this run and the values that its members take, every combination trained in one job."""
+    arm: str | None = None
+    """A word that names this run's group in comparisons; no number depends on it."""
+    precision: Literal["fp32", "bf16"] = "fp32"
+    """bf16 computes the forward pass under autocast; weights stay in fp32."""
+    compile: bool = False
+    """Train with torch.compile (needs a C++ compiler)."""
+    threads: int = 1
+    """torch threads; the number changes the bits of the result, so it belongs to the description."""
+
+    def _rules(self) -> Iterator[str]:
+        yield from _at_least(1, self, "steps", "batch_size", "log_every", "evaluate_every", "threads")
+        yield from _at_least(0, self, "seed")
+        if self.lr <= 0:
+            yield f"lr={self.lr} must be greater than 0"
+        text = self.data.source in ("corpus", "files", "huggingface", "bigram")
+        if text != (self.model.kind == "transformer"):
+            yield f"model.kind={self.model.kind!r} cannot read data.source={self.data.source!r}"
+        if text and self.batch_size is None:
+            yield f"batch_size is missing: data.source={self.data.source!r} has no full batch"
+        if any(not 0 < step < self.steps for step in self.keep_steps):
+            yield f"keep_steps={self.keep_steps} must lie between 1 and steps - 1 = {self.steps - 1}"
+        for name in ("parent_step", "reset"):
+            if self.parent is None and getattr(self, name):
+                yield f"{name}={getattr(self, name)!r} has no meaning without a parent"
+        if len(set(self.keep_steps)) < len(self.keep_steps):
+            yield f"keep_steps={self.keep_steps} must be different"
+        yield from (f"schedule.{problem}" for problem in self.schedule.fits(self.steps))
+        yield from self._probe_rules()
+        yield from self._sweep_rules()
+
+    def _probe_rules(self) -> Iterator[str]:
+        kinds = [probe.kind for probe in self.probes]
+        for i, probe in enumerate(self.probes):
+            if probe.kind in kinds[:i]:
+                yield f"probes[{i}].kind={probe.kind!r} is given twice; put all of its steps into one probe"
+            if probe.steps and max(probe.steps) > self.steps:
+                yield f"probes[{i}].steps={probe.steps} must be at most steps={self.steps}"
+
+    def _sweep_rules(self) -> Iterator[str]:
+        for name, values in (self.sweep or {}).items():
+            if name not in SWEEPABLE:
+                yield f"sweep={{{name!r}: ...}} must name one of {', '.join(SWEEPABLE)}"
+            elif not values or len(set(values)) < len(values):
+                yield f"sweep={{{name!r}: {values}}} must have different values, at least one"
+            else:
+                for value in values:
+                    trial = {field.name: getattr(self, field.name) for field in dataclasses.fields(self)}
+                    with collecting():
+                        found = problems(Run(**(trial | {name: value, "sweep": None})))
+                    yield from (f"sweep: {problem}" for problem in found)
+        if self.sweep is not None and not self.sweep:
+            yield "sweep={} is empty; leave it out for a single run"
+
+
+def to_dict(value: Any) -> Any:
+    """A description as plain dictionaries, lists, strings and numbers. Fields that are None are left out."""
+    if dataclasses.is_dataclass(value):
+        items = ((field.name, getattr(value, field.name)) for field in dataclasses.fields(value))
+        return {name: to_dict(item) for name, item in items if item is not None}
+    if isinstance(value, tuple):
+        return [to_dict(item) for item in value]
+    if isinstance(value, dict):
+        return {key: to_dict(item) for key, item in value.items()}
+    return value
+
+
+def full_name(study: str, run: str) -> str:
+    """`study/run` for a run that is written in a study as `run` or as `study/run`."""
+    return run if "/" in run else f"{study}/{run}"
+
+
+def run_from_dict(plain: Mapping[str, Any]) -> Run:
+    """The inverse of `to_dict` for a run.
+
+    >>> run = Run(model=Model(kind="mlp"), data=Data(source="digits"), lr=0.1, steps=3, seed=0)
+    >>> run_from_dict(to_dict(run)) == run
+    True
+    """
+    return typing.cast(Run, _from_plain(plain, Run))
+
+
+def _from_plain(plain: Any, hint: Any) -> Any:
+    origin, args = typing.get_origin(hint), typing.get_args(hint)
+    if dataclasses.is_dataclass(hint):
+        hints = typing.get_type_hints(hint)
+        build = typing.cast(type, hint)
+        return build(**{name: _from_plain(item, hints.get(name, Any)) for name, item in plain.items()})
+    if origin in (typing.Union, types.UnionType) and plain is not None:
+        return _from_plain(plain, next(arg for arg in args if arg is not type(None)))
+    if origin is tuple:
+        return tuple(_from_plain(item, args[0]) for item in plain)
+    if origin is dict:
+        return {key: _from_plain(item, args[1]) for key, item in plain.items()}
+    return plain
+
+
+def members(run: Run) -> list[Run]:
+    """The single runs of a sweep, in the order of its values; a run without sweep is its only member."""
+    singles = [dataclasses.replace(run, sweep=None)]
+    for name, values in (run.sweep or {}).items():
+        swept: list[dict[str, Any]] = [{name: value} for value in values]
+        singles = [dataclasses.replace(single, **field) for single in singles for field in swept]
+    return singles

@@ -1,0 +1,92 @@
+"""Text data sets of the Hugging Face hub, streamed once and then read from disk (optional extra: `datasets`)."""
+
+import hashlib
+import os
+import re
+import shutil
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+from common import config
+from common.data import DataError, text
+from common.data.corpora import write
+
+TEXT_FIELD = "text"
+VALIDATION_SHARE = 20
+"""One document in this many belongs to the validation set."""
+
+
+def load(data: config.Data, *, corpora: Path) -> text.Text:
+    """The first `bytes_limit` bytes of a data set's training split, from `corpora`/huggingface once streamed."""
+    name, field, limit = str(data.name), data.text_field or TEXT_FIELD, data.bytes_limit or 0
+    folder = corpora / "huggingface" / re.sub(r"[^\w.-]+", "--", f"{name} {field} {limit}")
+    if not folder.exists():
+        keep(stream_documents(name), name=name, field=field, limit=limit, folder=folder)
+    return text.open_folder(folder, name=name, data=data)
+
+
+def stream_documents(name: str) -> Iterable[Mapping[str, Any]]:
+    """Documents of the training split of a data set on the hub, fetched as they are read.
+
+    Raises: DataError if the package `datasets` is not installed.
+    """
+    try:
+        import datasets
+    except ImportError:
+        raise DataError(
+            f"source='huggingface', name={name!r} needs the package 'datasets', which is not installed; "
+            "run `pip install datasets` in the environment"
+        ) from None
+    documents: Iterable[Mapping[str, Any]] = datasets.load_dataset(name, split="train", streaming=True)
+    return documents
+
+
+def keep(documents: Iterable[Mapping[str, Any]], *, name: str, field: str, limit: int, folder: Path) -> None:
+    """Write the documents' text to a folder in the form of the corpora; the folder is complete or absent."""
+    train, validation = split_documents(documents, field=field, limit=limit)
+    partial = folder.with_name(f"{folder.name}.{os.getpid()}.partial")
+    facts = {"huggingface": name, "text_field": field, "bytes_limit": limit}
+    write(partial, train=train, validation=validation, facts=facts)
+    try:
+        partial.rename(folder)
+    except OSError:
+        shutil.rmtree(partial)
+        if not folder.exists():
+            raise
+
+
+def split_documents(documents: Iterable[Mapping[str, Any]], *, field: str, limit: int) -> tuple[bytes, bytes]:
+    """Training and validation bytes of the first documents that hold `limit` bytes; the last one is cut to fit.
+
+    One document in `VALIDATION_SHARE`, by a hash of its text, belongs to validation; copies are left out. Each document
+    ends with a newline, which counts.
+
+    Raises: DataError if a document has no such field, or if one of the two parts stays empty.
+    """
+    parts: tuple[list[bytes], list[bytes]] = ([], [])
+    seen: set[bytes] = set()
+    left = limit
+    for document in documents:
+        content = _text(document, field).encode("utf-8", "replace") + b"\n"
+        rank = hashlib.sha256(content).digest()
+        if rank not in seen:
+            seen.add(rank)
+            parts[int.from_bytes(rank[-4:]) % VALIDATION_SHARE == 0].append(content[:left])
+            left -= len(content[:left])
+        if not left:
+            break
+    train, validation = (b"".join(part) for part in parts)
+    if not train or not validation:
+        raise DataError(
+            f"bytes_limit={limit} gives {len(seen)} documents, {len(train)} bytes to train and {len(validation)} to "
+            "validate; neither part may be empty: raise bytes_limit"
+        )
+    return train, validation
+
+
+def _text(document: Mapping[str, Any], field: str) -> str:
+    if not isinstance(document.get(field), str):
+        texts = sorted(name for name, value in document.items() if isinstance(value, str))
+        raise DataError(f"text_field={field!r} holds no text in this data set; its text fields are {texts}")
+    return str(document[field])

@@ -1,0 +1,193 @@
+"""The one training loop (layer 2): a run in, rows out. No files, no clock, no global randomness.
+
+Language and vision, minibatch and full batch, from fresh weights or from another run's state. A row is yielded whenever
+something was measured; `step` counts all updates behind the weights, those of the parents included, so that a
+continued run starts where its parent stood. `learning_rate` and `gradient_norm` of a row belong to the update that led
+there; `train_loss` is the mean over the updates since the previous row.
+"""
+
+import math
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from common import models, optimizers, probes, schedules
+from common.config import Run
+from common.data import Batch, Dataset
+from common.streams import torch_stream
+
+EVALUATION_EXAMPLES = 64
+"""Validation examples per forward pass; part of the convention, since the order of summation changes the last bits."""
+
+Row = dict[str, float | int]
+
+
+@dataclass(frozen=True)
+class State:
+    """Everything that a training needs to go on."""
+
+    tensors: dict[str, Tensor]
+    """Weights ("model.<name>") and optimizer state ("optimizer.<name>"), on the CPU."""
+    step: int
+    """Updates behind these weights, lineage included."""
+    position: int
+    """Training examples consumed, lineage included: the place in the stream of batches."""
+
+
+def columns(run: Run, dataset: Dataset) -> list[str]:
+    """Names of all that a run can measure, in the order of its table."""
+    accuracy = ["val_accuracy"] if dataset.loss == "cross_entropy" else []
+    probed = [name for probe in run.probes for name in probes.COLUMNS[probe.kind]]
+    return ["step", "learning_rate", "train_loss", "gradient_norm", "val_loss", *accuracy, *probed]
+
+
+@dataclass
+class Training:
+    """One run in progress. Iterate it for its rows; ask `state` between two rows.
+
+    Args:
+        run: a single run (a member, if the run is a sweep).
+        dataset: what `run.data` describes, loaded.
+        parent: the state to continue; `run.reset` says which of its parts start afresh.
+        resumed: a state of this very run at which it was interrupted; takes the place of `parent`, whose step is
+            then needed as `start_step`.
+    """
+
+    run: Run
+    dataset: Dataset
+    parent: State | None = None
+    resumed: State | None = None
+    start_step: int = 0
+    kept: dict[int, State] = field(default_factory=dict)
+    """States at `run.keep_steps`, by update of this run."""
+    reason: str | None = None
+    """Why the run ended early, in words; None while it is sound."""
+
+    def __post_init__(self) -> None:
+        torch.set_num_threads(self.run.threads)
+        torch.set_flush_denormal(True)
+        self.device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+        shapes = {"inputs": self.dataset.inputs, "outputs": self.dataset.outputs, "context": self.dataset.context}
+        model = models.build(self.run.model, **shapes, generator=torch_stream(self.run.seed, "weights"))
+        self.model: nn.Module = model.to(self.device)
+        self.forward: Any = torch.compile(self.model) if self.run.compile else self.model
+        self.optimizer = optimizers.build(self.run.optimizer, self.model.named_parameters(), lr=self.run.lr)
+        self.schedule = schedules.build(self.run.schedule, steps=self.run.steps)
+        self.position = 0
+        self.done = 0
+        if self.resumed:
+            self._restore(self.resumed, ())
+        elif self.parent:
+            self.start_step = self.parent.step
+            self._restore(self.parent, self.run.reset)
+        self.done = self.resumed.step - self.start_step if self.resumed else 0
+        self._last_norm = math.nan
+
+    def __iter__(self) -> Iterator[Row]:
+        if self.done == 0 and self.resumed is None:
+            yield self._row(losses=[])
+        losses: list[float] = []
+        while self.done < self.run.steps and self.reason is None:
+            losses.append(self._update())
+            if not math.isfinite(losses[-1]):
+                self.reason = f"training loss {losses[-1]} at update {self.done - 1} of {self.run.steps}"
+            if self.done in self.run.keep_steps:
+                self.kept[self.done] = self.state()
+            if self._due(self.run.log_every) or self._evaluates() or self._probed() or self.reason:
+                yield self._row(losses)
+                losses = []
+
+    def state(self) -> State:
+        """A copy of the weights and of the optimizer's state, with the place in the run."""
+        with optimizers.evaluation(self.optimizer):
+            tensors = {f"model.{name}": tensor.clone() for name, tensor in self.model.state_dict().items()}
+        moments = optimizers.state_tensors(self.optimizer)
+        tensors |= {f"optimizer.{name}": tensor for name, tensor in moments.items()}
+        copies = {name: tensor.detach().cpu() for name, tensor in tensors.items()}
+        return State(tensors=copies, step=self.start_step + self.done, position=self.position)
+
+    def loss(self, batch: Batch) -> Tensor:
+        """Mean loss of a batch: cross-entropy in nats per target, or half the squared error summed over outputs."""
+        outputs = self.forward(batch.inputs)
+        if self.dataset.loss == "cross_entropy":
+            return functional.cross_entropy(outputs.flatten(0, -2), batch.targets.flatten())
+        return 0.5 * (outputs - batch.targets).square().sum(-1).mean()
+
+    def evaluate(self) -> Row:
+        """Mean loss, and share of right answers, over the fixed validation set."""
+        total, right, count = 0.0, 0, 0
+        with optimizers.evaluation(self.optimizer), torch.inference_mode():
+            for batch in self.dataset.validation(chunk=EVALUATION_EXAMPLES):
+                inputs, targets = (tensor.to(self.device) for tensor in batch)
+                with self._autocast():
+                    outputs = self.model(inputs)
+                if self.dataset.loss == "cross_entropy":
+                    logits = outputs.float().flatten(0, -2)
+                    total += float(functional.cross_entropy(logits, targets.flatten(), reduction="sum"))
+                    right += int((logits.argmax(-1) == targets.flatten()).sum())
+                    count += targets.numel()
+                else:
+                    total += float(0.5 * (outputs.float() - targets).square().sum())
+                    count += len(targets)
+        accuracy = {"val_accuracy": right / count} if self.dataset.loss == "cross_entropy" else {}
+        return {"val_loss": total / count, **accuracy}
+
+    def _update(self) -> float:
+        """One update; returns its training loss, computed before the weights move."""
+        optimizers.set_lr(self.optimizer, self.run.lr * self.schedule(self.done))
+        batch = self.dataset.batch(seed=self.run.seed, position=self.position, count=self.run.batch_size)
+        self.optimizer.zero_grad(set_to_none=True)
+        with self._autocast():
+            loss = self.loss(Batch(*(tensor.to(self.device, non_blocking=True) for tensor in batch)))
+        loss.backward()
+        self.position += len(batch.inputs)
+        self.done += 1
+        if self.run.optimizer.clip is not None or self._due(self.run.log_every):
+            self._last_norm = float(optimizers.clip(self.model.parameters(), self.run.optimizer.clip))
+        self.optimizer.step()
+        return loss.item()
+
+    def _row(self, losses: list[float]) -> Row:
+        row: Row = {"step": self.start_step + self.done}
+        if losses:
+            row |= {"learning_rate": self.run.lr * self.schedule(self.done - 1), "train_loss": sum(losses) / len(losses)}
+        if losses and (self.run.optimizer.clip is not None or self._due(self.run.log_every)):
+            row["gradient_norm"] = self._last_norm
+        if self._evaluates() and self.reason is None:
+            row |= self.evaluate()
+        for probe in self.run.probes:
+            if self._probe_due(probe.every, probe.steps) and self.reason is None:
+                with optimizers.evaluation(self.optimizer):
+                    row |= probes.KINDS[probe.kind](self.model)
+        return row
+
+    def _due(self, every: int | None) -> bool:
+        return self.done == self.run.steps or (every is not None and self.done % every == 0)
+
+    def _evaluates(self) -> bool:
+        return self.done == 0 or self.done in self.run.keep_steps or self._due(self.run.evaluate_every)
+
+    def _probed(self) -> bool:
+        return any(self._probe_due(probe.every, probe.steps) for probe in self.run.probes)
+
+    def _probe_due(self, every: int | None, steps: tuple[int, ...] | None) -> bool:
+        return self.done in steps if steps is not None else self._due(every)
+
+    def _autocast(self) -> AbstractContextManager[Any]:
+        return torch.autocast(self.device.type, torch.bfloat16) if self.run.precision == "bf16" else nullcontext()
+
+    def _restore(self, state: State, reset: tuple[str, ...]) -> None:
+        if "weights" not in reset:
+            weights = {name.removeprefix("model."): t for name, t in state.tensors.items() if name.startswith("model.")}
+            self.model.load_state_dict(weights)
+        if "optimizer" not in reset:
+            moments = {
+                name.removeprefix("optimizer."): t for name, t in state.tensors.items() if name.startswith("optimizer.")
+            }
+            optimizers.load_state_tensors(self.optimizer, moments)
+        self.position = 0 if "data" in reset else state.position

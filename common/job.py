@@ -1,0 +1,278 @@
+"""Train one run as a job: lock, resume, rows, state, progress, record (layer 3).
+
+Whatever happens to the process, the same job started again continues from the last saved state and ends with the same
+bytes. All files of a run in training live in its `progress` folder and move to their places when it is complete.
+"""
+
+import os
+import signal
+import threading
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TextIO
+
+import torch
+
+from common import checkpoint, config, data, provenance, records
+from common.checkpoint import DamagedState
+from common.config import Run
+from common.data import Dataset
+from common.engine import State, Training, columns
+from common.progress import Progress
+from common.workflow import OWNER, alive
+
+
+@dataclass(frozen=True)
+class Job:
+    """What one job trains and where its files are."""
+
+    study: str
+    name: str
+    run: Run
+    code: str
+    """Digest of the code that decides the run's numbers."""
+    results: Path
+    scale: str
+    save_seconds: float
+    """Seconds of training between two saved states."""
+    terminal: TextIO | None = None
+    """Where progress is shown."""
+
+    @classmethod
+    def from_plain(cls, plain: Mapping[str, Any], *, terminal: TextIO | None = None) -> "Job":
+        """A job from plain values, with the run as `config.to_dict` gives it."""
+        run = config.run_from_dict(plain["run"])
+        return cls(**{**plain, "run": run, "results": Path(plain["results"])}, terminal=terminal)
+
+    @property
+    def label(self) -> str:
+        """Full name of the run."""
+        return f"{self.study}/{self.name}"
+
+    @property
+    def folder(self) -> Path:
+        """Folder of the run's outputs."""
+        return self.results / self.study / self.name
+
+    @property
+    def progress(self) -> Path:
+        """Folder of all that is not complete."""
+        return records.progress_dir(self.folder)
+
+    @property
+    def members(self) -> list[Run]:
+        """The single runs of a sweep, or the run."""
+        return config.members(self.run)
+
+    def swept(self, index: int) -> dict[str, int | float]:
+        """Fields and values that tell member `index` of a sweep from the others; empty without a sweep."""
+        return {name: getattr(self.members[index], name) for name in self.run.sweep or {}}
+
+
+class Interrupted(SystemExit):
+    """The job was asked to end; its state is saved."""
+
+
+def train(job: Job) -> None:
+    """Train a run, from its saved state if there is one, and publish its record, rows and state.
+
+    Raises:
+        Interrupted: SIGINT or SIGTERM came; the state is saved.
+        DamagedState: the parent's state is not what was written.
+    """
+    stop = _stop_flag()
+    _end_with_owner()
+    with records.exclusive(job.folder):
+        session = _Session(job, stop)
+        for index in range(len(session.outcomes), len(job.members)):
+            session.train_member(index)
+        session.finish()
+
+
+class _Session:
+    """A job in progress: what its members have done so far, in this process and in earlier ones."""
+
+    def __init__(self, job: Job, stop: threading.Event) -> None:
+        self.job, self.stop = job, stop
+        self.dataset: Dataset = data.load(job.run.data, corpora=job.results / "data")
+        self.parent, self.orphaned = _parent_state(job)
+        self.outcomes: list[dict[str, Any]] = []
+        self.states: dict[str, State] = {}
+        self.current: State | None = None
+        self.seconds = 0.0
+        saved = _saved(job, self.dataset)
+        if saved:
+            self._restore(saved)
+        else:
+            self._begin()
+
+    def _begin(self) -> None:
+        _empty(self.job.progress)
+        self.record = _record(self.job, self.dataset, start_step=self.parent.step if self.parent else 0)
+        records.write_json(self.job.progress / "run.json", self.record)
+        self.rows = records.Rows(self.job.progress / "metrics.csv", self._columns())
+
+    def _restore(self, saved: dict[str, Any]) -> None:
+        file = self.job.progress / "state.safetensors"
+        self.record = records.read_record(file)
+        self.outcomes, self.seconds = saved["outcomes"], saved["seconds"]
+        self.states = {label: checkpoint.load(file, label) for label in checkpoint.labels(file)}
+        self.current = self.states.pop("current", None)
+        self.rows = records.Rows(self.job.progress / "metrics.csv", self._columns(), size=saved["rows_size"])
+
+    def _columns(self) -> list[str]:
+        swept = ["member", *self.job.run.sweep] if self.job.run.sweep else []
+        return [*swept, *columns(self.job.members[0], self.dataset)]
+
+    def train_member(self, index: int) -> None:
+        """Train one member to its end."""
+        if self.orphaned:
+            self.outcomes.append({"status": "diverged", "reason": self.orphaned, "updates": 0})
+            return
+        training, prefix, tags = self._training(index)
+        progress = _progress(self.job, training)
+        before, began = self.seconds, time.monotonic()
+        saved = began
+        for row in training:
+            self.rows.append(tags | row)
+            self.states |= {f"{prefix}{step}": state for step, state in training.kept.items()}
+            progress.update(training.done, row.get("train_loss"))
+            now = time.monotonic()
+            self.seconds = before + now - began
+            if self.stop.is_set() or now - saved >= self.job.save_seconds:
+                self._save(training)
+                saved = now
+            if self.stop.is_set():
+                raise Interrupted(f"{self.job.label}: stopped after update {training.done}; its state is saved")
+        self.states[f"{prefix}final"] = training.state()
+        status = "diverged" if training.reason else "complete"
+        self.outcomes.append({**tags, "status": status, "reason": training.reason, "updates": training.done})
+
+    def _training(self, index: int) -> tuple[Training, str, dict[str, Any]]:
+        """The training of a member, the prefix of its states' labels, and the columns that name it."""
+        swept = self.job.swept(index)
+        prefix, tags = (f"{index}/", {"member": index, **swept}) if swept else ("", {})
+        resumed, self.current = self.current, None
+        training = Training(
+            self.job.members[index], self.dataset, parent=self.parent, resumed=resumed, start_step=self.record["start_step"]
+        )
+        return training, prefix, tags
+
+    def _save(self, training: Training) -> None:
+        about = {
+            "identity": _identity(self.job, self.dataset),
+            "rows_size": self.rows.size(),
+            "seconds": self.seconds,
+            "outcomes": self.outcomes,
+        }
+        states = {**self.states, "current": training.state()}
+        checkpoint.save(self.job.progress / "state.safetensors", states, about=about)
+
+    def finish(self) -> None:
+        """Write the complete files and move them to their places."""
+        self.rows.close()
+        updates = sum(outcome["updates"] for outcome in self.outcomes)
+        diverged = [outcome for outcome in self.outcomes if outcome["status"] == "diverged"]
+        each = (self.job.run.batch_size or self.dataset.size) * (self.job.run.data.context or 1)
+        record = self.record | {
+            "status": "diverged" if len(diverged) == len(self.outcomes) else "complete",
+            "reason": diverged[0]["reason"] if diverged else None,
+            "seconds": round(self.seconds, 3),
+            "tokens_per_second": round(updates * each / self.seconds, 1) if updates else None,
+            "updates": updates,
+            "lineage_updates": self.record["start_step"] + updates,
+        }
+        if self.job.run.sweep:
+            record["members"] = self.outcomes
+        records.write_json(self.job.progress / "run.json", record)
+        checkpoint.save(self.job.progress / "state.safetensors", self.states)
+        records.publish(self.job.folder)
+
+
+def _identity(job: Job, dataset: Dataset) -> dict[str, Any]:
+    """What must be equal for a saved state to belong to this job."""
+    return {"description": config.to_dict(job.run), "code": job.code, "data": dataset.digest}
+
+
+def _saved(job: Job, dataset: Dataset) -> dict[str, Any] | None:
+    """What an earlier process kept beside its state, if that state belongs to this job and is sound."""
+    file = job.progress / "state.safetensors"
+    if not file.exists():
+        return None
+    try:
+        saved = checkpoint.about(file)
+        for label in checkpoint.labels(file):
+            checkpoint.load(file, label)
+    except DamagedState as error:
+        print(f"{job.label}: {error}; training starts from the beginning", file=job.terminal, flush=True)
+        return None
+    return saved if saved["identity"] == _identity(job, dataset) else None
+
+
+def _empty(folder: Path) -> None:
+    """Remove what an abandoned attempt left, but not the lock that this process holds."""
+    for file in folder.iterdir():
+        if file.name != "lock":
+            file.unlink()
+
+
+def _parent_state(job: Job) -> tuple[State | None, str | None]:
+    """The state to continue, or why there is none although the run has a parent: that one diverged."""
+    if job.run.parent is None:
+        return None, None
+    study, _, name = job.run.parent.rpartition("/")
+    file = job.results / (study or job.study) / name / "state.safetensors"
+    record = records.read_record(file)
+    if record["status"] == "diverged":
+        return None, f"its parent {job.run.parent} diverged: {record['reason']}"
+    return checkpoint.load(file, "final" if job.run.parent_step is None else str(job.run.parent_step)), None
+
+
+def _record(job: Job, dataset: Dataset, *, start_step: int) -> dict[str, Any]:
+    """The run.json of a run that begins."""
+    return {
+        "study": job.study,
+        "name": job.name,
+        "scale": job.scale,
+        "status": "running",
+        "reason": None,
+        "description": config.to_dict(job.run),
+        "code": job.code,
+        "started_ms": time.time_ns() // 1_000_000,
+        "start_step": start_step,
+        "data": {"name": dataset.name, "digest": dataset.digest},
+        "git": provenance.git_state(),
+        "versions": provenance.versions(),
+        "device": torch.cuda.get_device_name() if torch.cuda.is_available() else "cpu",
+        "cpu": torch.backends.cpu.get_cpu_capability(),
+        "threads": job.run.threads,
+    }
+
+
+def _progress(job: Job, training: Training) -> Progress:
+    run, unit = training.run, "tok" if training.dataset.context else "ex"
+    each = (run.batch_size or training.dataset.size) * (training.dataset.context or 1)
+    return Progress(job.label, steps=run.steps, tokens_per_step=each, unit=unit, to=job.terminal)
+
+
+def _stop_flag() -> threading.Event:
+    """Set by SIGINT and SIGTERM: the training then saves its state and ends."""
+    stop = threading.Event()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda *_: stop.set())
+    return stop
+
+
+def _end_with_owner() -> None:
+    """End this process when the Snakemake that started it is gone, so that no orphan writes on."""
+    if OWNER not in os.environ:
+        return
+
+    def watch() -> None:
+        while alive(int(os.environ[OWNER])):
+            time.sleep(0.5)
+        os._exit(1)
+
+    threading.Thread(target=watch, daemon=True).start()

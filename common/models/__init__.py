@@ -1,0 +1,34 @@
+"""Networks, built from their description and a generator."""
+
+import torch
+from torch import nn
+
+from common.config import Model
+from common.models.mlp import MLP
+from common.models.transformer import Transformer
+from common.parametrization import Initializer
+
+
+def build(model: Model, *, inputs: int, outputs: int, context: int | None, generator: torch.Generator) -> nn.Module:
+    """The network of a description, with its initial values; equal generators give equal values.
+
+    Args:
+        model: description.
+        inputs: vocabulary size for tokens, dimension of the features otherwise.
+        outputs: number of classes, vocabulary size, or dimension of the targets.
+        context: longest window of tokens; None for features.
+        generator: draws every initial value.
+    Returns: a module that maps int64 tokens (count, context) to float32 logits (count, context, outputs), or float32
+        features (count, inputs) to float32 (count, outputs).
+    Raises: ValueError if the description and the data do not fit together.
+    """
+    initial = Initializer(generator, gain=model.init_gain)
+    if model.kind == "mlp":
+        if context is not None:
+            raise ValueError(f"model.kind='mlp' reads features, but the data has context={context}; use 'transformer'")
+        return MLP(model, inputs=inputs, outputs=outputs, initial=initial)
+    if context is None:
+        raise ValueError("model.kind='transformer' reads tokens, but the data has context=None; use 'mlp'")
+    if model.tied is not False and inputs != outputs:
+        raise ValueError(f"tied=True shares one matrix: inputs={inputs} must equal outputs={outputs}; set tied=False")
+    return Transformer(model, inputs=inputs, outputs=outputs, context=context, initial=initial)

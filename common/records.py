@@ -1,0 +1,164 @@
+"""The files of a run: written while it trains, complete or absent, and read back as one table (layer 3)."""
+
+import csv
+import fcntl
+import json
+import os
+import shutil
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from common import config
+
+FILES = ("run.json", "metrics.csv", "state.safetensors")
+PROGRESS = "progress"
+"""Folder beside the outputs of a run that holds all of it until the run is complete."""
+
+
+def progress_dir(run_dir: Path) -> Path:
+    """Where a run that is not complete keeps its rows, its description and its state."""
+    return run_dir / PROGRESS
+
+
+@contextmanager
+def exclusive(run_dir: Path) -> Iterator[None]:
+    """Hold a run's folder for this process; wait while another process (an orphan that is being ended) holds it."""
+    lock = progress_dir(run_dir) / "lock"
+    while True:
+        lock.parent.mkdir(parents=True, exist_ok=True)
+        with lock.open("w") as file:
+            fcntl.flock(file, fcntl.LOCK_EX)
+            if not lock.exists() or lock.stat().st_ino != os.fstat(file.fileno()).st_ino:
+                continue  # the holder before us finished the run and removed the folder
+            yield
+            return
+
+
+def write_json(path: Path, value: Any) -> None:
+    """Write JSON, complete or not at all."""
+    text = json.dumps(value, indent=1, ensure_ascii=False, allow_nan=False) + "\n"
+    temporary = path.with_name(f"{path.name}.{os.getpid()}.tmp")
+    temporary.write_text(text, encoding="utf-8")
+    temporary.replace(path)
+
+
+class Rows:
+    """The growing metrics.csv of a run in training.
+
+    Args:
+        path: the file; begun anew unless `size` is given.
+        columns: names of all columns; a row may leave any of them out.
+        size: length in bytes up to which an earlier process had written when it last saved its state; the rest goes.
+    """
+
+    def __init__(self, path: Path, columns: Sequence[str], *, size: int | None = None) -> None:
+        self.columns = list(columns)
+        if size is None:
+            path.write_text("", encoding="utf-8")
+        else:
+            os.truncate(path, size)
+        self.file = path.open("a", encoding="utf-8", newline="")
+        self.writer = csv.DictWriter(self.file, self.columns, restval="", lineterminator="\n")
+        if size is None:
+            self.writer.writeheader()
+
+    def append(self, row: Mapping[str, float | int]) -> None:
+        """Add one row; numbers are written so that they read back exactly."""
+        self.writer.writerow({name: _exact(value) for name, value in row.items()})
+        self.file.flush()
+
+    def size(self) -> int:
+        """Bytes written so far, safely on disk."""
+        self.file.flush()
+        os.fsync(self.file.fileno())
+        return self.file.tell()
+
+    def close(self) -> None:
+        """Release the file."""
+        self.file.close()
+
+
+def _exact(value: float | int) -> str:
+    return repr(value)
+
+
+def publish(run_dir: Path) -> None:
+    """Move the finished files of a run from its progress folder to their places; run.json, which says so, comes last."""
+    folder = progress_dir(run_dir)
+    for name in reversed(FILES):
+        (folder / name).replace(run_dir / name)
+    shutil.rmtree(folder)
+
+
+def read_record(path: Path) -> dict[str, Any]:
+    """The run.json of a run, by the path of any of its files."""
+    file = path.parent / "run.json"
+    try:
+        record: dict[str, Any] = json.loads(file.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise FileNotFoundError(f"{file} is missing: the run has not been trained; ask Snakemake for it") from None
+    return record
+
+
+def read_runs(paths: Iterable[str | Path], *, lineage: bool = False) -> pd.DataFrame:
+    """Rows of several runs in one table: what was measured, and columns that say what the run was.
+
+    Args:
+        paths: metrics.csv of each run.
+        lineage: put the rows of a run's parents, up to where it left them, before its own.
+
+    Returns:
+        One row for each row of the files. Besides the metrics: study, run, arm, status, parent, start_step, and from
+        the description seed, lr, steps, batch_size, schedule, optimizer, model, width, depth, data. A swept field holds
+        the member's own value. Not measured is NaN.
+    """
+    tables = [_read_run(Path(path), lineage=lineage) for path in paths]
+    if not tables:
+        raise ValueError("no runs to read: the rule's input is empty")
+    return pd.concat(tables, ignore_index=True)
+
+
+def _read_run(path: Path, *, lineage: bool) -> pd.DataFrame:
+    record = read_record(path)
+    table = pd.read_csv(path)
+    if lineage and record["description"].get("parent"):
+        table = pd.concat([_ancestors(path, record), table], ignore_index=True)
+    labels = _labels(record)
+    swept = [name for name in labels if name in table]
+    return table.assign(**{name: value for name, value in labels.items() if name not in swept})
+
+
+def _ancestors(path: Path, record: Mapping[str, Any]) -> pd.DataFrame:
+    parent = record["description"]["parent"]
+    study, _, name = parent.rpartition("/")
+    file = path.parent.parent.parent / (study or record["study"]) / name / "metrics.csv"
+    rows = _read_run(file, lineage=True)
+    known = [column for column in pd.read_csv(file, nrows=0).columns if column in rows]
+    return rows.loc[rows["step"] <= record["start_step"], known]
+
+
+def _labels(record: Mapping[str, Any]) -> dict[str, Any]:
+    run = config.run_from_dict(record["description"])
+    return {
+        "study": record["study"],
+        "run": record["name"],
+        "arm": run.arm,
+        "status": record["status"],
+        "reason": record["reason"],
+        "parent": run.parent,
+        "start_step": record["start_step"],
+        "seed": run.seed,
+        "lr": run.lr,
+        "steps": run.steps,
+        "batch_size": run.batch_size,
+        "schedule": run.schedule.kind,
+        "optimizer": run.optimizer.kind,
+        "model": run.model.kind,
+        "width": run.model.width,
+        "depth": run.model.depth,
+        "data": run.data.name or run.data.source,
+    }

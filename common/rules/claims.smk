@@ -1,0 +1,43 @@
+rule claims:
+    """Judge every claim of a study."""
+    input:
+        runs=lambda wildcards: STUDIES.outputs(wildcards.study, "metrics.csv"),
+    output:
+        "results/{study}/claims.json",
+    log:
+        "logs/{study}/claims.log",
+    params:
+        question=lambda wildcards: STUDIES[wildcards.study].question,
+        script=lambda wildcards: f"{workflow.basedir}/studies/{wildcards.study}/claims.py",
+        code=lambda wildcards: provenance.script_digest(f"studies/{wildcards.study}/claims.py"),
+    script:
+        "claims.py"
+
+
+rule scoreboard:
+    """One page with the verdict on every claim of every study."""
+    input:
+        expand("results/{study}/claims.json", study=STUDIES),
+    output:
+        "results/claims.md",
+    log:
+        "logs/claims.log",
+    params:
+        code=provenance.script_digest("common/rules/scoreboard.py"),
+    script:
+        "scoreboard.py"
+
+
+rule claims_figure:
+    """The scoreboard as a picture."""
+    input:
+        claims=expand("results/{study}/claims.json", study=STUDIES),
+    output:
+        report("figures/claims.pdf", category="claims"),
+        multiext("figures/claims", ".png", ".csv", ".json"),
+    log:
+        "logs/figures/claims.log",
+    params:
+        code=provenance.script_digest("common/rules/plot_claims.py"),
+    script:
+        "plot_claims.py"

@@ -1,0 +1,15 @@
+rule corpus:
+    """Build a byte corpus from the installed packages."""
+    output:
+        train="results/data/{corpus}/train.bin",
+        validation="results/data/{corpus}/validation.bin",
+        manifest="results/data/{corpus}/manifest.json",
+    log:
+        "logs/data/{corpus}.log",
+    params:
+        scale=STUDIES.scale,
+        lock=f"{workflow.basedir}/envs/requirements.lock",
+        code=provenance.script_digest("common/data/corpora.py"),
+    threads: 1
+    script:
+        "corpus.py"

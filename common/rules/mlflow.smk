@@ -1,0 +1,6 @@
+rule mlflow:
+    """Rebuild the MLflow store from the records in results/."""
+    log:
+        "logs/mlflow.log",
+    script:
+        "rebuild.py"

@@ -1,0 +1,130 @@
+"""The sizes at which the whole graph can run (layer 0). A profile picks one by `config: scale=...`.
+
+A scale maps the runs of all studies, by their full names `study/run`, to those that are trained.
+"""
+
+import dataclasses
+from collections import defaultdict
+from collections.abc import Callable
+from typing import Any
+
+from common.config import Data, Model, Run, Schedule, collecting, full_name, problems
+
+SMOKE_SEEDS = 2
+SMOKE_FACTORS = (10, 5, 2, 1)
+"""By how much durations shrink: the first of these at which every rule still holds."""
+
+NO_PARENT: dict[str, Any] = {"parent": None, "parent_step": None, "reset": ()}
+
+Runs = dict[str, Run]
+
+
+def default(runs: Runs) -> Runs:
+    """As written in `study.py`: minutes for a figure on two cores."""
+    return runs
+
+
+def smoke(runs: Runs) -> Runs:
+    """The same graph in seconds: a tenth of the updates, a quarter of the width, the first two seeds of each run."""
+    kept = _with_parents(_first_seeds(runs), runs)
+    families: dict[str, Runs] = defaultdict(dict)
+    for name in kept:
+        families[_lineage(name, runs)[-1]][name] = runs[name]
+    small = {name: run for family in families.values() for name, run in _shrunk_family(family).items()}
+    return {name: small[name] for name in runs if name in small}
+
+
+def _first_seeds(runs: Runs) -> list[str]:
+    """Of runs of a study that differ in seed and parent only, those with the smallest seeds."""
+    alike = {name: _study(name) + repr(dataclasses.replace(run, seed=0, **NO_PARENT)) for name, run in runs.items()}
+    seeds: dict[str, set[int]] = defaultdict(set)
+    for name, run in runs.items():
+        seeds[alike[name]].add(run.seed)
+    return [name for name, run in runs.items() if run.seed in sorted(seeds[alike[name]])[:SMOKE_SEEDS]]
+
+
+def _study(name: str) -> str:
+    return name.partition("/")[0]
+
+
+def _with_parents(names: list[str], runs: Runs) -> set[str]:
+    return {ancestor for name in names for ancestor in _lineage(name, runs)}
+
+
+def _lineage(name: str, runs: Runs) -> list[str]:
+    """A run, its parent, the parent's parent, and so on."""
+    path = [name]
+    while (parent := runs[path[-1]].parent) is not None:
+        path.append(full_name(_study(path[-1]), parent))
+    return path
+
+
+def _shrunk_family(family: Runs) -> Runs:
+    """Runs of one lineage, shrunk alike, so that a run still continues its parent at a step that the parent keeps."""
+    for factor in SMOKE_FACTORS:
+        with collecting():
+            small = {name: _shrunk(run, factor) for name, run in family.items()}
+        if not any(problems(run) for run in small.values()):
+            return small
+    raise AssertionError(f"no scale fits the runs {', '.join(family)}")
+
+
+def _fewer(steps: int, factor: int) -> int:
+    """A duration, or a step, divided by a factor; a duration of some updates never becomes none."""
+    return max(1, round(steps / factor)) if steps else 0
+
+
+def _shrunk(run: Run, factor: int) -> Run:
+    def fewer(steps: int) -> int:
+        return _fewer(steps, factor)
+
+    sweep = run.sweep and {name: values[:SMOKE_SEEDS] for name, values in run.sweep.items()}
+    if sweep and "steps" in sweep:
+        sweep["steps"] = tuple(fewer(int(steps)) for steps in sweep["steps"])
+    return dataclasses.replace(
+        run,
+        model=_small_model(run.model),
+        data=_small_data(run.data),
+        schedule=_short_schedule(run.schedule, fewer),
+        steps=fewer(run.steps),
+        batch_size=run.batch_size and _quarter(run.batch_size),
+        log_every=fewer(run.log_every),
+        evaluate_every=run.evaluate_every and fewer(run.evaluate_every),
+        keep_steps=tuple(map(fewer, run.keep_steps)),
+        parent_step=run.parent_step and fewer(run.parent_step),
+        probes=tuple(
+            dataclasses.replace(
+                probe, every=probe.every and fewer(probe.every), steps=probe.steps and tuple(map(fewer, probe.steps))
+            )
+            for probe in run.probes
+        ),
+        sweep=sweep,
+    )
+
+
+def _quarter(count: int, *, least: int = 1) -> int:
+    return max(least, count // 4)
+
+
+def _small_model(model: Model) -> Model:
+    heads = model.heads or 1
+    width = _quarter(model.width // heads) * heads
+    return dataclasses.replace(model, width=width, depth=max(1, model.depth // 2))
+
+
+def _small_data(data: Data) -> Data:
+    if data.context is None:
+        return data
+    windows = min(data.validation_windows or 1024, 16)
+    return dataclasses.replace(data, context=_quarter(data.context, least=2), validation_windows=windows)
+
+
+def _short_schedule(schedule: Schedule, fewer: Callable[[int], int]) -> Schedule:
+    counts = ("warmup_steps", "decay_steps", "rewarm_steps", "cooldown_steps")
+    ends = ("decay_ends", "cycle_ends")
+    changes: dict[str, Any] = {name: fewer(getattr(schedule, name)) for name in counts if getattr(schedule, name)}
+    changes |= {name: tuple(map(fewer, getattr(schedule, name))) for name in ends if getattr(schedule, name)}
+    return dataclasses.replace(schedule, **changes)
+
+
+SCALES: dict[str, Callable[[Runs], Runs]] = {"default": default, "smoke": smoke}

@@ -1,0 +1,95 @@
+"""What every start of Snakemake needs around the rules: one owner, a clean lock, a price tag, a mirror (layer 0)."""
+
+import fcntl
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+from common import cost
+from common.studies import Studies
+
+OWNER = "TRAINING_OWNER"
+"""Environment variable with the process id of the Snakemake that owns the jobs."""
+
+FREE_BYTES = 200_000_000
+"""Smallest free space with which a build starts."""
+
+
+def prepare(root: Path, *, main: bool, executing: bool) -> None:
+    """Let jobs import `common` from this repository and, in the process that runs a build, own the working directory.
+
+    A second build in the same directory ends here with one line. If there is none, locks that Snakemake finds are
+    those of a build that was killed, and are removed, so that the same command again is all that is needed.
+    """
+    paths = [str(root), *os.environ.get("PYTHONPATH", "").split(os.pathsep)]
+    os.environ["PYTHONPATH"] = os.pathsep.join(dict.fromkeys(path for path in paths if path))
+    os.environ[OWNER] = str(os.getpid())
+    if main and executing:
+        _own(Path(".snakemake"))
+        free = shutil.disk_usage(".").free
+        if free < FREE_BYTES:
+            sys.exit(f"{Path.cwd()}: {free / 1e6:.0f} MB free; a build needs {FREE_BYTES / 1e6:.0f} MB")
+
+
+def _own(folder: Path) -> None:
+    folder.mkdir(exist_ok=True)
+    owner = (folder / "owner").open("a+")
+    try:
+        fcntl.flock(owner, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        owner.seek(0)
+        sys.exit(
+            f"another snakemake (process {owner.read().strip()}) is building in {Path.cwd()}; wait for it or end it"
+        )
+    owner.truncate(0)
+    owner.write(str(os.getpid()))
+    owner.flush()
+    os.set_inheritable(owner.fileno(), False)
+    _own.file = owner  # type: ignore[attr-defined]  # the lock lives as long as this process
+    shutil.rmtree(folder / "locks", ignore_errors=True)
+
+
+def announce(studies: Studies, jobs: Iterable[Any], *, cores: int) -> None:
+    """Print what training the runs of these Snakemake jobs will cost, if there are any."""
+    runs = [studies.run(job.wildcards.study, job.wildcards.run) for job in jobs if job.rule.name == "train"]
+    if runs:
+        print(cost.estimate(runs, cores=cores, results=Path("results")), file=sys.stderr, flush=True)
+
+
+class Companions:
+    """The two processes beside a build: one forks the trainings (common/warm.py), one mirrors to MLflow (common/tracking.py).
+
+    Both end by themselves when the build's process is gone.
+    """
+
+    def __init__(self) -> None:
+        self.processes: list[subprocess.Popen[bytes]] = []
+
+    def start(self) -> None:
+        """Start them in the background."""
+        owner = ["--owner", str(os.getpid())]
+        for command in (["common.warm"], ["common.tracking", "watch"]):
+            process = subprocess.Popen([sys.executable, "-m", *command, *owner], start_new_session=True)
+            self.processes.append(process)
+
+    def finish(self) -> None:
+        """Ask them to end, and wait until the last record is mirrored."""
+        for process in self.processes:
+            process.terminate()
+        for process in self.processes:
+            process.wait()
+
+
+def alive(process: int) -> bool:
+    """Whether a process of this id exists."""
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    return True

@@ -1,0 +1,47 @@
+"""Small data and runs that many tests share."""
+
+from pathlib import Path
+
+import pytest
+
+from common.config import Data, Model, Optimizer, Run, Schedule
+
+
+@pytest.fixture(scope="session")
+def text_file(tmp_path_factory) -> Path:
+    """A text of about 20 kB with structure that a small model can learn."""
+    path = tmp_path_factory.mktemp("text") / "text.txt"
+    words = ["river", "valley", "hill", "decay", "warm", "stable", "loss", "curve"]
+    path.write_text(" ".join(words[(i * i + i // 7) % 8] for i in range(3500)))
+    return path
+
+
+@pytest.fixture
+def text_run(text_file) -> Run:
+    """Twelve updates of a tiny transformer on the small text."""
+    return Run(
+        model=Model(width=8, depth=1, heads=2),
+        data=Data(source="files", path=str(text_file), context=16, validation_windows=8),
+        optimizer=Optimizer(kind="adamw", weight_decay=0.1, clip=1.0),
+        schedule=Schedule(kind="wsd", warmup_steps=2, decay_steps=4),
+        lr=0.01,
+        steps=12,
+        batch_size=4,
+        log_every=1,
+        seed=1,
+    )
+
+
+@pytest.fixture
+def digits_run() -> Run:
+    """Ten updates of a small MLP on the digits."""
+    return Run(
+        model=Model(kind="mlp", width=16, depth=2, activation="tanh"),
+        data=Data(source="digits"),
+        optimizer=Optimizer(kind="sgd", momentum=0.9),
+        lr=0.05,
+        steps=10,
+        batch_size=32,
+        log_every=1,
+        seed=2,
+    )

@@ -1,0 +1,198 @@
+import dataclasses
+import math
+import shutil
+
+import numpy as np
+import pytest
+import torch
+from torch.nn import functional
+
+from common import config, data, models, schedules
+from common.config import Optimizer, Probe, Schedule
+from common.engine import Training, columns
+from common.streams import torch_stream
+
+
+def rows_of(run, **given):
+    training = Training(run, data.load(run.data, corpora=None), **given)
+    return training, list(training)
+
+
+def weights(training):
+    return {name: tensor for name, tensor in training.state().tensors.items() if name.startswith("model.")}
+
+
+def equal(left, right):
+    return left.keys() == right.keys() and all(torch.equal(left[name], right[name]) for name in left)
+
+
+def plain_loop(run):
+    """The same training written with nothing but PyTorch: losses before each update, and the final weights."""
+    dataset = data.load(run.data, corpora=None)
+    shapes = {"inputs": dataset.inputs, "outputs": dataset.outputs, "context": dataset.context}
+    model = models.build(run.model, **shapes, generator=torch_stream(run.seed, "weights"))
+    factor = schedules.build(run.schedule, steps=run.steps)
+    if run.optimizer.kind == "sgd":
+        optimizer = torch.optim.SGD(model.parameters(), lr=1.0, momentum=run.optimizer.momentum or 0.0)
+    else:
+        matrices = [p for p in model.parameters() if p.ndim >= 2]
+        rest = [p for p in model.parameters() if p.ndim < 2]
+        groups = [{"params": matrices}, {"params": rest, "weight_decay": 0.0}]
+        decay = run.optimizer.weight_decay
+        optimizer = torch.optim.AdamW([g for g in groups if g["params"]], lr=1.0, betas=(0.9, 0.95), weight_decay=decay)
+    losses = []
+    for step in range(run.steps):
+        x, y = dataset.batch(seed=run.seed, position=step * run.batch_size, count=run.batch_size)
+        for group in optimizer.param_groups:
+            group["lr"] = run.lr * factor(step)
+        optimizer.zero_grad()
+        logits = model(x)
+        loss = functional.cross_entropy(logits.reshape(-1, logits.shape[-1]), y.reshape(-1))
+        loss.backward()
+        if run.optimizer.clip:
+            torch.nn.utils.clip_grad_norm_(model.parameters(), run.optimizer.clip)
+        optimizer.step()
+        losses.append(loss.item())
+    return losses, model.state_dict()
+
+
+@pytest.mark.parametrize("which", ["text_run", "digits_run"])
+def test_the_engine_equals_a_plain_pytorch_loop(which, request):
+    run = dataclasses.replace(request.getfixturevalue(which), steps=10)
+    training, rows = rows_of(run)
+    losses, final = plain_loop(run)
+    np.testing.assert_allclose([row["train_loss"] for row in rows[1:]], losses, rtol=2e-6)
+    for name, tensor in final.items():
+        torch.testing.assert_close(weights(training)[f"model.{name}"], tensor, rtol=1e-4, atol=1e-6)
+
+
+def test_a_row_tells_what_led_to_it(text_run):
+    run = dataclasses.replace(text_run, log_every=5, evaluate_every=6)
+    _, rows = rows_of(run)
+    assert [row["step"] for row in rows] == [0, 5, 6, 10, 12]
+    assert [("val_loss" in row) for row in rows] == [True, False, True, False, True]
+    factor = schedules.build(run.schedule, steps=run.steps)
+    assert rows[-1]["learning_rate"] == run.lr * factor(11) == pytest.approx(run.lr * 0.1)
+    every_update = rows_of(text_run)[1]
+    mean = np.mean([row["train_loss"] for row in every_update[1:6]])
+    assert rows[1]["train_loss"] == pytest.approx(mean, rel=1e-12)
+    assert set().union(*rows) <= set(columns(run, data.load(run.data, corpora=None)))
+
+
+def branches(text_run):
+    """A constant trunk whose kept state a decay continues, against the run that does both in one go."""
+    trunk = dataclasses.replace(
+        text_run, schedule=Schedule(kind="constant", warmup_steps=2), keep_steps=(8,), evaluate_every=3
+    )
+    branch = dataclasses.replace(
+        text_run, steps=4, schedule=Schedule(kind="wsd", decay_steps=4), parent="trunk", parent_step=8
+    )
+    return trunk, branch
+
+
+@pytest.mark.parametrize("kind", ["sgd", "adam", "adamw", "schedule_free"])
+def test_branch_and_continue_equals_uninterrupted_bit_for_bit(text_run, kind):
+    momentum = {"momentum": 0.9} if kind == "sgd" else {}
+    text_run = dataclasses.replace(text_run, optimizer=Optimizer(kind=kind, clip=1.0, **momentum))
+    trunk, branch = branches(text_run)
+    whole, whole_rows = rows_of(text_run)
+    kept = rows_of(trunk)[0].kept[8]
+    child, child_rows = rows_of(branch, parent=kept)
+    assert equal(whole.state().tensors, child.state().tensors)
+    assert [row["train_loss"] for row in child_rows[1:]] == [row["train_loss"] for row in whole_rows[9:]]
+    assert child_rows[0]["step"] == 8 and child_rows[-1]["step"] == 12
+    assert child_rows[-1]["val_loss"] == whole_rows[-1]["val_loss"]
+
+
+@pytest.mark.parametrize("stop", [1, 5, 9])
+def test_resuming_equals_uninterrupted_bit_for_bit(text_run, stop):
+    trunk, branch = branches(text_run)
+    kept = rows_of(trunk)[0].kept[8]
+    for run, parent in ((trunk, None), (branch, kept)):
+        stop_at = min(stop, run.steps - 1)
+        whole, whole_rows = rows_of(run, parent=parent)
+        first = Training(run, whole.dataset, parent=parent)
+        rows = []
+        for row in first:
+            rows.append(row)
+            if first.done == stop_at:
+                break
+        start = parent.step if parent else 0
+        second = Training(run, whole.dataset, parent=parent, resumed=first.state(), start_step=start)
+        assert rows + list(second) == whole_rows
+        assert equal(whole.state().tensors, second.state().tensors)
+
+
+def test_resets_start_afresh_what_they_name(text_run):
+    trunk, branch = branches(text_run)
+    kept = rows_of(trunk)[0].kept[8]
+    fresh = Training(dataclasses.replace(branch, reset=("optimizer",)), data.load(branch.data, corpora=None), parent=kept)
+    assert equal(weights(fresh), {name: t for name, t in kept.tensors.items() if name.startswith("model.")})
+    assert fresh.position == kept.position == 8 * 4
+    moments = [t for name, t in fresh.state().tensors.items() if name.startswith("optimizer.")]
+    assert all(tensor.abs().sum() == 0 for tensor in moments)
+    restarted = dataclasses.replace(branch, reset=("weights", "optimizer", "data"))
+    again = Training(restarted, fresh.dataset, parent=kept)
+    assert again.position == 0 and again.start_step == 8
+    assert not equal(weights(again), weights(fresh))
+
+
+def test_divergence_is_a_result(digits_run):
+    run = dataclasses.replace(digits_run, lr=1e20, optimizer=Optimizer(kind="sgd"), log_every=3, steps=30)
+    training, rows = rows_of(run)
+    assert training.reason and "training loss" in training.reason
+    assert 0 < training.done < 30
+    assert rows[-1]["step"] == training.done and not math.isfinite(rows[-1]["train_loss"])
+    assert "val_loss" not in rows[-1]
+
+
+def test_full_batch_is_gradient_descent_on_the_mean_loss(digits_run):
+    run = dataclasses.replace(digits_run, batch_size=None, steps=3, optimizer=Optimizer(kind="sgd"), lr=0.1)
+    training, rows = rows_of(run)
+    dataset = training.dataset
+    assert training.position == 3 * dataset.size
+    model = models.build(
+        run.model, inputs=dataset.inputs, outputs=dataset.outputs, context=None, generator=torch_stream(run.seed, "weights")
+    )
+    batch = dataset.batch(seed=9, position=123, count=None)
+    for row in rows[1:]:
+        loss = functional.cross_entropy(model(batch.inputs), batch.targets)
+        assert row["train_loss"] == pytest.approx(loss.item(), rel=1e-6)
+        gradients = torch.autograd.grad(loss, list(model.parameters()))
+        with torch.no_grad():
+            for parameter, gradient in zip(model.parameters(), gradients, strict=True):
+                parameter -= 0.1 * gradient
+
+
+def test_clipping_bounds_the_step_and_the_norm_is_that_before_it(digits_run):
+    free = dataclasses.replace(digits_run, optimizer=Optimizer(kind="sgd"), steps=1, lr=1.0)
+    clipped = dataclasses.replace(free, optimizer=Optimizer(kind="sgd", clip=1e-3))
+    (start, norm), (end, same_norm) = [
+        (weights(training), rows[-1]["gradient_norm"]) for training, rows in (rows_of(free), rows_of(clipped))
+    ]
+    assert norm == pytest.approx(same_norm, rel=1e-6)
+    before = weights(Training(free, data.load(free.data, corpora=None)))
+    moved = math.sqrt(sum(float((end[name] - before[name]).square().sum()) for name in end))
+    assert moved == pytest.approx(1e-3, rel=1e-3)
+    assert math.sqrt(sum(float((start[name] - before[name]).square().sum()) for name in start)) == pytest.approx(norm, rel=1e-4)
+
+
+def test_probes_are_called_at_their_steps(digits_run):
+    run = dataclasses.replace(digits_run, log_every=100, probes=(Probe(kind="norms", steps=(0, 4)),))
+    _, rows = rows_of(run)
+    assert [row["step"] for row in rows if "weight_norm" in row] == [0, 4]
+
+
+def test_a_measurement_does_not_change_the_training(text_run):
+    plain = rows_of(text_run)[0]
+    probed = dataclasses.replace(text_run, evaluate_every=1, probes=(Probe(kind="norms", every=1),), log_every=7)
+    assert equal(plain.state().tensors, rows_of(probed)[0].state().tensors)
+
+
+@pytest.mark.parametrize("option", [{"precision": "bf16"}, {"compile": True}])
+def test_options_of_arithmetic_stay_close_to_fp32(text_run, option):
+    if "compile" in option and not shutil.which("g++"):
+        pytest.skip("torch.compile needs a C++ compiler")
+    plain, same = rows_of(text_run)[1], rows_of(dataclasses.replace(text_run, **option))[1]
+    assert same[-1]["val_loss"] == pytest.approx(plain[-1]["val_loss"], abs=0.05)
+    assert config.to_dict(text_run)["precision"] == "fp32"
