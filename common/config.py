@@ -152,7 +152,7 @@ def _no_collection(value: Any, kind: type, hint: Any) -> str | None:
         return "a tuple, written (a, b)" if kind is tuple else "a dictionary"
     items = value.values() if kind is dict else value
     wrong = next((wrong for item in items if (wrong := _mismatch(item, hint))), None)
-    return wrong and f"a {kind.__name__} in which each value is {wrong}"
+    return wrong and f"a {'dictionary' if kind is dict else 'tuple'} in which each value is {wrong}"
 
 
 def _at_least(smallest: float, value: Any, *names: str) -> Iterator[str]:
@@ -335,8 +335,8 @@ class Schedule:
     """Factor of the last update of a decay; 0.1 if left out."""
     start: float | None = None
     """rewarm, infinite: factor from which the warm-up starts; 0 if left out."""
-    decay_steps: int | None = None
-    """wsd: updates of the final decay; wsd_s: updates of each decay; infinite: updates of the final annealing."""
+    decay_steps: int | tuple[int, ...] | None = None
+    """wsd, infinite: updates of the final decay; wsd_s: updates of each decay, one number or one for each end."""
     decay_shape: Literal["linear", "cosine", "sqrt", "inverse", "exponential", "square"] | None = None
     """wsd, wsd_s: linear if left out. sqrt is 1 - sqrt(u)."""
     decay_ends: tuple[int, ...] | None = None
@@ -362,25 +362,37 @@ class Schedule:
             "rewarm": ("start?", "floor?"),
         }
         yield from _fits_kind(self, self.kind, fields)
-        yield from _at_least(0, self, "warmup_steps", "decay_steps", "rewarm_steps", "cooldown_steps")
+        yield from _at_least(0, self, "warmup_steps", "rewarm_steps", "cooldown_steps")
+        yield from self._decay_rules()
         for name in ("floor", "start", "level"):
             number = getattr(self, name)
             if number is not None and not 0 <= number <= 1:
                 yield f"{name}={number} is a factor of the peak and must lie in [0, 1]"
         if self.decay_shape in ("inverse", "exponential") and self.floor == 0:
             yield f"floor=0.0 is never reached by a decay of shape {self.decay_shape!r}; choose a floor above 0"
-        if self.level is not None and not 0 < (floor := 0.1 if self.floor is None else self.floor) <= self.level:
-            yield f"floor={floor} must be above 0 and at most level={self.level}: the annealing falls from there to it"
         for name in ("decay_ends", "cycle_ends"):
             ends = getattr(self, name)
             if ends is not None and (not ends or ends[0] < 1 or list(ends) != sorted(set(ends))):
                 yield f"{name}={ends} must be increasing counts of updates"
 
+    def _decay_rules(self) -> Iterator[str]:
+        decays = self.decay_steps if isinstance(self.decay_steps, tuple) else (self.decay_steps or 0,)
+        if min(decays, default=0) < 0:
+            yield f"decay_steps={self.decay_steps} must be at least 0"
+        if isinstance(self.decay_steps, tuple) and self.kind != "wsd_s":
+            yield f"decay_steps={self.decay_steps} must be one number for {self.kind!r}"
+        if isinstance(self.decay_steps, tuple) and self.decay_ends and len(decays) != len(self.decay_ends):
+            yield f"decay_steps={self.decay_steps} must have one number for each of decay_ends={self.decay_ends}"
+        if self.kind == "infinite" and self.level is not None:
+            floor = 0.1 if self.floor is None else self.floor
+            if not 0 < floor <= self.level:
+                yield f"floor={floor} must be above 0 and at most level={self.level}"
+
     def fits(self, steps: int) -> Iterator[str]:
         """Problems of this schedule over a run of `steps` updates: phases that overlap or do not fill it."""
         phases = {"warmup_steps": self.warmup_steps}
-        if self.kind in ("wsd", "infinite"):
-            phases |= {"cooldown_steps": self.cooldown_steps or 0, "decay_steps": self.decay_steps or 0}
+        if isinstance(self.decay_steps, int) and self.kind in ("wsd", "infinite"):
+            phases |= {"cooldown_steps": self.cooldown_steps or 0, "decay_steps": self.decay_steps}
         if sum(phases.values()) > steps:
             spans = " + ".join(f"{name}={count}" for name, count in phases.items() if count)
             yield f"{spans} overlap: they must fit into steps={steps}"
@@ -392,10 +404,11 @@ class Schedule:
                 yield from self._segments_fit(name, ends)
 
     def _segments_fit(self, name: str, ends: tuple[int, ...]) -> Iterator[str]:
-        for i, (begin, end) in enumerate(zip((0, *ends), ends, strict=False)):
+        decays = self.decay_steps if isinstance(self.decay_steps, tuple) else (self.decay_steps or 0,) * len(ends)
+        for i, (begin, end, decay) in enumerate(zip((0, *ends), ends, decays, strict=False)):
             warm = self.rewarm_steps or 0 if i else self.warmup_steps
-            if warm + (self.decay_steps or 0) > end - begin:
-                yield f"{name}={ends}: warm-up ({warm}) and decay ({self.decay_steps or 0}) overlap before update {end}"
+            if warm + decay > end - begin:
+                yield f"{name}={ends}: warm-up ({warm}) and decay ({decay}) overlap before update {end}"
 
 
 @description

@@ -21,7 +21,7 @@ from common.config import Run
 from common.data import Batch, Dataset
 from common.streams import torch_stream
 
-EVALUATION_EXAMPLES = 64
+EVALUATION_EXAMPLES = 16
 """Validation examples per forward pass; part of the convention, since the order of summation changes the last bits."""
 
 Row = dict[str, float | int]

@@ -80,8 +80,9 @@ if __name__ == "__main__":
     "claims.py": '''\
 """Claims of the study $name."""
 
-from common.claims import claim, less
+from common.claims import claim
 from common.statistics import paired_differences
+from common.verdicts import less
 
 
 @claim("C1", "the larger rate ends lower", source="ours", published="", published_mark="none")

@@ -66,7 +66,8 @@ class ScheduleFree(Optimizer):
     so a warm-up counts little in the average. The parameters hold y while training; `eval` sets them to x, `train`
     back to y. Both z and x are kept, so that y returns in the same bits and beta1 = 0 is allowed.
 
-    Source: Defazio et al. 2024 (arXiv:2405.15682, algorithm 1 and section 4.3), the authors' package for R_k.
+    Source: Defazio et al. 2024 (arXiv:2405.15682), in the form of the authors' package schedulefree 1.4: R_k, and the
+    bias correction in v, which algorithm 1 of the paper puts into the rate instead.
     """
 
     def __init__(self, groups: Groups, *, lr: float, beta1: float, beta2: float, epsilon: float) -> None:

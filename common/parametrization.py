@@ -1,9 +1,10 @@
-"""Parametrization: how each tensor's role decides its initial scale, its forward factor and its learning rate.
+"""Parametrization: how a tensor's role decides its initial scale, its forward factor and its learning rate.
 
-Every initial value of every model is drawn here, so a parametrization is one more column of `PARAMETRIZATIONS`.
+Every initial value of every model is drawn here. `TABLE` has one column today, the standard parametrization (SP).
 """
 
-from collections.abc import Callable, Iterator
+import math
+from collections.abc import Iterator
 from enum import StrEnum
 from typing import NamedTuple
 
@@ -12,48 +13,35 @@ from torch import nn
 
 
 class Role(StrEnum):
-    """What a tensor does; a parametrization has one rule for each role."""
+    """What a tensor does; the table has one rule for each role."""
 
     EMBEDDING = "embedding"
-    """Maps the input (a vocabulary, positions, features) to the width."""
+    """Maps tokens, positions or features to the width."""
     HIDDEN = "hidden"
-    """Maps the width to (a multiple of) the width."""
+    """Maps the width, or a multiple of it, to the width, or a multiple of it."""
     READOUT = "readout"
     """Maps the width to the outputs."""
-    GAIN = "gain"
     BIAS = "bias"
 
 
 class Rule(NamedTuple):
     """How one role is treated."""
 
-    std: Callable[[int], float]
-    """Initial standard deviation from the fan-in, the number of terms that each output of the tensor sums."""
-    mean: float
+    std: float
+    """Exponent of the fan-in in the initial standard deviation; minus infinity starts at zero."""
     forward: float
-    """Factor on the tensor wherever it is used."""
+    """Factor on the tensor's product. The models apply that of the readout; the other roles must have 1."""
     learning_rate: float
     """Factor on the run's learning rate."""
 
 
-def _fan_in(fan_in: int) -> float:
-    return float(fan_in) ** -0.5
-
-
-def _zero(fan_in: int) -> float:
-    return 0.0
-
-
-PARAMETRIZATIONS = {
-    "SP": {
-        Role.EMBEDDING: Rule(std=_fan_in, mean=0.0, forward=1.0, learning_rate=1.0),
-        Role.HIDDEN: Rule(std=_fan_in, mean=0.0, forward=1.0, learning_rate=1.0),
-        Role.READOUT: Rule(std=_fan_in, mean=0.0, forward=1.0, learning_rate=1.0),
-        Role.GAIN: Rule(std=_zero, mean=1.0, forward=1.0, learning_rate=1.0),
-        Role.BIAS: Rule(std=_zero, mean=0.0, forward=1.0, learning_rate=1.0),
-    }
+TABLE = {
+    Role.EMBEDDING: Rule(std=-0.5, forward=1.0, learning_rate=1.0),
+    Role.HIDDEN: Rule(std=-0.5, forward=1.0, learning_rate=1.0),
+    Role.READOUT: Rule(std=-0.5, forward=1.0, learning_rate=1.0),
+    Role.BIAS: Rule(std=-math.inf, forward=1.0, learning_rate=1.0),
 }
-"""SP, the standard parametrization: weights of variance 1 / fan-in (LeCun et al. 1998, "Efficient BackProp", eq. 16)."""
+"""SP: weights of variance 1 / fan-in, biases 0, one learning rate (LeCun et al. 1998, "Efficient BackProp", eq. 16)."""
 
 
 class Initializer:
@@ -61,41 +49,47 @@ class Initializer:
 
     Args:
         generator: source of every initial value; equal generators give equal models.
-        gain: factor on the standard deviation of every weight (`config.Model.init_gain`).
+        gain: factor on every initial standard deviation (`config.Model.init_gain`).
     """
 
     def __init__(self, generator: torch.Generator, *, gain: float) -> None:
         self._generator = generator
         self._gain = gain
 
-    def parameter(self, module: nn.Module, name: str, role: Role, *shape: int, fan_in: int = 1) -> float:
-        """Give `module` the parameter `name` of this role and shape; return the factor that its use must apply."""
-        rule = PARAMETRIZATIONS["SP"][role]
-        value = torch.empty(shape).normal_(generator=self._generator)
-        value.mul_(self._gain * rule.std(fan_in)).add_(rule.mean)
+    def parameter(self, module: nn.Module, name: str, role: Role, *shape: int, fan_in: int) -> None:
+        """Give `module` the parameter `name` and note its role.
+
+        Args:
+            module: owner of the parameter.
+            name: attribute under which it is reached.
+            role: decides the initial scale.
+            shape: of the tensor.
+            fan_in: number of terms that each of its outputs sums.
+        """
+        std = 0.0 if TABLE[role].std == -math.inf else self._gain * float(fan_in) ** TABLE[role].std
+        value = torch.empty(shape).normal_(generator=self._generator).mul_(std)
         module.register_parameter(name, nn.Parameter(value))
         module.__dict__.setdefault("roles", {})[name] = role
-        return rule.forward
 
 
 def named_roles(module: nn.Module) -> dict[str, Role]:
-    """The role of every parameter of a model, under its name in `module.named_parameters()`, in the same order.
+    """The role of every parameter, under its name and in the order of `module.named_parameters()`.
 
     Raises: LookupError if a parameter was not made by an `Initializer`.
     """
-    roles = dict(_noted(module))
+    noted = dict(_noted(module))
     names = [name for name, _ in module.named_parameters()]
-    if unknown := [name for name in names if name not in roles]:
+    if unknown := [name for name in names if name not in noted]:
         raise LookupError(f"parameters without a role: {', '.join(unknown)}; make them with Initializer.parameter")
-    return {name: roles[name] for name in names}
+    return {name: noted[name] for name in names}
+
+
+def learning_rate_factors(module: nn.Module) -> dict[str, float]:
+    """The factor on the run's learning rate for every parameter, under the names of `named_roles`."""
+    return {name: TABLE[role].learning_rate for name, role in named_roles(module).items()}
 
 
 def _noted(module: nn.Module) -> Iterator[tuple[str, Role]]:
     for place, inner in module.named_modules():
-        noted: dict[str, Role] = inner.__dict__.get("roles", {})
-        yield from ((f"{place}.{name}" if place else name, role) for name, role in noted.items())
-
-
-def learning_rate_factors(module: nn.Module) -> dict[str, float]:
-    """The factor on the learning rate of every parameter, under the names of `named_roles`."""
-    return {name: PARAMETRIZATIONS["SP"][role].learning_rate for name, role in named_roles(module).items()}
+        roles: dict[str, Role] = inner.__dict__.get("roles", {})
+        yield from ((f"{place}.{name}" if place else name, role) for name, role in roles.items())

@@ -120,10 +120,10 @@ def _small_data(data: Data) -> Data:
 
 
 def _short_schedule(schedule: Schedule, fewer: Callable[[int], int]) -> Schedule:
-    counts = ("warmup_steps", "decay_steps", "rewarm_steps", "cooldown_steps")
-    ends = ("decay_ends", "cycle_ends")
-    changes: dict[str, Any] = {name: fewer(getattr(schedule, name)) for name in counts if getattr(schedule, name)}
-    changes |= {name: tuple(map(fewer, getattr(schedule, name))) for name in ends if getattr(schedule, name)}
+    changes: dict[str, Any] = {}
+    for name in ("warmup_steps", "decay_steps", "rewarm_steps", "cooldown_steps", "decay_ends", "cycle_ends"):
+        if steps := getattr(schedule, name):
+            changes[name] = tuple(map(fewer, steps)) if isinstance(steps, tuple) else fewer(steps)
     return dataclasses.replace(schedule, **changes)
 
 

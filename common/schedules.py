@@ -152,8 +152,8 @@ def linear(*, steps: int, warmup_steps: int = 0, floor: float = FLOOR) -> Factor
 def cosine(*, steps: int, warmup_steps: int = 0, floor: float = FLOOR) -> Factor:
     """Warm-up W, then one cosine over the rest: floor + (1 - floor)(1 + cos(pi u))/2, u = (t - W + 1)/(T - W).
 
-    Source: Loshchilov and Hutter 2017 (arXiv:1608.03983, equation 5); most code bases take u = (t - W)/(T - W) and
-    never reach the floor. First update 1/W, or just below 1 without warm-up; last update `floor`.
+    Source: Loshchilov and Hutter 2017 (arXiv:1608.03983, equation 5), where u = (t - W)/(T - W) would put the floor on
+    the update after the last. First update 1/W, or just below 1 without warm-up; last update `floor`.
 
     Raises: ValueError if the warm-up does not fit into `steps`, or the floor does not lie in [0, 1].
     """

@@ -49,11 +49,11 @@ BATCH = 1000
 BATCH_LABELS = 100
 """Most parameters, or tags, in one call."""
 
-CPU_SHARE = 0.02
+CPU_SHARE = 0.015
 """Part of one core that `watch` may use on average while training goes on."""
 
 PATIENCE = 10
-"""How many intervals `watch` leaves a store alone that has just failed."""
+"""Most intervals between two passes of `watch`: after a dear one, and after a store has failed."""
 
 SETTINGS = {
     "MLFLOW_DISABLE_TELEMETRY": "true",
@@ -64,11 +64,20 @@ SETTINGS = {
 }
 """What MLflow is told through the environment before it is imported, unless the user has said otherwise."""
 
+VIEW = "overview"
+COLUMNS = (
+    *(f"metrics.`{name}`" for name in ("val_loss", "train_loss")),
+    *(f"params.`{name}`" for name in ("schedule.kind", "lr", "steps")),
+    *(f"tags.`{name}`" for name in ("arm", "seed", "parent", "status")),
+)
+"""Columns of the run table in the shared view `overview` that every experiment gets; MLflow's own show no number."""
+
 NEVER_MS = 1
 """Time of a study without runs: the earliest that MLflow does not take for "now"."""
 
 FIGURES = ("pdf", "png", "csv", "json")
 UI_PORT = 5050
+UI_MODE = "workflowType=machine_learning"
 
 
 EXPERIMENT_NOTE = """**{question}**
@@ -326,7 +335,9 @@ class Summary:
     @property
     def numbers(self) -> dict[str, float]:
         """Metrics: estimate and ends of the interval of each claim."""
-        values = {f"{c['id']}.{end}": c["verdict"][end] for c in self.claims for end in ("estimate", "low", "high")}
+        values = {
+            f"claims/{c['id']}.{end}": c["verdict"][end] for c in self.claims for end in ("estimate", "low", "high")
+        }
         return {name: float(value) for name, value in values.items() if value is not None and math.isfinite(value)}
 
     @property
@@ -342,7 +353,8 @@ class Summary:
         lines = ["Figures (artifacts) and verdicts of this study. The metrics are the claims' estimates and intervals."]
         for claim in self.claims:
             verdict = claim["verdict"]
-            ours = f"{verdict['estimate']} [{verdict['low']}, {verdict['high']}] {verdict['unit']}"
+            low, high = ("open" if verdict[end] is None else f"{verdict[end]:.3g}" for end in ("low", "high"))
+            ours = f"{verdict['estimate']:.3g} [{low}, {high}] {verdict['unit']}"
             lines.append(f"* {claim['id']} **{verdict['verdict']}**: {claim['statement']}. Ours: {ours}.")
         return "\n".join([lines[0], "", *lines[1:]])
 
@@ -421,6 +433,7 @@ class Store:
         self.uri = uri
         self.client = MlflowClient(uri)
         self._born = self._birth()
+        self._experiments: dict[str, str] = {}
 
     def gone(self) -> bool:
         """Whether the database was removed or replaced since it was opened."""
@@ -520,8 +533,8 @@ class Store:
         data = record.facts.get("data")
         if data and not (run.inputs and run.inputs.dataset_inputs):
             about = json.dumps(description.get("data", {}))
-            # MLflow takes at most 36 characters of a digest; the tag data.digest has all of it.
-            dataset = Dataset(data["name"], data["digest"][:32], "local", about, profile=json.dumps(data))
+            # MLflow takes at most 36 characters of a digest and shows them all; the tag data.digest has the whole.
+            dataset = Dataset(data["name"], data["digest"][:16], "local", about, profile=json.dumps(data))
             tags = [InputTag("mlflow.data.context", "training")]
             self.client.log_inputs(run.info.run_id, [DatasetInput(dataset, tags)])
 
@@ -569,6 +582,8 @@ class Store:
 
     def _experiment(self, name: str, study: str) -> str:
         """Identifier of an experiment, which is made if it is missing."""
+        if name in self._experiments:
+            return self._experiments[name]
         found = self.client.get_experiment_by_name(name)
         if found is None:
             identifier = self.client.create_experiment(name, _artifacts(self.uri))
@@ -576,11 +591,16 @@ class Store:
             identifier = found.experiment_id
             if found.lifecycle_stage == "deleted":
                 self.client.restore_experiment(identifier)
-        tags = {"mlflow.experimentKind": "custom_model_development", "mlflow.note.content": _experiment_note(study)}
+        tags = {
+            "mlflow.experimentKind": "custom_model_development",
+            "mlflow.note.content": _experiment_note(study),
+            f"mlflow.sharedViewState.{VIEW}": json.dumps({"selectedColumns": COLUMNS}),
+        }
         for key, value in tags.items():
             if found is None or found.tags.get(key) != value:
                 self.client.set_experiment_tag(identifier, key, value)
-        return str(identifier)
+        self._experiments[name] = str(identifier)
+        return self._experiments[name]
 
 
 def _chunks(items: list[Any], size: int) -> Iterator[list[Any]]:
@@ -633,7 +653,7 @@ class Follower:
 
     def update(self, *, live: bool) -> None:
         """Mirror every run whose files have changed. A damaged run.json costs one warning and only its own run."""
-        store = self._open()
+        store = self.open()
         for run_dir in (run_dir for study in _folders(self.results) for run_dir in _folders(study)):
             stamp = _stamp(run_dir)
             if stamp is None or (self.seen.get(run_dir) == stamp and (live or stamp[0])):
@@ -649,15 +669,17 @@ class Follower:
 
     def summarise(self) -> None:
         """Mirror the figures and claims of every study."""
-        store = self._open()
+        store = self.open()
         for study in _folders(self.results):
             found = (Record.read(run_dir, live=False) for run_dir in _folders(study) if _stamp(run_dir))
             runs = [record for record in found if record]
-            summary = Summary.read(self.results, study.name, ended_ms=max((run.ended_ms for run in runs), default=NEVER_MS))
+            ended_ms = max((run.ended_ms for run in runs), default=NEVER_MS)
+            summary = Summary.read(self.results, study.name, ended_ms=ended_ms)
             if summary:
                 store.summary(summary, experiment=runs[0].experiment if runs else study.name)
 
-    def _open(self) -> Store:
+    def open(self) -> Store:
+        """The store, opened anew if its database was removed or replaced."""
         if self.store is None or self.store.gone():
             self.forget()
             self.store = Store(self.uri)
@@ -686,7 +708,7 @@ def watch(
     """Mirror every run that changes, until the process `owner` is gone or `stop` is set; then all of it once more.
 
     A store that fails costs one line on stderr, is tried again later, and never raises. The intervals grow so that on
-    average no more than a small part of a core is used (CPU_SHARE).
+    average no more than a small part of a core is used (CPU_SHARE), up to PATIENCE times.
 
     Args:
         results: the results folder; it need not exist yet.
@@ -702,28 +724,30 @@ def watch(
     while True:
         last = stop.is_set() or not _alive(owner)
         if last or time.monotonic() >= due:
-            before = time.process_time()
-            failure = _update(follower, last=last)
+            failure, spent = _update(follower, last=last)
             if failure and not warned:
                 warned = True
                 _warn(f"MLflow store {follower.uri} failed, training goes on, `snakemake mlflow` fills it: {failure}")
-            rest = every_seconds * PATIENCE if failure else (time.process_time() - before) / CPU_SHARE
+            longest = every_seconds * PATIENCE
+            rest = longest if failure else min(spent / CPU_SHARE, longest)
             due = time.monotonic() + max(every_seconds, rest)
         if last:
             return
         stop.wait(min(every_seconds, 1.0))
 
 
-def _update(follower: Follower, *, last: bool) -> str | None:
-    """One pass over the files; what went wrong, in one line, or None."""
+def _update(follower: Follower, *, last: bool) -> tuple[str | None, float]:
+    """One pass over the files: what went wrong, in one line, or None; and CPU seconds, without those of opening."""
     try:
+        follower.open()
+        before = time.process_time()
         follower.update(live=not last)
         if last:
             follower.summarise()
     except Exception as error:  # whatever the store does, training goes on
         follower.forget()
-        return f"{type(error).__name__}: {' '.join(str(error).split())[:200]}"
-    return None
+        return f"{type(error).__name__}: {' '.join(str(error).split())[:200]}", 0.0
+    return None, time.process_time() - before
 
 
 def _warn(text: str) -> None:
@@ -756,9 +780,12 @@ def ui(folder: Path, *, port: int) -> None:
             probe.bind(("127.0.0.1", port))
         except OSError:
             sys.exit(f"port {port} is in use: choose another one with --port")
-    prepare_store(uri)
-    print(f"MLflow shows {uri} at http://127.0.0.1:{port} (end with Ctrl-C).")
-    print('If it opens in its "GenAI" view, choose "Model training" at the top left.', flush=True)
+    address = f"http://127.0.0.1:{port}/#/experiments"
+    print(f"MLflow shows {uri} at {address}?{UI_MODE} (end with Ctrl-C)")
+    for experiment in Store(uri).client.search_experiments(filter_string="name != 'Default'"):
+        view = f"{experiment.experiment_id}/runs?{UI_MODE}&viewStateShareKey={VIEW}"
+        print(f"  {experiment.name}: {address}/{view}")
+    print('If a page opens in the "GenAI" view, choose "Model training" at the top left, once.', flush=True)
     environment = {**SETTINGS, **os.environ, "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"}
     options = ["--backend-store-uri", uri, "--host", "127.0.0.1", "--port", str(port), "--workers", "1"]
     os.chdir(folder)

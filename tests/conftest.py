@@ -3,8 +3,15 @@
 from pathlib import Path
 
 import pytest
+import torch
 
 from common.config import Data, Model, Optimizer, Run, Schedule
+
+
+@pytest.fixture(autouse=True)
+def one_thread() -> None:
+    """As the engine: one thread. Tensors this small gain nothing from more, and wait for each other on a busy machine."""
+    torch.set_num_threads(1)
 
 
 @pytest.fixture(scope="session")

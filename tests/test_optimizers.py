@@ -27,15 +27,6 @@ CASES = {
 }
 
 
-@pytest.fixture(autouse=True)
-def one_thread():
-    """Tensors this small gain nothing from more, and wait for each other on a busy machine."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
-
-
 every_case = pytest.mark.parametrize("description", CASES.values(), ids=CASES.keys())
 FACTORS = [0.25, 0.5, 0.75, *[1.0] * 11, *[1 - j / 7 for j in range(1, 7)]]
 """Learning rate factors of 20 updates: warm-up, peak, decay."""
@@ -391,6 +382,18 @@ def test_the_saved_state_is_a_copy_and_not_a_view():
     training.run([0.1] * 4, 2, 4)
     other.run([0.1] * 4, 2, 4)
     assert all(torch.equal(saved[name], kept[name]) for name in kept)
+
+
+@every_case
+def test_loading_leaves_nothing_of_the_state_before(description):
+    """A run that has trained and then loads a state from before the first update starts afresh."""
+    fresh, used = Training(description), Training(description)
+    saved = fresh.saved()
+    used.run([0.1] * 6, 0, 3)
+    used.restore(saved)
+    for training in (fresh, used):
+        training.run([0.1] * 6, 3, 6)
+    assert used.bits() == fresh.bits()
 
 
 def test_names_of_the_state():

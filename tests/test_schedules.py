@@ -85,6 +85,10 @@ GOLDEN = {
         {"kind": "infinite", "warmup_steps": 2, "start": 0.5, "cooldown_steps": 2, "level": 0.4, "decay_steps": 0},
         [0.75, 1, 0.7, 0.4, 0.4, 0.4],
     ),
+    "infinite, cosine cooldown and annealing": (
+        {"kind": "infinite", "cooldown_steps": 4, "level": 0.4, "decay_steps": 4, "floor": 0.025},
+        [0.7 + 0.3 * HALF, 0.7, 0.7 - 0.3 * HALF, 0.4, 0.4, 0.2, 0.1, 0.05, 0.025],
+    ),
     "rewarm": ({"kind": "rewarm", "warmup_steps": 2, "start": 0.1, "floor": 0.1}, [0.55, 1, 0.55, 0.1]),
     "rewarm from 0": ({"kind": "rewarm", "warmup_steps": 4, "floor": 0.0}, [1 / 4, 1 / 2, 3 / 4, 1, 0.5, 0.0]),
 }

@@ -15,8 +15,8 @@ names = st.lists(st.text(max_size=8) | st.integers(0, 2**40), max_size=3)
 
 def test_golden_values():
     """Equal numbers on every machine and in every version of this repository."""
-    assert stream(3, "data").integers(1000, size=3).tolist() == GOLDEN
-    assert torch_stream(3, "data").initial_seed() == GOLDEN_SEED
+    assert stream(3, "data").integers(1000, size=3).tolist() == [772, 73, 375]
+    assert torch_stream(3, "data").initial_seed() == 6898333990354536650
 
 
 @given(seed=st.integers(0, 2**32), names=names)
@@ -31,6 +31,15 @@ def test_other_names_or_seeds_give_other_numbers(seed, one, other):
     if one != other:
         assert stream(seed, *one).random() != stream(seed, *other).random()
     assert stream(seed, *one).random() != stream(seed + 1, *one).random()
+
+
+def test_names_are_never_padded():
+    """numpy seeds [0], [0, 0] and [0, 0, 0] alike."""
+    draws = {stream(0, *[0] * count).random() for count in range(4)} | {
+        stream(1, 2**35).random(),
+        stream(1, 0, 8).random(),
+    }
+    assert len(draws) == 6
 
 
 def test_streams_are_uncorrelated():

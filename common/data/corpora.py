@@ -272,7 +272,7 @@ def clean_docstring(text: str) -> str:
     """
     first, *rest = text.expandtabs().split("\n")
     margin = min((len(line) - len(line.lstrip()) for line in rest if line.strip()), default=0)
-    return "\n".join([first.lstrip(), *(line[margin:].rstrip() for line in rest)]).strip()
+    return "\n".join([first.strip(), *(line[margin:].rstrip() for line in rest)]).strip()
 
 
 def assemble(texts: Mapping[str, str]) -> tuple[bytes, bytes, dict[str, int]]:
@@ -289,15 +289,16 @@ def assemble(texts: Mapping[str, str]) -> tuple[bytes, bytes, dict[str, int]]:
     ranks = {path: hashlib.sha256(path.encode()).digest() for path in texts}
     held_out = {path for path, rank in ranks.items() if int.from_bytes(rank[-4:]) % VALIDATION_SHARE == 0}
     repeated = {"files": 0, "paragraphs": 0}
-    seen: set[bytes] = set()
+    files: set[bytes] = set()
+    paragraphs: set[bytes] = set()
     parts: tuple[list[str], list[str]] = ([], [])
     for path in sorted(texts, key=lambda path: (path in held_out, ranks[path])):
-        if _known(texts[path], seen):
+        if _known(texts[path], files):
             repeated["files"] += 1
             continue
-        paragraphs = re.split(r"(\n\n+)", texts[path])
-        kept = list(_first_occurrences(paragraphs, seen))
-        repeated["paragraphs"] += (len(paragraphs) - len(kept)) // 2
+        pieces = re.split(r"(\n\n+)", texts[path].strip("\n"))
+        kept = list(_first_occurrences(pieces, paragraphs))
+        repeated["paragraphs"] += (len(pieces) - len(kept) + 1) // 2
         parts[path in held_out].append("".join(kept).strip("\n") + "\n")
     train, validation = (
         "\n\n".join(text for text in part if text.strip()).encode("utf-8", "replace") for part in parts
@@ -313,11 +314,11 @@ def _known(text: str, seen: set[bytes]) -> bool:
     return found
 
 
-def _first_occurrences(paragraphs: list[str], seen: set[bytes]) -> Iterator[str]:
+def _first_occurrences(pieces: list[str], seen: set[bytes]) -> Iterator[str]:
     """Paragraphs and the blank lines after them, in turn, without the long ones that occurred before."""
-    for i in range(0, len(paragraphs), 2):
-        if len(paragraphs[i]) < REPEATED_CHARACTERS or not _known(paragraphs[i], seen):
-            yield from paragraphs[i : i + 2]
+    for i in range(0, len(pieces), 2):
+        if len(pieces[i]) < REPEATED_CHARACTERS or not _known(pieces[i], seen):
+            yield from pieces[i : i + 2]
 
 
 def digest(train: bytes, validation: bytes) -> str:

@@ -31,4 +31,6 @@ def build(model: Model, *, inputs: int, outputs: int, context: int | None, gener
         raise ValueError("model.kind='transformer' reads tokens, but the data has context=None; use 'mlp'")
     if model.tied is not False and inputs != outputs:
         raise ValueError(f"tied=True shares one matrix: inputs={inputs} must equal outputs={outputs}; set tied=False")
-    return Transformer(model, inputs=inputs, outputs=outputs, context=context, initial=initial)
+    if model.heads is None:
+        raise ValueError("model.heads=None: a transformer needs heads that divide its width; set heads=1 or more")
+    return Transformer(model, heads=model.heads, inputs=inputs, outputs=outputs, context=context, initial=initial)

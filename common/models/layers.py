@@ -1,43 +1,70 @@
 """Parts that the networks share: activations and norms."""
 
 from collections.abc import Callable
+from typing import Any
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
+from torch.nn import functional
+
+from common.config import Model
 
 EPSILON = 1e-5
-"""Added to the mean square inside every norm."""
+"""Added to the variance, or the mean square, inside every norm."""
+
+
+class _SquaredReLU(torch.autograd.Function):
+    """Two passes over memory fewer than autograd's chain of relu and square; differentiable twice."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor) -> Tensor:
+        ctx.save_for_backward(x)
+        positive = torch.relu(x)
+        return positive.mul_(positive)
+
+    @staticmethod
+    def backward(ctx: Any, *upstream: Tensor) -> Tensor:
+        (x,) = ctx.saved_tensors
+        return (torch.relu(x) * upstream[0]).mul_(2)
 
 
 def relu2(x: Tensor) -> Tensor:
     """Squared ReLU (So et al. 2021, arXiv:2109.08668)."""
-    return F.relu(x).square()
+    squared: Tensor = _SquaredReLU.apply(x)  # type: ignore[no-untyped-call]
+    return squared
 
 
 def linear(x: Tensor) -> Tensor:
-    """The identity: a deep linear network."""
+    """The identity: a deep linear network, or no norm."""
     return x
 
 
-ACTIVATIONS: dict[str, Callable[[Tensor], Tensor]] = {
-    "relu": F.relu,
+Map = Callable[[Tensor], Tensor]
+
+ACTIVATIONS: dict[str, Map] = {
+    "relu": torch.relu,
     "relu2": relu2,
-    "gelu": F.gelu,
-    "silu": F.silu,
+    "gelu": functional.gelu,
+    "silu": functional.silu,
     "tanh": torch.tanh,
     "linear": linear,
 }
 
 
 def layernorm(x: Tensor) -> Tensor:
-    """Mean 0 and variance 1 over the last axis (Ba et al. 2016, arXiv:1607.06450)."""
-    return F.layer_norm(x, x.shape[-1:], eps=EPSILON)
+    """Mean 0 and variance 1 over the last axis (Ba et al. 2016, arXiv:1607.06450), without gain and bias."""
+    return functional.layer_norm(x, x.shape[-1:], eps=EPSILON)
 
 
 def rmsnorm(x: Tensor) -> Tensor:
-    """Mean square 1 over the last axis (Zhang & Sennrich 2019, arXiv:1910.07467)."""
-    return F.rms_norm(x, x.shape[-1:], eps=EPSILON)
+    """Mean square 1 over the last axis (Zhang & Sennrich 2019, arXiv:1910.07467), without gain."""
+    return functional.rms_norm(x, x.shape[-1:], eps=EPSILON)
 
 
-NORMS: dict[str, Callable[[Tensor], Tensor]] = {"layernorm": layernorm, "rmsnorm": rmsnorm, "none": linear}
+NORMS: dict[str, Map] = {"layernorm": layernorm, "rmsnorm": rmsnorm, "none": linear}
+
+
+def norms(model: Model) -> tuple[Map, Map]:
+    """What acts before and what acts after a branch or an activation; one of the two is the identity."""
+    norm = NORMS[model.norm]
+    return (norm, linear) if model.norm_place == "pre" else (linear, norm)

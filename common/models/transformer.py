@@ -1,64 +1,88 @@
-"""Decoder-only transformer without biases (Vaswani et al. 2017; pre-norm as in Radford et al. 2019)."""
+"""Decoder-only transformer without biases and without gains (Vaswani et al. 2017; pre-norm as Radford et al. 2019)."""
 
-import torch.nn.functional as F
+import torch
 from torch import Tensor, nn
+from torch.nn import functional
 
 from common.config import Model
-from common.models.layers import ACTIVATIONS, NORMS
-from common.parametrization import Initializer, Role
+from common.models.layers import ACTIVATIONS, layernorm, linear, norms
+from common.parametrization import TABLE, Initializer, Role
 
 
 class Block(nn.Module):
-    """Causal self-attention and a feed-forward layer, each added to the residual stream."""
+    """Causal self-attention and a feed-forward layer, each added to the residual stream.
 
-    def __init__(self, model: Model, *, initial: Initializer) -> None:
+    The stream is a matrix (count * context, width): each branch then ends in one fused product and sum.
+    """
+
+    qkv: Tensor
+    out: Tensor
+    up: Tensor
+    down: Tensor
+
+    def __init__(self, model: Model, *, heads: int, initial: Initializer) -> None:
         super().__init__()
         width, inner = model.width, model.width * (model.expansion or 4)
-        self.heads = model.heads or 1
-        self.activation, self.norm = ACTIVATIONS[model.activation], NORMS[model.norm]
-        self.pre, self.qk_norm = model.norm_place == "pre", bool(model.qk_norm)
+        self.heads = heads
+        self.activation = ACTIVATIONS[model.activation]
+        self.before, self.after = norms(model)
+        self.match = layernorm if model.qk_norm else linear
         initial.parameter(self, "qkv", Role.HIDDEN, 3 * width, width, fan_in=width)
         initial.parameter(self, "out", Role.HIDDEN, width, width, fan_in=width)
         initial.parameter(self, "up", Role.HIDDEN, inner, width, fan_in=width)
         initial.parameter(self, "down", Role.HIDDEN, width, inner, fan_in=inner)
 
-    def forward(self, x: Tensor) -> Tensor:
-        """Residual stream to residual stream, float32 (count, context, width)."""
-        if self.pre:
-            x = x + self.attention(self.norm(x))
-            return x + self.feed_forward(self.norm(x))
-        x = self.norm(x + self.attention(x))
-        return self.norm(x + self.feed_forward(x))
+    def forward(self, x: Tensor, *, count: int) -> Tensor:
+        """Residual stream to residual stream, float32 (count * context, width)."""
+        x = self.after(_add(x, self._mix(self.before(x), count=count), self.out))
+        inner = self.activation(torch.mm(self.before(x), self.up.t()))
+        return self.after(_add(x, inner, self.down))
 
-    def attention(self, x: Tensor) -> Tensor:
-        count, context, width = x.shape
-        qkv = F.linear(x, self.qkv).view(count, context, 3, self.heads, width // self.heads)
-        q, k, v = qkv.permute(2, 0, 3, 1, 4).unbind(0)
-        if self.qk_norm:
-            q, k = NORMS["rmsnorm"](q), NORMS["rmsnorm"](k)
-        mixed = F.scaled_dot_product_attention(q, k, v, is_causal=True)
-        return F.linear(mixed.transpose(1, 2).reshape(count, context, width), self.out)
+    def _mix(self, x: Tensor, *, count: int) -> Tensor:
+        """Softmax attention of every head over its past, (count * context, width)."""
+        qkv = torch.mm(x, self.qkv.t()).view(count, -1, 3, self.heads, x.shape[1] // self.heads)
+        q, k, v = qkv.permute(2, 0, 3, 1, 4).unbind()
+        mixed = functional.scaled_dot_product_attention(self.match(q), self.match(k), v, is_causal=True)
+        return mixed.transpose(1, 2).reshape(x.shape)
 
-    def feed_forward(self, x: Tensor) -> Tensor:
-        return F.linear(self.activation(F.linear(x, self.up)), self.down)
+
+def _add(x: Tensor, branch: Tensor, weight: Tensor) -> Tensor:
+    """`x + branch @ weight.T`; under autocast the sum stays in the precision of `x`, which addmm would lower."""
+    if torch.is_autocast_enabled(x.device.type):
+        return x + torch.mm(branch, weight.t())
+    return torch.addmm(x, branch, weight.t())
 
 
 class Transformer(nn.Module):
-    """Tokens to the logits of each next token, with learned absolute positions."""
+    """Tokens to the logits of each next token, with learned absolute positions.
 
-    def __init__(self, model: Model, *, inputs: int, outputs: int, context: int, initial: Initializer) -> None:
+    Torch's fused attention has no second derivative: measure curvature under
+    `torch.nn.attention.sdpa_kernel(SDPBackend.MATH)`.
+    """
+
+    embedding: Tensor
+    positions: Tensor
+    readout: Tensor
+
+    def __init__(
+        self, model: Model, *, heads: int, inputs: int, outputs: int, context: int, initial: Initializer
+    ) -> None:
         super().__init__()
-        initial.parameter(self, "embedding", Role.EMBEDDING, inputs, model.width, fan_in=model.width)
-        initial.parameter(self, "positions", Role.EMBEDDING, context, model.width, fan_in=model.width)
-        self.blocks = nn.ModuleList(Block(model, initial=initial) for _ in range(model.depth))
-        self.norm = NORMS[model.norm if model.norm_place == "pre" else "none"]
+        width = model.width
         self.tied = model.tied is not False
+        initial.parameter(self, "embedding", Role.EMBEDDING, inputs, width, fan_in=width)
+        initial.parameter(self, "positions", Role.EMBEDDING, context, width, fan_in=width)
+        self.blocks = nn.ModuleList(Block(model, heads=heads, initial=initial) for _ in range(model.depth))
+        self.norm = norms(model)[0]
         if not self.tied:
-            initial.parameter(self, "readout", Role.READOUT, outputs, model.width, fan_in=model.width)
+            initial.parameter(self, "readout", Role.READOUT, outputs, width, fan_in=width)
 
     def forward(self, tokens: Tensor) -> Tensor:
         """Logits, float32 (count, context, outputs), of int64 tokens (count, context)."""
-        x = F.embedding(tokens, self.embedding) + self.positions[: tokens.shape[1]]
+        count, context = tokens.shape
+        x = functional.embedding(tokens, self.embedding) + self.positions[:context]
+        x = x.view(count * context, -1)
         for block in self.blocks:
-            x = block(x)
-        return F.linear(self.norm(x), self.embedding if self.tied else self.readout)
+            x = block(x, count=count)
+        readout = (self.embedding if self.tied else self.readout) * TABLE[Role.READOUT].forward
+        return torch.mm(self.norm(x), readout.t()).view(count, context, -1)

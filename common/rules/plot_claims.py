@@ -7,8 +7,9 @@ from textwrap import shorten, wrap
 
 import pandas as pd
 
-from common.claims import OUTCOMES, Judged, Report, Verdict, number, read
+from common.claims import Judged, Report, read
 from common.plotting import COLOR, figure, save
+from common.verdicts import OUTCOMES, Verdict, number
 
 MARK = {"supported": "o", "contradicted": "X", "undecided": "D", "reported": "s"}
 ROW, HEADING = 0.36, 0.3

@@ -4,8 +4,9 @@ from itertools import combinations
 
 import pandas as pd
 
-from common.claims import Verdict, all_of, claim, crossover, equivalence, greater
+from common.claims import claim
 from common.statistics import paired_differences
+from common.verdicts import Verdict, all_of, crossover, equivalence, greater
 
 UNIT = "nats/byte"
 BEFORE_DECAY = 0.9

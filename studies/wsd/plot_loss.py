@@ -5,7 +5,6 @@ import pandas as pd
 
 
 from claims import best, decay_reveals_progress, last_loss, learning_rates_cross, wsd_matches_cosine
-from common.claims import number
 from common.plotting import COLOR, Axes, Figure, figure, label_line, mean_band, save, shades
 from common.records import read_runs
 

@@ -1,0 +1,108 @@
+"""Streamed data sets: any iterable of dictionaries stands for the hub."""
+
+import builtins
+import json
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from common.config import Data
+from common.data import DataError, huggingface, load
+from common.data.huggingface import keep, split_documents
+
+DATA = Data(source="huggingface", name="someone/Stories", bytes_limit=4000, context=8, validation_windows=2)
+
+
+def documents(count=500, field="text"):
+    return [{field: f"Story {i} of a caf\u00e9.", "id": i} for i in range(count)]
+
+
+@given(limit=st.integers(3000, 30_000))
+def test_the_limit_counts_the_bytes_of_both_parts(limit):
+    train, validation = split_documents(documents(), field="text", limit=limit)
+    available = sum(len(document["text"].encode()) + 1 for document in documents())
+    assert len(train) + len(validation) == min(limit, available)
+
+
+def test_documents_are_not_cut_and_belong_to_one_part():
+    parts = [set(part.decode().split("\n")[:-1]) for part in split_documents(documents(), field="text", limit=10**6)]
+    assert parts[0] | parts[1] == {document["text"] for document in documents()}
+    assert not parts[0] & parts[1]
+    assert 8 < len(parts[1]) < 45  # 25 expected, standard deviation 5
+
+
+def test_no_more_is_read_than_needed():
+    def endless():
+        yield from documents()
+        raise AssertionError("read past the limit")
+
+    split_documents(endless(), field="text", limit=5000)
+
+
+def test_copies_are_left_out():
+    once = split_documents(documents(), field="text", limit=10**6)
+    assert split_documents(documents() + documents(), field="text", limit=10**6) == once
+
+
+def test_a_wrong_field_names_the_right_ones():
+    with pytest.raises(DataError, match=r"text_field='text' holds no text .* its text fields are \['body'\]"):
+        split_documents(documents(field="body"), field="text", limit=100)
+
+
+def test_an_empty_part_is_refused():
+    with pytest.raises(DataError, match=r"bytes_limit=5 gives 1 documents.*raise bytes_limit"):
+        split_documents(documents(), field="text", limit=5)
+
+
+def test_a_data_set_is_streamed_once_and_then_read_from_disk(tmp_path, monkeypatch):
+    calls = []
+    monkeypatch.setattr(huggingface, "stream_documents", lambda name: calls.append(name) or documents())
+    first, second = (load(DATA, corpora=tmp_path) for _ in range(2))
+    assert calls == ["someone/Stories"]
+    assert first.name == "someone/Stories"
+    assert first.digest == second.digest
+    (folder,) = (tmp_path / "huggingface").iterdir()
+    manifest = json.loads((folder / "manifest.json").read_text())
+    assert (manifest["huggingface"], manifest["bytes_limit"]) == ("someone/Stories", 4000)
+
+
+def test_of_two_processes_that_stream_at_once_one_wins(tmp_path):
+    for _ in range(2):
+        keep(documents(), name="n", field="text", limit=4000, folder=tmp_path / "n")
+    assert [path.name for path in tmp_path.iterdir()] == ["n"]
+    assert {path.name for path in (tmp_path / "n").iterdir()} == {"train.bin", "validation.bin", "manifest.json"}
+
+
+def test_a_stream_that_breaks_leaves_nothing(tmp_path, monkeypatch):
+    def broken(name):
+        yield from documents(3)
+        raise ConnectionError("network is down")
+
+    monkeypatch.setattr(huggingface, "stream_documents", broken)
+    with pytest.raises(ConnectionError):
+        load(DATA, corpora=tmp_path)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_without_the_package_the_error_says_how_to_install_it(tmp_path, monkeypatch):
+    real = builtins.__import__
+
+    def without(name, *args, **kwargs):
+        if name == "datasets":
+            raise ImportError(name)
+        return real(name, *args, **kwargs)
+
+    monkeypatch.setattr(builtins, "__import__", without)
+    with pytest.raises(DataError, match=r"needs the package 'datasets'.*pip install datasets"):
+        load(DATA, corpora=tmp_path)
+
+
+def test_the_package_itself_on_a_local_data_set(tmp_path):
+    """Needs the optional extra; `load_dataset` takes a folder of text files for a data set."""
+    pytest.importorskip("datasets")
+    (tmp_path / "set").mkdir()
+    lines = [document["text"] for document in documents()]
+    (tmp_path / "set/train.txt").write_text("\n".join(lines) + "\n", encoding="utf-8")
+    streamed = list(huggingface.stream_documents(str(tmp_path / "set")))
+    assert [document["text"] for document in streamed] == lines

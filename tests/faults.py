@@ -1,0 +1,124 @@
+"""Kill a build again and again, repeat the same command, and compare with an undisturbed build.
+
+As a script: `python -m tests.faults --kills 30 --seed 0`; as a test with a few kills: tests/test_faults.py.
+"""
+
+import argparse
+import os
+import random
+import signal
+import sqlite3
+import subprocess
+import tempfile
+import time
+from pathlib import Path
+
+import psutil
+
+from tests.repository import Repository
+
+TARGET = "figures/tiny_loss.pdf"
+VICTIMS = ("trainer", "snakemake", "group", "server", "mirror")
+
+
+def start(repository: Repository) -> subprocess.Popen[bytes]:
+    """The build, as the leader of a process group of its own."""
+    log = (repository.root / "build.log").open("ab")
+    save = ["--config", "scale=default", "save_seconds=0.2"]
+    command = repository.command(TARGET, *save)
+    return subprocess.Popen(
+        command, cwd=repository.root, env=repository.environment, stdout=log, stderr=log, start_new_session=True
+    )
+
+
+def kill(build: subprocess.Popen[bytes], victim: str, chance: random.Random) -> str:
+    """End a part of a running build without warning; returns what was hit."""
+    below = psutil.Process(build.pid).children(recursive=True)
+    servers = [process for process in below if "common.warm" in process.cmdline() and process.ppid() == build.pid]
+    mirrors = [process for process in below if "common.tracking" in process.cmdline()]
+    trainers = [child for server in servers for child in server.children()]
+    chosen = {"trainer": trainers, "server": servers, "mirror": mirrors}.get(victim, [])
+    if victim == "group":
+        os.killpg(build.pid, signal.SIGKILL)
+    elif chosen:
+        chance.choice(chosen).kill()
+    else:
+        build.kill()
+        victim = "snakemake"
+    return victim
+
+
+def disturbed_build(repository: Repository, *, kills: int, span: float, chance: random.Random) -> list[str]:
+    """Build with so many kills at random moments within `span` seconds of each start, then let it finish."""
+    hits = []
+    for number in range(kills):
+        build = start(repository)
+        time.sleep(chance.uniform(0.3, span))
+        if build.poll() is None:
+            hits.append(kill(build, VICTIMS[number % len(VICTIMS)], chance))
+        build.wait()
+    last = start(repository)
+    if last.wait(timeout=600) != 0:
+        last = start(repository)  # a build whose trainer was killed ends with an error; the same command goes on
+        assert last.wait(timeout=600) == 0, (repository.root / "build.log").read_text()
+    return hits
+
+
+def doubled_metrics(repository: Repository) -> int:
+    """Metrics in MLflow's store that stand there more than once for a run, key and step."""
+    with sqlite3.connect(repository.root / "mlflow.db") as store:
+        query = """
+            select count(*) - count(distinct run_uuid || '|' || key || '|' || step) from metrics
+            where run_uuid in (select run_uuid from runs where lifecycle_stage = 'active')
+        """
+        return int(store.execute(query).fetchone()[0])
+
+
+def recorded_metrics(repository: Repository) -> tuple[int, int]:
+    """Numbers of measurements in metrics.csv files and in MLflow's store, the step and swept columns not counted."""
+    files = 0
+    for text in repository.metrics().values():
+        header, *rows = text.decode().splitlines()
+        skip = header.split(",").index("step") + 1
+        files += sum(1 for row in rows for cell in row.split(",")[skip:] if cell not in ("", "nan", "inf", "-inf"))
+    with sqlite3.connect(repository.root / "mlflow.db") as store:
+        query = """
+            select count(*) from metrics natural join runs where lifecycle_stage = 'active'
+            and name not like '%figures and claims'
+        """
+        return files, int(store.execute(query).fetchone()[0])
+
+
+def compare(folder: Path, *, kills: int, seed: int) -> dict[str, object]:
+    """An undisturbed and a disturbed build of the same study in `folder`, side by side."""
+    calm, killed = Repository(folder / "calm", studies=()), Repository(folder / "killed", studies=())
+    for repository in (calm, killed):
+        repository.add_tiny_study()
+    began = time.monotonic()
+    assert start(calm).wait(timeout=600) == 0, (calm.root / "build.log").read_text()
+    span = time.monotonic() - began
+    hits = disturbed_build(killed, kills=kills, span=span, chance=random.Random(seed))
+    return {
+        "hits": hits,
+        "metrics_equal": calm.metrics() == killed.metrics() and len(calm.metrics()) > 0,
+        "figure_equal": (calm.root / TARGET).with_suffix(".csv").read_bytes()
+        == (killed.root / TARGET).with_suffix(".csv").read_bytes(),
+        "doubled": doubled_metrics(killed),
+        "recorded": recorded_metrics(killed),
+        "leftovers": [str(path) for path in killed.root.glob("results/*/*/progress")],
+    }
+
+
+def main() -> None:
+    """Entry point."""
+    parser = argparse.ArgumentParser(prog="python -m tests.faults", description=__doc__)
+    parser.add_argument("--kills", type=int, default=10)
+    parser.add_argument("--seed", type=int, default=0)
+    given = parser.parse_args()
+    with tempfile.TemporaryDirectory() as folder:
+        for name, value in compare(Path(folder), kills=given.kills, seed=given.seed).items():
+            print(f"{name}: {value}")
+
+
+if __name__ == "__main__":
+    main()

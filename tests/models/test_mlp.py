@@ -1,0 +1,72 @@
+import pytest
+import torch
+from torch.nn import functional
+
+from common.config import Model
+from common.models import build
+from tests.models.test_transformer import ACTIVATIONS, normalised
+
+INPUTS, OUTPUTS = 5, 3
+OPTIONS = [
+    {},
+    {"depth": 1},
+    {"residual": True},
+    *({"activation": name} for name in ACTIVATIONS),
+    *({"norm": norm, "norm_place": place} for norm in ("layernorm", "rmsnorm", "none") for place in ("pre", "post")),
+    {"init_gain": 2.0},
+]
+
+
+def model(*, seed=0, **options):
+    description = Model(**({"kind": "mlp", "width": 7, "depth": 3} | options))
+    generator = torch.Generator().manual_seed(seed)
+    return build(description, inputs=INPUTS, outputs=OUTPUTS, context=None, generator=generator)
+
+
+def features(count):
+    return torch.randn(count, INPUTS, generator=torch.Generator().manual_seed(1))
+
+
+def twin(network, x, *, norm="layernorm", norm_place="pre", activation="relu2", residual=False, **_):
+    """Outputs from the parameters, by the definition, one example at a time."""
+    act = ACTIVATIONS[activation]
+    weights = dict(network.named_parameters())
+    layers = ["embedding", *(f"hidden.{i}" for i in range(len(network.hidden)))]
+    rows = []
+    for row in x:
+        h = row
+        for i, layer in enumerate(layers):
+            z = torch.einsum("i,oi->o", h, weights[f"{layer}.weight"]) + weights[f"{layer}.bias"]
+            z = act(normalised(z, norm)) if norm_place == "pre" else normalised(act(z), norm)
+            h = h + z if residual and i else z
+        rows.append(torch.einsum("i,oi->o", h, weights["readout.weight"]) + weights["readout.bias"])
+    return torch.stack(rows)
+
+
+@pytest.mark.parametrize("options", OPTIONS, ids=str)
+def test_outputs_equal_the_definition(options):
+    network, x = model(**options).double(), features(4).double()
+    with torch.no_grad():
+        for parameter in network.parameters():
+            parameter.add_(0.1)
+    torch.testing.assert_close(network(x), twin(network, x, **options), rtol=1e-10, atol=1e-10)
+
+
+@pytest.mark.parametrize("options", OPTIONS, ids=str)
+def test_every_option_learns(options):
+    network, x, targets = model(**options), features(6), torch.tensor([0, 1, 2, 0, 1, 2])
+    optimizer = torch.optim.AdamW(network.parameters(), lr=1e-2)
+    losses = []
+    for _ in range(4):
+        optimizer.zero_grad(set_to_none=True)
+        loss = functional.cross_entropy(network(x), targets)
+        loss.backward()
+        assert all(parameter.grad is not None for parameter in network.parameters())
+        optimizer.step()
+        losses.append(loss.item())
+    assert losses[-1] < losses[0]
+
+
+def test_equal_generators_give_equal_models():
+    first, second = (list(model().parameters()) for _ in range(2))
+    assert all(torch.equal(a, b) for a, b in zip(first, second, strict=True))

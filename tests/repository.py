@@ -1,0 +1,131 @@
+"""A throw-away copy of this repository, and Snakemake in it: for tests of the real graph."""
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+PARTS = ("Snakefile", "common", "envs", "profiles", "studies")
+
+TINY = '''\
+"""Does the tiny model learn? (A study of the tests.)"""
+
+from common.config import Data, Model, Optimizer, Run, Schedule
+
+SETTINGS = {
+    "model": Model(width=16, depth=1, heads=2),
+    "data": Data(source="bigram", vocabulary=16, successors=4, context=16, validation_windows=16),
+    "optimizer": Optimizer(clip=1.0),
+    "lr": 0.01,
+    "batch_size": 4,
+    "log_every": 2,
+    "evaluate_every": 20,
+}
+TRUNKS = {
+    f"trunk-s{seed}": Run(**SETTINGS, arm="trunk", steps=200, keep_steps=(100,), seed=seed) for seed in range(2)
+}
+BRANCHES = {
+    f"branch-s{seed}": Run(
+        **SETTINGS,
+        arm="branch",
+        parent=f"trunk-s{seed}",
+        parent_step=100,
+        schedule=Schedule(kind="wsd", decay_steps=100),
+        steps=100,
+        seed=seed,
+    )
+    for seed in range(2)
+}
+SWEEPS = {"sweep": Run(**SETTINGS, arm="sweep", steps=60, seed=7, sweep={"seed": (7, 8), "lr": (0.01, 0.02)})}
+RUNS = TRUNKS | BRANCHES | SWEEPS
+'''
+
+TINY_CLAIMS = '''\
+"""Claims of the tiny study."""
+
+from common.claims import claim
+from common.verdicts import less
+
+
+@claim("C1", "the decay ends below 3 nats", source="ours", published="", published_mark="none", seeds=2)
+def decay_is_low(runs):
+    """Final validation loss of the branches."""
+    branches = runs[(runs.arm == "branch") & (runs.step == 200)]
+    return less(branches.set_index("seed").val_loss, than=3.0, unit="nats")
+'''
+
+
+class Repository:
+    """A copy in a folder of its own.
+
+    Args:
+        root: where to put it.
+        studies: names of the studies to keep; all if left out.
+    """
+
+    def __init__(self, root: Path, *, studies: tuple[str, ...] | None = None) -> None:
+        self.root = root
+        skip = shutil.ignore_patterns("__pycache__", "*.pyc")
+        for part in PARTS:
+            source = ROOT / part
+            copy = shutil.copytree if source.is_dir() else shutil.copy2
+            root.mkdir(parents=True, exist_ok=True)
+            copy(source, root / part, **({"ignore": skip} if source.is_dir() else {}))
+        for folder in (root / "studies").iterdir():
+            if studies is not None and folder.is_dir() and folder.name not in studies:
+                shutil.rmtree(folder)
+
+    def command(self, *arguments: str) -> list[str]:
+        """How Snakemake is called in this copy."""
+        return [sys.executable, "-m", "snakemake", *arguments]
+
+    @property
+    def environment(self) -> dict[str, str]:
+        """The caller's environment without what a surrounding build may have set."""
+        hidden = ("PYTHONPATH", "TRAINING_OWNER", "MLFLOW_TRACKING_URI")
+        return {name: value for name, value in os.environ.items() if name not in hidden}
+
+    def snakemake(self, *arguments: str, check: bool = True) -> subprocess.CompletedProcess[str]:
+        """Run Snakemake to its end; its whole output is in `stdout`."""
+        done = subprocess.run(
+            self.command(*arguments),
+            cwd=self.root,
+            env=self.environment,
+            text=True,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            timeout=900,
+            check=False,
+        )
+        if check and done.returncode:
+            raise AssertionError(f"snakemake {' '.join(arguments)} ended with {done.returncode}:\n{done.stdout}")
+        return done
+
+    def due(self, *arguments: str) -> set[str]:
+        """Outputs that Snakemake would make again, the first one of each job."""
+        dry = self.snakemake("--dry-run", "--quiet", "host", "reason", *arguments).stdout
+        return {line.split(",")[0] for line in re.findall(r"^    output: (.+)$", dry, flags=re.MULTILINE)}
+
+    def edit(self, file: str, old: str, new: str) -> None:
+        """Replace a text that stands in a file."""
+        path = self.root / file
+        text = path.read_text(encoding="utf-8")
+        assert old in text, f"{old!r} is not in {file}"
+        path.write_text(text.replace(old, new), encoding="utf-8")
+
+    def add_tiny_study(self, name: str = "tiny") -> None:
+        """A study with a trunk, a branch and a sweep that trains in seconds, and the figure of a new study."""
+        new = [sys.executable, "-m", "common.new_study", name]
+        subprocess.run(new, cwd=self.root, env=self.environment, check=True, capture_output=True)
+        (self.root / "studies" / name / "study.py").write_text(TINY, encoding="utf-8")
+        (self.root / "studies" / name / "claims.py").write_text(TINY_CLAIMS, encoding="utf-8")
+
+    def metrics(self) -> dict[str, bytes]:
+        """Bytes of every metrics.csv, by path."""
+        return {
+            str(path.relative_to(self.root)): path.read_bytes()
+            for path in sorted(self.root.glob("results/*/*/metrics.csv"))
+        }

@@ -1,0 +1,64 @@
+"""Whole builds of a small study: new studies, equal bytes, two at once, and what MLflow holds afterwards."""
+
+import subprocess
+import sys
+
+import pytest
+
+from tests.faults import doubled_metrics, recorded_metrics, start
+from tests.repository import Repository
+
+
+@pytest.fixture(scope="module")
+def calm(tmp_path_factory) -> Repository:
+    """The tiny study, built once."""
+    repository = Repository(tmp_path_factory.mktemp("builds") / "calm", studies=())
+    repository.add_tiny_study()
+    repository.snakemake("tiny")
+    return repository
+
+
+def test_another_build_in_another_order_gives_equal_bytes(calm, tmp_path):
+    other = Repository(tmp_path / "other", studies=())
+    other.add_tiny_study()
+    names = ["sweep", "branch-s1", "trunk-s0", "branch-s0", "trunk-s1"]
+    for name in names:
+        other.snakemake(f"results/tiny/{name}/metrics.csv", "--cores", "1")
+    other.snakemake("tiny", "--cores", "1")
+    assert other.metrics() == calm.metrics() and len(calm.metrics()) == 5
+    for suffix in ("csv", "pdf", "png"):
+        file = f"figures/tiny_loss.{suffix}"
+        assert (other.root / file).read_bytes() == (calm.root / file).read_bytes()
+
+
+def test_mlflow_has_each_measurement_once(calm):
+    files, store = recorded_metrics(calm)
+    assert files == store > 0
+    assert doubled_metrics(calm) == 0
+
+
+def test_a_second_build_at_the_same_time_says_who_is_building(tmp_path):
+    repository = Repository(tmp_path / "two", studies=())
+    repository.add_tiny_study()
+    first = start(repository)
+    try:
+        while not (repository.root / ".snakemake/owner").exists():
+            assert first.poll() is None
+        second = repository.snakemake("tiny", check=False)
+        assert second.returncode != 0
+        assert f"another snakemake (process {first.pid})" in second.stdout
+        assert "Traceback" not in second.stdout
+    finally:
+        assert first.wait(timeout=300) == 0
+
+
+def test_a_new_study_builds_its_figure(tmp_path):
+    repository = Repository(tmp_path / "new", studies=())
+    new = [sys.executable, "-m", "common.new_study", "fresh"]
+    subprocess.run(new, cwd=repository.root, env=repository.environment, check=True)
+    repository.snakemake("figures/fresh_loss.pdf", "results/fresh/claims.json")
+    assert (repository.root / "figures/fresh_loss.png").stat().st_size > 0
+    lines = [len((repository.root / f"studies/fresh/{file}").read_text().splitlines()) for file in ("study.py", "rules.smk")]
+    assert sum(lines) <= 45
+    again = subprocess.run(new, cwd=repository.root, env=repository.environment, capture_output=True, text=True, check=False)
+    assert again.returncode != 0 and "exists already" in again.stderr

@@ -1,0 +1,92 @@
+"""Which change makes which job run again, on the real graph at the smoke scale."""
+
+import pytest
+
+from tests.repository import Repository
+
+SMOKE = ("--workflow-profile", "profiles/smoke")
+
+
+@pytest.fixture(scope="module")
+def built(tmp_path_factory) -> Repository:
+    """A copy in which everything is built at the smoke scale."""
+    repository = Repository(tmp_path_factory.mktemp("graph") / "copy")
+    repository.snakemake(*SMOKE)
+    return repository
+
+
+@pytest.fixture
+def copy(built):
+    """The built copy; what a test edits is put back."""
+    sources = [path for part in ("common", "studies") for path in (built.root / part).rglob("*") if path.is_file()]
+    before = {path: path.read_bytes() for path in sources if "__pycache__" not in path.parts}
+    yield built
+    for path, content in before.items():
+        if path.read_bytes() != content:
+            path.write_bytes(content)
+
+
+def trained(outputs: set[str]) -> set[str]:
+    return {path.split("/")[2] for path in outputs if path.endswith("run.json")}
+
+
+def test_everything_is_there_and_a_second_run_has_nothing_to_do(built):
+    assert "Nothing to be done" in built.snakemake(*SMOKE).stdout
+    root = built.root / "scales/smoke"
+    for suffix in (".pdf", ".png", ".csv", ".json"):
+        assert (root / f"figures/wsd_loss{suffix}").stat().st_size > 0
+    assert "C8" in (root / "results/claims.md").read_text()
+
+
+def test_docstrings_comments_and_layout_run_nothing(copy):
+    copy.edit("common/engine.py", '"""The one training loop', '"""The one and only training loop')
+    copy.edit("common/schedules.py", "import math", "import math  # trigonometry")
+    copy.edit("common/plotting.py", '"""One look', '"""A look')
+    copy.edit("studies/wsd/study.py", "SEEDS = range(5)", "SEEDS = range(0, 5)  # the same seeds")
+    assert copy.due(*SMOKE) == set()
+
+
+def test_a_change_of_one_schedule_runs_its_runs_only(copy):
+    copy.edit("common/schedules.py", "math.cos(math.pi *", "math.cos(3.0 *")
+    again = trained(copy.due(*SMOKE))
+    assert again and all(name.startswith(("cosine", "wsd")) for name in again)
+
+
+def test_a_change_of_the_settings_of_one_arm_runs_that_arm_only(copy):
+    copy.edit("studies/wsd/study.py", "COSINE_LRS = (3e-3, 1e-2)", "COSINE_LRS = (3e-3, 2e-2)")
+    again = copy.due(*SMOKE)
+    assert trained(again) and all("lr0.02" in name for name in trained(again))
+    assert "figures/wsd_loss.pdf" in again and "results/wsd/claims.json" in again
+
+
+def test_a_change_of_a_trunk_runs_its_branches_too(copy):
+    copy.edit("studies/wsd/study.py", 'arm="stable",', 'arm="stable",\n        log_every=5,')
+    again = trained(copy.due(*SMOKE))
+    assert any(name.startswith("stable") for name in again) and any(name.startswith("wsd") for name in again)
+    assert not any(name.startswith("cosine") for name in again)
+
+
+def test_a_change_of_a_plot_draws_one_figure(copy):
+    copy.edit("studies/wsd/plot_loss.py", "alpha=0.2", "alpha=0.3")
+    assert copy.due(*SMOKE) == {"figures/wsd_loss.pdf"}
+
+
+def test_a_change_of_a_claim_judges_it_again(copy):
+    copy.edit("studies/wsd/claims.py", "margin=0.02", "margin=0.03")
+    again = copy.due(*SMOKE)
+    assert not trained(again)
+    assert {"results/wsd/claims.json", "results/claims.md"} <= again
+
+
+def test_a_broken_study_leaves_the_others_usable(copy):
+    copy.add_tiny_study("broken")
+    try:
+        copy.edit("studies/broken/study.py", 'kind="wsd"', 'kind="wsdd"')
+        done = copy.snakemake(*SMOKE, "--dry-run")
+        assert "study broken, run branch-s0: schedule.kind='wsdd' must be one of" in done.stdout
+        assert "(and 1 more run" in done.stdout
+        assert "Nothing to be done" in done.stdout
+    finally:
+        import shutil
+
+        shutil.rmtree(copy.root / "studies/broken")
