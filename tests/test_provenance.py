@@ -271,8 +271,11 @@ def test_a_kind_counts_only_for_its_runs():
 @pytest.mark.parametrize("module", ["schedules", "optimizers", "probes"])
 def test_every_kind_is_the_definition_of_its_name(module):
     """A digest names a kind's definition by the kind, and does not follow the table."""
-    table = vars(__import__(f"common.{module}", fromlist=["KINDS"]))[provenance.TABLE]
-    assert all(definition.__name__ == kind for kind, definition in table.items())
+    body = provenance.tree(provenance.ROOT / f"common/{module}.py").body
+    [table] = [node.value for node in body if isinstance(node, ast.AnnAssign) and node.target.id == provenance.TABLE]
+    written = {key.value: definition.id for key, definition in zip(table.keys, table.values, strict=True)}
+    assert written
+    assert all(kind == definition for kind, definition in written.items())
 
 
 HARMLESS = {
