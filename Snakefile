@@ -8,7 +8,6 @@ sys.path.insert(0, workflow.basedir)
 from common import provenance, workflow as build
 from common.studies import Studies
 
-
 STUDIES = Studies.load(scale=config.get("scale", "default"))
 COMPANIONS = build.Companions()
 
@@ -40,13 +39,13 @@ onerror:
 
 
 rule all:
+    default_target: True
     """Every figure and every verdict of every study."""
     input:
         "results/claims.md",
         "figures/claims.pdf",
         expand("results/{study}/claims.json", study=STUDIES),
         STUDIES.figures(),
-    default_target: True
 
 
 include: "common/rules/corpus.smk"

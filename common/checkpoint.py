@@ -79,7 +79,9 @@ def load(path: Path, label: str) -> State:
     except (SafetensorError, OSError, ValueError) as error:
         raise DamagedState(f"{path} cannot be read ({error}); delete it and run again") from None
     if _hash(tensors) != about_state["sha256"]:
-        raise DamagedState(f"{path}: the tensors of state {label!r} do not match their SHA-256; delete it and run again")
+        raise DamagedState(
+            f"{path}: the tensors of state {label!r} do not match their SHA-256; delete it and run again"
+        )
     return State(tensors=tensors, step=about_state["step"], position=about_state["position"])
 
 
@@ -91,7 +93,9 @@ def _record(path: Path) -> dict[str, Any]:
         raise DamagedState(f"{path} is no state of ours or is damaged ({error}); delete it and run again") from None
     written = record.pop("sha256", None)
     if record.get("format") != FORMAT:
-        raise DamagedState(f"{path} has format {record.get('format')}, this version reads {FORMAT}; delete it and run again")
+        raise DamagedState(
+            f"{path} has format {record.get('format')}, this version reads {FORMAT}; delete it and run again"
+        )
     if hashlib.sha256(json.dumps(record, sort_keys=True).encode()).hexdigest() != written:
         raise DamagedState(f"{path}: the header does not match its SHA-256; delete it and run again")
     return record
@@ -103,5 +107,5 @@ def _hash(tensors: Mapping[str, Tensor]) -> str:
     for name in sorted(tensors):
         tensor = tensors[name].detach().cpu().contiguous()
         total.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}".encode())
-        total.update(memoryview(tensor.reshape(-1).view(torch.uint8).numpy()))
+        total.update(tensor.reshape(-1).view(torch.uint8).numpy().data)
     return total.hexdigest()

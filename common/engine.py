@@ -72,8 +72,13 @@ class Training:
         torch.set_num_threads(self.run.threads)
         torch.set_flush_denormal(True)
         self.device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-        shapes = {"inputs": self.dataset.inputs, "outputs": self.dataset.outputs, "context": self.dataset.context}
-        model = models.build(self.run.model, **shapes, generator=torch_stream(self.run.seed, "weights"))
+        model = models.build(
+            self.run.model,
+            inputs=self.dataset.inputs,
+            outputs=self.dataset.outputs,
+            context=self.dataset.context,
+            generator=torch_stream(self.run.seed, "weights"),
+        )
         self.model: nn.Module = model.to(self.device)
         self.forward: Any = torch.compile(self.model) if self.run.compile else self.model
         self.optimizer = optimizers.build(self.run.optimizer, self.model.named_parameters(), lr=self.run.lr)
@@ -113,7 +118,7 @@ class Training:
 
     def loss(self, batch: Batch) -> Tensor:
         """Mean loss of a batch: cross-entropy in nats per target, or half the squared error summed over outputs."""
-        outputs = self.forward(batch.inputs)
+        outputs: Tensor = self.forward(batch.inputs)
         if self.dataset.loss == "cross_entropy":
             return functional.cross_entropy(outputs.flatten(0, -2), batch.targets.flatten())
         return 0.5 * (outputs - batch.targets).square().sum(-1).mean()
@@ -144,7 +149,7 @@ class Training:
         self.optimizer.zero_grad(set_to_none=True)
         with self._autocast():
             loss = self.loss(Batch(*(tensor.to(self.device, non_blocking=True) for tensor in batch)))
-        loss.backward()
+        loss.backward()  # type: ignore[no-untyped-call]
         self.position += len(batch.inputs)
         self.done += 1
         if self.run.optimizer.clip is not None or self._due(self.run.log_every):
@@ -155,7 +160,10 @@ class Training:
     def _row(self, losses: list[float]) -> Row:
         row: Row = {"step": self.start_step + self.done}
         if losses:
-            row |= {"learning_rate": self.run.lr * self.schedule(self.done - 1), "train_loss": sum(losses) / len(losses)}
+            row |= {
+                "learning_rate": self.run.lr * self.schedule(self.done - 1),
+                "train_loss": sum(losses) / len(losses),
+            }
         if losses and (self.run.optimizer.clip is not None or self._due(self.run.log_every)):
             row["gradient_norm"] = self._last_norm
         if self._evaluates() and self.reason is None:

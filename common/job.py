@@ -156,7 +156,11 @@ class _Session:
         prefix, tags = (f"{index}/", {"member": index, **swept}) if swept else ("", {})
         resumed, self.current = self.current, None
         training = Training(
-            self.job.members[index], self.dataset, parent=self.parent, resumed=resumed, start_step=self.record["start_step"]
+            self.job.members[index],
+            self.dataset,
+            parent=self.parent,
+            resumed=resumed,
+            start_step=self.record["start_step"],
         )
         return training, prefix, tags
 

@@ -49,6 +49,8 @@ rule ${name}_loss:
         multiext("figures/${name}_loss", ".png", ".csv", ".json"),
     log:
         "logs/figures/${name}_loss.log",
+    conda:
+        "../../envs/environment.yml"
     params:
         code=provenance.script_digest("studies/$name/plot_loss.py"),
     script:
@@ -99,8 +101,8 @@ def larger_is_lower(runs):
 **Run it.** `snakemake figures/${name}_loss.pdf` draws the figure, `snakemake $name` adds the verdicts in
 `results/$name/claims.json`.
 
-**Read it** in this order: `study.py` (the runs), `rules.smk` (which runs feed which figure), `plot_loss.py` (the figure),
-`claims.py` (what is claimed and when it holds).
+**Read it** in this order: `study.py` (the runs), `rules.smk` (which runs feed which figure), `plot_loss.py` (the
+figure), `claims.py` (what is claimed and when it holds).
 """,
 }
 

@@ -38,7 +38,7 @@ COLOR = {
 WIDTH = {"column": 3.4, "page": 7.0}
 """Widths in inches: one column and the full text width of a paper."""
 
-STYLE: dict[str, Any] = {
+STYLE: Any = {
     "font.family": "DejaVu Sans",
     "font.size": 8,
     "axes.titlesize": 8,
@@ -101,7 +101,9 @@ def mean_band(rows: pd.DataFrame, *, by: Sequence[str], value: str) -> pd.DataFr
     return table.assign(low=table["mean"] - half, high=table["mean"] + half).drop(columns="sem")
 
 
-def label_line(ax: Axes, x: float, y: float, text: str, *, color: Any, dx: float = 4, dy: float = 0, **text_style: Any) -> None:
+def label_line(
+    ax: Axes, x: float, y: float, text: str, *, color: Any, dx: float = 4, dy: float = 0, **text_style: Any
+) -> None:
     """Write a curve's name beside it, `dx` and `dy` points from (x, y)."""
     style = {"fontsize": 7, "color": color, "va": "center"} | text_style
     ax.annotate(text, (x, y), xytext=(dx, dy), textcoords="offset points", annotation_clip=False, **style)
@@ -146,5 +148,3 @@ def _origin(runs: Sequence[str | Path]) -> dict[str, Any]:
         "git": provenance.git_state(),
         "versions": provenance.versions(),
     }
-
-

@@ -87,7 +87,7 @@ def _exact(value: float | int) -> str:
 
 
 def publish(run_dir: Path) -> None:
-    """Move the finished files of a run from its progress folder to their places; run.json, which says so, comes last."""
+    """Move the finished files of a run from its progress folder to their places; run.json comes last."""
     folder = progress_dir(run_dir)
     for name in reversed(FILES):
         (folder / name).replace(run_dir / name)
@@ -137,8 +137,8 @@ def _ancestors(path: Path, record: Mapping[str, Any]) -> pd.DataFrame:
     study, _, name = parent.rpartition("/")
     file = path.parent.parent.parent / (study or record["study"]) / name / "metrics.csv"
     rows = _read_run(file, lineage=True)
-    known = [column for column in pd.read_csv(file, nrows=0).columns if column in rows]
-    return rows.loc[rows["step"] <= record["start_step"], known]
+    before: pd.DataFrame = rows[rows["step"] <= record["start_step"]]
+    return before[pd.read_csv(file, nrows=0).columns]
 
 
 def _labels(record: Mapping[str, Any]) -> dict[str, Any]:

@@ -1,8 +1,8 @@
 """Start trainings in milliseconds: one process imports torch, and forks for each job (layer 3).
 
 Importing torch takes longer than a small training. The server is started beside a build and listens on a socket in the
-working directory; a job connects, hands over its description and its output, and waits. Where no server answers (a cluster
-node, a single job by hand) the job trains in its own process. The numbers are the same.
+working directory; a job connects, hands over its description and its output, and waits. Where no server answers (a
+cluster node, a single job by hand) the job trains in its own process. The numbers are the same.
 """
 
 import argparse
@@ -23,7 +23,7 @@ from common.workflow import OWNER, alive
 
 
 def socket_of(owner: int | str) -> Path:
-    """Where the server of a build listens, by the process id of its Snakemake; relative, since socket paths are short."""
+    """Where the server of a build listens, by the process id of its Snakemake (relative: socket paths are short)."""
     return Path(f".snakemake/warm-{owner}")
 
 

@@ -48,7 +48,6 @@ def _own(folder: Path) -> None:
     owner.truncate(0)
     owner.write(str(os.getpid()))
     owner.flush()
-    os.set_inheritable(owner.fileno(), False)
     _own.file = owner  # type: ignore[attr-defined]  # the lock lives as long as this process
     shutil.rmtree(folder / "locks", ignore_errors=True)
 
@@ -61,7 +60,7 @@ def announce(studies: Studies, jobs: Iterable[Any], *, cores: int) -> None:
 
 
 class Companions:
-    """The two processes beside a build: one forks the trainings (common/warm.py), one mirrors to MLflow (common/tracking.py).
+    """The processes beside a build: common/warm.py forks the trainings, common/tracking.py mirrors to MLflow.
 
     Both end by themselves when the build's process is gone.
     """

@@ -10,7 +10,7 @@ from common.config import Data, Model, Optimizer, Run, Schedule
 
 @pytest.fixture(autouse=True)
 def one_thread() -> None:
-    """As the engine: one thread. Tensors this small gain nothing from more, and wait for each other on a busy machine."""
+    """As the engine: one thread. Tensors this small gain nothing from more."""
     torch.set_num_threads(1)
 
 

@@ -58,7 +58,11 @@ def test_a_new_study_builds_its_figure(tmp_path):
     subprocess.run(new, cwd=repository.root, env=repository.environment, check=True)
     repository.snakemake("figures/fresh_loss.pdf", "results/fresh/claims.json")
     assert (repository.root / "figures/fresh_loss.png").stat().st_size > 0
-    lines = [len((repository.root / f"studies/fresh/{file}").read_text().splitlines()) for file in ("study.py", "rules.smk")]
+    lines = [
+        len((repository.root / f"studies/fresh/{file}").read_text().splitlines()) for file in ("study.py", "rules.smk")
+    ]
     assert sum(lines) <= 45
-    again = subprocess.run(new, cwd=repository.root, env=repository.environment, capture_output=True, text=True, check=False)
+    again = subprocess.run(
+        new, cwd=repository.root, env=repository.environment, capture_output=True, text=True, check=False
+    )
     assert again.returncode != 0 and "exists already" in again.stderr

@@ -126,7 +126,9 @@ def test_resuming_equals_uninterrupted_bit_for_bit(text_run, stop):
 def test_resets_start_afresh_what_they_name(text_run):
     trunk, branch = branches(text_run)
     kept = rows_of(trunk)[0].kept[8]
-    fresh = Training(dataclasses.replace(branch, reset=("optimizer",)), data.load(branch.data, corpora=None), parent=kept)
+    fresh = Training(
+        dataclasses.replace(branch, reset=("optimizer",)), data.load(branch.data, corpora=None), parent=kept
+    )
     assert equal(weights(fresh), {name: t for name, t in kept.tensors.items() if name.startswith("model.")})
     assert fresh.position == kept.position == 8 * 4
     moments = [t for name, t in fresh.state().tensors.items() if name.startswith("optimizer.")]
@@ -152,7 +154,11 @@ def test_full_batch_is_gradient_descent_on_the_mean_loss(digits_run):
     dataset = training.dataset
     assert training.position == 3 * dataset.size
     model = models.build(
-        run.model, inputs=dataset.inputs, outputs=dataset.outputs, context=None, generator=torch_stream(run.seed, "weights")
+        run.model,
+        inputs=dataset.inputs,
+        outputs=dataset.outputs,
+        context=None,
+        generator=torch_stream(run.seed, "weights"),
     )
     batch = dataset.batch(seed=9, position=123, count=None)
     for row in rows[1:]:
@@ -161,7 +167,7 @@ def test_full_batch_is_gradient_descent_on_the_mean_loss(digits_run):
         gradients = torch.autograd.grad(loss, list(model.parameters()))
         with torch.no_grad():
             for parameter, gradient in zip(model.parameters(), gradients, strict=True):
-                parameter -= 0.1 * gradient
+                parameter.sub_(0.1 * gradient)
 
 
 def test_clipping_bounds_the_step_and_the_norm_is_that_before_it(digits_run):
@@ -174,7 +180,9 @@ def test_clipping_bounds_the_step_and_the_norm_is_that_before_it(digits_run):
     before = weights(Training(free, data.load(free.data, corpora=None)))
     moved = math.sqrt(sum(float((end[name] - before[name]).square().sum()) for name in end))
     assert moved == pytest.approx(1e-3, rel=1e-3)
-    assert math.sqrt(sum(float((start[name] - before[name]).square().sum()) for name in start)) == pytest.approx(norm, rel=1e-4)
+    assert math.sqrt(sum(float((start[name] - before[name]).square().sum()) for name in start)) == pytest.approx(
+        norm, rel=1e-4
+    )
 
 
 def test_probes_are_called_at_their_steps(digits_run):

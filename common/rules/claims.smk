@@ -6,10 +6,14 @@ rule claims:
         "results/{study}/claims.json",
     log:
         "logs/{study}/claims.log",
+    conda:
+        "../../envs/environment.yml"
     params:
         question=lambda wildcards: STUDIES[wildcards.study].question,
         script=lambda wildcards: f"{workflow.basedir}/studies/{wildcards.study}/claims.py",
-        code=lambda wildcards: provenance.script_digest(f"studies/{wildcards.study}/claims.py"),
+        code=lambda wildcards: provenance.script_digest(
+            f"studies/{wildcards.study}/claims.py"
+        ),
     script:
         "claims.py"
 
@@ -22,6 +26,8 @@ rule scoreboard:
         "results/claims.md",
     log:
         "logs/claims.log",
+    conda:
+        "../../envs/environment.yml"
     params:
         code=provenance.script_digest("common/rules/scoreboard.py"),
     script:
@@ -37,6 +43,8 @@ rule claims_figure:
         multiext("figures/claims", ".png", ".csv", ".json"),
     log:
         "logs/figures/claims.log",
+    conda:
+        "../../envs/environment.yml"
     params:
         code=provenance.script_digest("common/rules/plot_claims.py"),
     script:

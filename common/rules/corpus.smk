@@ -6,10 +6,12 @@ rule corpus:
         manifest="results/data/{corpus}/manifest.json",
     log:
         "logs/data/{corpus}.log",
+    conda:
+        "../../envs/environment.yml"
+    threads: 1
     params:
         scale=STUDIES.scale,
         lock=f"{workflow.basedir}/envs/requirements.lock",
         code=provenance.script_digest("common/data/corpora.py"),
-    threads: 1
     script:
         "corpus.py"

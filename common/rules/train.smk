@@ -9,9 +9,11 @@ rule train:
         state="results/{study}/{run}/state.safetensors",
     log:
         "logs/{study}/{run}.log",
+    conda:
+        "../../envs/environment.yml"
+    threads: 1
     params:
         run=lambda wildcards: STUDIES.describe(wildcards.study, wildcards.run),
         code=lambda wildcards: STUDIES.code(wildcards.study, wildcards.run),
-    threads: 1
     script:
         "train.py"

@@ -24,7 +24,9 @@ def stable_loss(runs: pd.DataFrame, *, step: float, lr: float) -> pd.Series:
     """Validation loss by seed of the constant run of one peak after `step` updates."""
     rows = runs[(runs.arm == "stable") & (runs.lr == lr) & (runs.step == round(step)) & runs.val_loss.notna()]
     if rows.empty:
-        raise LookupError(f"the constant runs of lr={lr:g} were not evaluated at step {step:g}; see keep_steps in study.py")
+        raise LookupError(
+            f"the constant runs of lr={lr:g} were not evaluated at step {step:g}; see keep_steps in study.py"
+        )
     return rows.set_index("seed").val_loss
 
 
@@ -43,7 +45,7 @@ def best(losses: pd.DataFrame, budget: int) -> tuple[float, pd.Series]:
     published_mark="published",
 )
 def decay_reveals_progress(runs: pd.DataFrame) -> Verdict:
-    """The last 10 % of the largest budget: fall at least 0.03 nats, and at least 3 times the fall in the 10 % before."""
+    """The last 10 % of the largest budget: fall at least 0.03 nats, and 3 times the fall in the 10 % before."""
     decayed = last_loss(runs, "wsd")
     budget = int(decayed.budget.max())
     lr, end = best(decayed, budget)
@@ -66,7 +68,7 @@ def decay_reveals_progress(runs: pd.DataFrame) -> Verdict:
     published_mark="published",
 )
 def learning_rates_cross(runs: pd.DataFrame) -> Verdict:
-    """Some pair of peaks changes its order at the largest budget; constant losses are means of the last 5 evaluations."""
+    """Some pair of peaks changes order at the largest budget; constant losses are means of the last 5 evaluations."""
     decayed = last_loss(runs, "wsd")
     after = decayed[decayed.budget == decayed.budget.max()].pivot(index="seed", columns="lr", values="val_loss")
     stable = runs[(runs.arm == "stable") & runs.val_loss.notna()].sort_values("step")

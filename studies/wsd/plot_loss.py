@@ -1,10 +1,8 @@
 """Validation loss of WSD against oracle cosine, and of constant learning rates with their decays (wsd, figure 1)."""
 
 import pandas as pd
+from claims import best, last_loss
 
-
-
-from claims import best, decay_reveals_progress, last_loss, learning_rates_cross, wsd_matches_cosine
 from common.plotting import COLOR, Axes, Figure, figure, label_line, mean_band, save, shades
 from common.records import read_runs
 
@@ -39,7 +37,9 @@ def draw_schedules(ax: Axes, table: pd.DataFrame, runs: pd.DataFrame) -> None:
         draw_curve(ax, series(table, arm="cosine", lr=cosine_peak, budget=budget), COLOR["cosine"])
     inset = ax.inset_axes((0.56, 0.66, 0.42, 0.3))
     for arm in ("stable", "wsd", "cosine"):
-        rates = runs[(runs.arm == arm) & (runs.lr == (cosine_peak if arm == "cosine" else peak)) & runs.learning_rate.notna()]
+        rates = runs[
+            (runs.arm == arm) & (runs.lr == (cosine_peak if arm == "cosine" else peak)) & runs.learning_rate.notna()
+        ]
         one = rates[rates.seed == rates.seed.min()]
         for _, run in one.groupby("run"):
             inset.plot(run.step, run.learning_rate, color=COLOR["constant" if arm == "stable" else arm], linewidth=0.8)

@@ -14,6 +14,8 @@ rule wsd_loss:
         multiext("figures/wsd_loss", ".png", ".csv", ".json"),
     log:
         "logs/figures/wsd_loss.log",
+    conda:
+        "../../envs/environment.yml"
     params:
         code=provenance.script_digest("studies/wsd/plot_loss.py"),
     script:

@@ -164,6 +164,15 @@ def test_no_long_paragraph_occurs_twice(texts):
     assert len(paragraphs) == len(set(paragraphs))
 
 
+def test_what_stands_in_both_parts_stays_in_training():
+    texts = {f"m{i}": f"own {i}\n\n{'x' * 90}\n" for i in range(200)}
+    train, validation, repeated = assemble(texts)
+    assert (train.count(b"x" * 90), validation.count(b"x" * 90), repeated["paragraphs"]) == (1, 0, 199)
+    alone = next(name for name in texts if texts[name].split("\n")[0].encode() in validation.split(b"\n"))
+    train, validation, _ = assemble({alone: texts[alone]})
+    assert validation.count(b"x" * 90) == 1
+
+
 def test_indentation_does_not_hide_a_repeated_paragraph():
     long = "word " * 30 + "\nword"
     contents = assemble({"a": f"start\n\n{long}\n", "b": textwrap.indent(f"{long}\n\nend\n", "    ")})
