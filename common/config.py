@@ -282,8 +282,8 @@ class Data:
             different = set(self.classes)
             if len(different) < 2 or len(different) < len(self.classes) or not different <= set(range(10)):
                 yield f"classes={self.classes} must be at least two different digits from 0 to 9"
-        if self.vocabulary and self.successors and self.successors > self.vocabulary:
-            yield f"successors={self.successors} must be at most vocabulary={self.vocabulary}"
+        if self.vocabulary and self.successors and self.successors > self.vocabulary // 2:
+            yield f"successors={self.successors} must be at most half of vocabulary={self.vocabulary}"
 
 
 @description

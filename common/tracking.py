@@ -66,7 +66,7 @@ SETTINGS = {
 
 VIEW = "overview"
 COLUMNS = (
-    *(f"metrics.`{name}`" for name in ("val_loss", "train_loss")),
+    *(f"metrics.`{name}`" for name in ("val_loss",)),
     *(f"params.`{name}`" for name in ("schedule.kind", "lr", "steps")),
     *(f"tags.`{name}`" for name in ("arm", "seed", "parent", "status")),
 )
@@ -336,7 +336,7 @@ class Summary:
     def numbers(self) -> dict[str, float]:
         """Metrics: estimate and ends of the interval of each claim."""
         values = {
-            f"claims/{c['id']}.{end}": c["verdict"][end] for c in self.claims for end in ("estimate", "low", "high")
+            f"verdicts/{c['id']}.{end}": c["verdict"][end] for c in self.claims for end in ("estimate", "low", "high")
         }
         return {name: float(value) for name, value in values.items() if value is not None and math.isfinite(value)}
 

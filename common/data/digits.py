@@ -67,7 +67,7 @@ def _held_out(labels: NDArray[np.int64]) -> NDArray[np.bool_]:
 def _pixels(flat: NDArray[np.float64], *, rotation: float, permutation: int | None) -> NDArray[np.float32]:
     images = flat.reshape(-1, SIDE, SIDE)
     if rotation:
-        images = ndimage.rotate(images, rotation, axes=(2, 1), reshape=False, order=1)
+        images = ndimage.rotate(images, rotation, axes=(1, 2), reshape=False, order=1)
     pixels = images.reshape(len(flat), -1)
     if permutation is not None:
         pixels = pixels[:, stream(permutation, "digits", "permutation").permutation(pixels.shape[1])]

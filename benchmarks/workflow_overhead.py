@@ -1,0 +1,89 @@
+"""What Snakemake and the files around the trainings cost: a no-op, growth with the number of runs, share of a build.
+
+python benchmarks/workflow_overhead.py growth
+python benchmarks/workflow_overhead.py share --wall 612        # after a build that took 612 s, from results/
+"""
+
+import argparse
+import json
+import statistics
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+from tests.repository import Repository
+
+STUDY = '''\
+"""Many small runs. (A study of the benchmark.)"""
+
+from common.config import Data, Model, Run
+
+RUNS = {{
+    f"run-s{{seed}}": Run(
+        model=Model(kind="mlp", width=8), data=Data(source="digits"), lr=0.1, steps=1, batch_size=8, seed=seed
+    )
+    for seed in range({runs})
+}}
+'''
+
+
+def timed(repository: Repository, *arguments: str, repeats: int = 3) -> float:
+    """Median seconds of a call of Snakemake."""
+    seconds = []
+    for _ in range(repeats):
+        began = time.perf_counter()
+        repository.snakemake(*arguments)
+        seconds.append(time.perf_counter() - began)
+    return statistics.median(seconds)
+
+
+def growth(counts: list[int]) -> None:
+    """Seconds to plan a build of so many runs, and to find that nothing is to be done."""
+    print("| runs | plan (dry run) s | no-op s |\n|---|---|---|")
+    for runs in counts:
+        with tempfile.TemporaryDirectory() as folder:
+            repository = Repository(Path(folder) / "copy", studies=())
+            repository.add_tiny_study("many")
+            (repository.root / "studies/many/study.py").write_text(STUDY.format(runs=runs))
+            target = "figures/many_loss.pdf"
+            plan = timed(repository, target, "--dry-run")
+            for seed in range(runs):
+                made = repository.root / f"results/many/run-s{seed}"
+                made.mkdir(parents=True)
+                for file in ("run.json", "metrics.csv", "state.safetensors"):
+                    (made / file).write_text("{}")
+            for suffix in (".pdf", ".png", ".csv", ".json"):
+                (repository.root / target).parent.mkdir(exist_ok=True)
+                (repository.root / target).with_suffix(suffix).write_text("")
+            repository.snakemake(target, "--touch")
+            print(f"| {runs} | {plan:.2f} | {timed(repository, target):.2f} |", flush=True)
+
+
+def share(results: Path, *, wall: float, cores: int) -> None:
+    """Part of a build's core time that was not training: 1 - sum of the runs' seconds / (cores x wall)."""
+    seconds = [json.loads(file.read_text())["seconds"] for file in results.glob("*/*/run.json")]
+    part = 1 - sum(seconds) / (cores * wall)
+    print(f"{len(seconds)} runs, {sum(seconds):.0f} s of training in {cores} x {wall:.0f} s: {part:.1%} outside")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    commands = parser.add_subparsers(dest="command", required=True)
+    growing = commands.add_parser("growth")
+    growing.add_argument("--runs", type=int, nargs="+", default=[10, 100, 1000])
+    sharing = commands.add_parser("share")
+    sharing.add_argument("--results", type=Path, default=Path("results"))
+    sharing.add_argument("--wall", type=float, required=True, help="seconds that the build took")
+    sharing.add_argument("--cores", type=int, default=2)
+    given = parser.parse_args()
+    if given.command == "growth":
+        growth(given.runs)
+    else:
+        share(given.results, wall=given.wall, cores=given.cores)
+
+
+if __name__ == "__main__":
+    main()
