@@ -178,6 +178,12 @@ def read(path: Path) -> Report:
     return Report(study=plain["study"], question=plain["question"], judged=tuple(judged))
 
 
+def sentence(claim: Claim, runs: pd.DataFrame) -> str:
+    """A claim's verdict and number in one line, for a figure."""
+    verdict = claim(runs)
+    return f"{claim.id} {verdict.verdict}: {_ours(verdict)}"
+
+
 def scoreboard(paths: Iterable[Path]) -> str:
     """All claims of the given claims.json files as Markdown: a line with the counts, then one table per study."""
     reports = [read(path) for path in paths]

@@ -218,6 +218,8 @@ class Model:
         yield from _at_least(1, self, "width", "depth", "heads", "expansion")
         if self.heads and self.width % self.heads:
             yield f"heads={self.heads} must divide width={self.width}"
+        elif self.heads and self.width // self.heads % 2:
+            yield f"heads={self.heads} gives heads of {self.width // self.heads} features; pairs need an even number"
         if self.init_gain <= 0:
             yield f"init_gain={self.init_gain} must be greater than 0"
 

@@ -1,20 +1,26 @@
 """What a build will cost before it starts: updates, and minutes from measured or assumed speed (layer 0)."""
 
 import json
+from collections import defaultdict
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Any
 
-from common.config import Model, Run, members, to_dict
+from common.config import DescriptionError, Model, Run, members, run_from_dict, to_dict
 
 FULL_BATCH = 1024
 """ASSUME: examples in a training set that is used as a whole; the description does not say."""
 
-ASSUMED_GFLOPS = 30.0
+ASSUMED_GFLOPS = 20.0
 """ASSUME: one core sustains this many GFLOP/s in training a small model, until a run of its kind has been measured."""
 
-START_SECONDS = 2.5
-"""ASSUME: seconds to start one job (interpreter and torch)."""
+FORWARD_SHARE = 1 / 3
+"""ASSUME: evaluating a token costs this part of training on it."""
+
+START_SECONDS = 1.0
+"""ASSUME: seconds to start one job."""
+
+VALIDATION_WINDOWS = 1024
+"""Windows of a validation set whose description leaves their number out."""
 
 
 def parameters(model: Model) -> int:
@@ -23,27 +29,41 @@ def parameters(model: Model) -> int:
     return model.depth * per_block * model.width**2
 
 
-def tokens(run: Run) -> int:
-    """Examples, times the length of a window for text, that all members of a run train on."""
-    each = (run.batch_size or FULL_BATCH) * (run.data.context or 1)
-    return sum(member.steps * each for member in members(run))
+def work(run: Run) -> float:
+    """Tokens (or examples) that all members of a run train on, and those that they evaluate at their share."""
+    context = run.data.context or 1
+    trained = sum(member.steps for member in members(run)) * (run.batch_size or FULL_BATCH) * context
+    windows = (run.data.validation_windows or VALIDATION_WINDOWS) if run.data.context else FULL_BATCH
+    evaluations = sum(
+        2 + len(run.keep_steps) + member.steps // (run.evaluate_every or member.steps) for member in members(run)
+    )
+    return trained + FORWARD_SHARE * evaluations * windows * context
 
 
 def seconds(run: Run, speed: dict[str, float]) -> float:
-    """Estimated seconds of one job: measured tokens/s of an equal model if there is one, else 6 FLOP per weight."""
-    rate = speed.get(_key(to_dict(run.model))) or ASSUMED_GFLOPS * 1e9 / (6 * parameters(run.model) + 1)
-    return START_SECONDS + tokens(run) / rate
+    """Estimated seconds of one job: at the measured speed of an equal model if there is one, else 6 FLOP per weight."""
+    rate = speed.get(_key(run.model)) or ASSUMED_GFLOPS * 1e9 / (6 * parameters(run.model) + 1)
+    return START_SECONDS + work(run) / rate
 
 
 def measured(results: Path) -> dict[str, float]:
-    """Tokens per second by model, from the runs that are recorded in a results folder."""
-    records = [json.loads(file.read_text(encoding="utf-8")) for file in sorted(results.glob("*/*/run.json"))]
-    timed = [record for record in records if record.get("tokens_per_second")]
-    return {_key(record["description"]["model"]): record["tokens_per_second"] for record in timed}
+    """Work per second by model, over all runs that are recorded in a results folder."""
+    done: dict[str, float] = defaultdict(float)
+    spent: dict[str, float] = defaultdict(float)
+    for file in sorted(results.glob("*/*/run.json")):
+        record = json.loads(file.read_text(encoding="utf-8"))
+        try:
+            run = run_from_dict(record["description"])
+        except (DescriptionError, TypeError):
+            continue  # recorded by a version with other fields; it is trained again anyway
+        if record["status"] == "complete" and record["seconds"] > 0:
+            done[_key(run.model)] += work(run)
+            spent[_key(run.model)] += record["seconds"]
+    return {model: done[model] / spent[model] for model in done}
 
 
-def _key(model: dict[str, Any]) -> str:
-    return json.dumps(model, sort_keys=True)
+def _key(model: Model) -> str:
+    return json.dumps(to_dict(model), sort_keys=True)
 
 
 def estimate(runs: Iterable[Run], *, cores: int, results: Path) -> str:
@@ -52,6 +72,6 @@ def estimate(runs: Iterable[Run], *, cores: int, results: Path) -> str:
     speed = measured(results)
     updates = sum(member.steps for run in todo for member in members(run))
     total = sum(seconds(run, speed) for run in todo)
-    known = "from measured speed" if any(_key(to_dict(run.model)) in speed for run in todo) else "a first guess"
+    known = "from measured speed" if any(_key(run.model) in speed for run in todo) else "a first guess"
     share = max(total / max(cores, 1), max((seconds(run, speed) for run in todo), default=0.0))
     return f"{len(todo)} runs to train, {updates:,} updates: about {share / 60:.1f} min on {cores} cores ({known})"

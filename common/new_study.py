@@ -59,7 +59,7 @@ rule ${name}_loss:
     "plot_loss.py": '''\
 """Validation loss against update, mean and 95 % interval over seeds ($name, figure 1)."""
 
-from common.plotting import figure, label_line, mean_band, save, shades
+from common.plotting import draw_band, figure, label_line, mean_band, save, shades
 from common.records import read_runs
 
 
@@ -69,8 +69,7 @@ def draw(runs):
     fig, ax = figure(xlabel="update", ylabel="validation loss (nats)")
     curves = list(table.groupby("lr"))
     for (lr, curve), color in zip(curves, shades("reported", len(curves)), strict=True):
-        ax.plot(curve.step, curve["mean"], color=color)
-        ax.fill_between(curve.step, curve.low, curve.high, color=color, alpha=0.2, linewidth=0)
+        draw_band(ax, curve, color)
         label_line(ax, curve.step.iloc[-1], curve["mean"].iloc[-1], f"lr {lr:g}", color=color)
     return fig, table
 

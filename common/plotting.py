@@ -101,6 +101,12 @@ def mean_band(rows: pd.DataFrame, *, by: Sequence[str], value: str) -> pd.DataFr
     return table.assign(low=table["mean"] - half, high=table["mean"] + half).drop(columns="sem")
 
 
+def draw_band(ax: Axes, curve: pd.DataFrame, color: Any, **style: Any) -> None:
+    """A curve from `mean_band` against its column step: the mean as a line, the interval as a band."""
+    ax.plot(curve["step"], curve["mean"], color=color, **style)
+    ax.fill_between(curve["step"], curve["low"], curve["high"], color=color, alpha=0.2, linewidth=0)
+
+
 def label_line(
     ax: Axes, x: float, y: float, text: str, *, color: Any, dx: float = 4, dy: float = 0, **text_style: Any
 ) -> None:

@@ -3,6 +3,7 @@
 import ast
 import hashlib
 import platform
+import re
 import subprocess
 from collections.abc import Iterable, Iterator
 from functools import cache
@@ -169,6 +170,13 @@ def git_state(root: Path = ROOT) -> dict[str, str | bool | None]:
 def _git(root: Path, *arguments: str) -> str:
     done = subprocess.run(["git", "-C", str(root), *arguments], check=True, capture_output=True, text=True)
     return done.stdout.strip()
+
+
+def pins(*distributions: str, envs: Path = ROOT / "envs") -> dict[str, str]:
+    """Versions that the lock file and envs/torch.txt pin for some distributions."""
+    text = "\n".join((envs / file).read_text(encoding="utf-8") for file in ("requirements.lock", "torch.txt"))
+    pinned = dict(re.findall(r"^([A-Za-z0-9._-]+)==([^\s;\\]+)", text, re.MULTILINE))
+    return {name: pinned[name] for name in distributions}
 
 
 def versions() -> dict[str, str]:

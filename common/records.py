@@ -8,11 +8,12 @@ import shutil
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
-
-import pandas as pd
+from typing import TYPE_CHECKING, Any
 
 from common import config
+
+if TYPE_CHECKING:
+    import pandas as pd  # imported where tables are read: who only writes records does not wait for it
 
 FILES = ("run.json", "metrics.csv", "state.safetensors")
 PROGRESS = "progress"
@@ -104,7 +105,7 @@ def read_record(path: Path) -> dict[str, Any]:
     return record
 
 
-def read_runs(paths: Iterable[str | Path], *, lineage: bool = False) -> pd.DataFrame:
+def read_runs(paths: Iterable[str | Path], *, lineage: bool = False) -> "pd.DataFrame":
     """Rows of several runs in one table: what was measured, and columns that say what the run was.
 
     Args:
@@ -116,13 +117,17 @@ def read_runs(paths: Iterable[str | Path], *, lineage: bool = False) -> pd.DataF
         the description seed, lr, steps, batch_size, schedule, optimizer, model, width, depth, data. A swept field holds
         the member's own value. Not measured is NaN.
     """
+    import pandas as pd
+
     tables = [_read_run(Path(path), lineage=lineage) for path in paths]
     if not tables:
         raise ValueError("no runs to read: the rule's input is empty")
     return pd.concat(tables, ignore_index=True)
 
 
-def _read_run(path: Path, *, lineage: bool) -> pd.DataFrame:
+def _read_run(path: Path, *, lineage: bool) -> "pd.DataFrame":
+    import pandas as pd
+
     record = read_record(path)
     table = pd.read_csv(path)
     if lineage and record["description"].get("parent"):
@@ -132,7 +137,9 @@ def _read_run(path: Path, *, lineage: bool) -> pd.DataFrame:
     return table.assign(**{name: value for name, value in labels.items() if name not in swept})
 
 
-def _ancestors(path: Path, record: Mapping[str, Any]) -> pd.DataFrame:
+def _ancestors(path: Path, record: Mapping[str, Any]) -> "pd.DataFrame":
+    import pandas as pd
+
     parent = record["description"]["parent"]
     study, _, name = parent.rpartition("/")
     file = path.parent.parent.parent / (study or record["study"]) / name / "metrics.csv"

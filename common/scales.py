@@ -108,7 +108,7 @@ def _quarter(count: int, *, least: int = 1) -> int:
 
 def _small_model(model: Model) -> Model:
     heads = model.heads or 1
-    width = _quarter(model.width // heads) * heads
+    width = 2 * _quarter(model.width // heads // 2) * heads if model.heads else _quarter(model.width)
     return dataclasses.replace(model, width=width, depth=max(1, model.depth // 2))
 
 

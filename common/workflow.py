@@ -60,7 +60,7 @@ def announce(studies: Studies, jobs: Iterable[Any], *, cores: int) -> None:
 
 
 class Companions:
-    """The processes beside a build: common/warm.py forks the trainings, common/tracking.py mirrors to MLflow.
+    """The processes beside a build: common/warm.py forks the trainings, common/tracking mirrors to MLflow.
 
     Both end by themselves when the build's process is gone.
     """
@@ -84,11 +84,15 @@ class Companions:
 
 
 def alive(process: int) -> bool:
-    """Whether a process of this id exists."""
+    """Whether a process runs; one that has ended and waits to be collected does not."""
     try:
         os.kill(process, 0)
     except ProcessLookupError:
         return False
     except PermissionError:
         return True
-    return True
+    state = Path(f"/proc/{process}/stat")
+    try:
+        return state.read_text(encoding="ascii", errors="replace").rpartition(")")[2].split()[0] != "Z"
+    except FileNotFoundError:
+        return not Path("/proc/self/stat").exists()

@@ -26,10 +26,10 @@ SWEEP = Run(
 )
 
 
-def record(results, name, *, model, speed) -> None:
+def record(results, name, *, description, seconds) -> None:
     folder = results / "study" / name
     folder.mkdir(parents=True)
-    written = {"description": {"model": model}, "tokens_per_second": speed}
+    written = {"description": description, "seconds": seconds, "status": "complete"}
     (folder / "run.json").write_text(json.dumps(written))
 
 
@@ -42,9 +42,9 @@ def test_parameters_count_the_matrices_of_the_blocks():
     assert cost.parameters(SWEEP.model) == 2 * 16 * 16
 
 
-def test_tokens_count_every_member():
-    assert cost.tokens(RUN) == 1500 * 8 * 128
-    assert cost.tokens(SWEEP) == 3 * (10 + 30) * cost.FULL_BATCH
+def test_work_counts_every_member_and_its_evaluations():
+    assert cost.work(RUN) == pytest.approx(1500 * 8 * 128 + 3 * 1024 * 128 / 3)
+    assert cost.work(SWEEP) == pytest.approx((3 * (10 + 30) + 6 * 3 / 3) * cost.FULL_BATCH)
 
 
 def test_the_line_of_a_first_guess(tmp_path):
@@ -53,25 +53,24 @@ def test_the_line_of_a_first_guess(tmp_path):
 
 
 def test_measured_speed_is_preferred(tmp_path):
-    record(tmp_path, "a", model=to_dict(RUN.model), speed=1500 * 8 * 128 / 600)
+    record(tmp_path, "a", description=to_dict(RUN), seconds=600)
     line = cost.estimate([RUN] * 4, cores=2, results=tmp_path)
     assert line.endswith("on 2 cores (from measured speed)")
     assert minutes(line) == pytest.approx(2 * (600 + cost.START_SECONDS) / 60, abs=0.06)
 
 
-def test_speed_of_another_model_and_of_a_run_without_speed_do_not_count(tmp_path):
-    record(tmp_path, "a", model=to_dict(SWEEP.model), speed=1.0)
-    record(tmp_path, "b", model=to_dict(RUN.model), speed=None)
+def test_speed_of_another_model_does_not_count(tmp_path):
+    record(tmp_path, "a", description=to_dict(SWEEP), seconds=1.0)
     assert "a first guess" in cost.estimate([RUN], cores=2, results=tmp_path)
 
 
 def test_records_of_an_older_description_do_no_harm(tmp_path):
-    record(tmp_path, "a", model={"kind": "rnn", "cells": 3}, speed=1.0)
+    record(tmp_path, "a", description=to_dict(RUN) | {"cells": 3}, seconds=1.0)
     assert "a first guess" in cost.estimate([RUN], cores=2, results=tmp_path)
 
 
 def test_a_build_takes_at_least_its_longest_job(tmp_path):
-    record(tmp_path, "a", model=to_dict(RUN.model), speed=1500 * 8 * 128 / 600)
+    record(tmp_path, "a", description=to_dict(RUN), seconds=600)
     assert minutes(cost.estimate([RUN], cores=64, results=tmp_path)) == pytest.approx(10.0, abs=0.1)
 
 

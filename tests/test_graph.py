@@ -53,7 +53,7 @@ def test_a_change_of_one_schedule_runs_its_runs_only(copy):
 
 
 def test_a_change_of_the_settings_of_one_arm_runs_that_arm_only(copy):
-    copy.edit("studies/wsd/study.py", "COSINE_LRS = (3e-3, 1e-2)", "COSINE_LRS = (3e-3, 2e-2)")
+    copy.edit("studies/wsd/study.py", "COSINE_LRS = (3e-3, 6e-3, 1.2e-2)", "COSINE_LRS = (3e-3, 6e-3, 2e-2)")
     again = copy.due(*SMOKE)
     assert trained(again) and all("lr0.02" in name for name in trained(again))
     assert "figures/wsd_loss.pdf" in again and "results/wsd/claims.json" in again
@@ -67,7 +67,7 @@ def test_a_change_of_a_trunk_runs_its_branches_too(copy):
 
 
 def test_a_change_of_a_plot_draws_one_figure(copy):
-    copy.edit("studies/wsd/plot_loss.py", "alpha=0.2", "alpha=0.3")
+    copy.edit("studies/wsd/plot_loss.py", "height=3.4", "height=3.5")
     assert copy.due(*SMOKE) == {"figures/wsd_loss.pdf"}
 
 

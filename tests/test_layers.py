@@ -51,7 +51,12 @@ LAYERS = {
     "common/plotting.py": 3,
     "common/progress.py": 3,
     "common/records.py": 3,
-    "common/tracking.py": 3,
+    "common/tracking/__init__.py": 3,
+    "common/tracking/__main__.py": 3,
+    "common/tracking/follow.py": 3,
+    "common/tracking/record.py": 3,
+    "common/tracking/store.py": 3,
+    "common/tracking/summary.py": 3,
     "common/warm.py": 3,
     "common/rules/claims.py": 4,
     "common/rules/corpus.py": 4,
@@ -66,7 +71,7 @@ OPTIONAL = {"common/data/huggingface.py": {"datasets"}}
 """Libraries that one module imports, where it needs them, for an optional extra."""
 
 OWNERS = {
-    "mlflow": {"common/tracking.py"},
+    "mlflow": {"common/tracking/store.py"},
     "matplotlib": {"common/plotting.py"},
     "seaborn": {"common/plotting.py"},
     "safetensors": {"common/checkpoint.py"},

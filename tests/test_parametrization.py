@@ -28,7 +28,7 @@ def test_every_parameter_has_a_role_and_a_rule(network):
 
 def test_roles_of_the_networks():
     roles = named_roles(transformer(tied=False))
-    assert {name for name, role in roles.items() if role is not Role.HIDDEN} == {"embedding", "positions", "readout"}
+    assert {name for name, role in roles.items() if role is not Role.HIDDEN} == {"embedding", "readout"}
     assert roles["readout"] is Role.READOUT
     assert [str(role) for role in named_roles(mlp()).values()] == [
         "embedding", "bias", "hidden", "bias", "hidden", "bias", "readout", "bias",
@@ -40,7 +40,7 @@ def test_roles_of_the_networks():
 def test_standard_deviations_follow_the_table(build_network, gain):
     network = build_network(init_gain=gain)
     for (name, value), role in zip(network.named_parameters(), named_roles(network).values(), strict=True):
-        fan_in = 64 if name == "positions" else value.shape[-1]
+        fan_in = value.shape[-1]
         expected = 0 if role is Role.BIAS else gain * fan_in**-0.5
         assert value.std().item() == pytest.approx(expected, rel=0.1), name
 

@@ -392,3 +392,11 @@ def test_git_state_says_whether_the_tree_was_changed(tmp_path):
 
 def test_versions_name_python_and_the_libraries():
     assert provenance.versions().keys() == {"python", *provenance.LIBRARIES}
+
+
+def test_pins_are_read_from_the_lock_file_and_beside_it(tmp_path):
+    lock = "numpy==2.4.6 \\\n    --hash=sha256:ab==1\nscikit-learn==1.9.1 ; python_version > '3'\n# scipy==1\n"
+    (tmp_path / "requirements.lock").write_text(lock)
+    (tmp_path / "torch.txt").write_text("torch==2.13.0\n")
+    found = provenance.pins("numpy", "scikit-learn", "torch", envs=tmp_path)
+    assert found == {"numpy": "2.4.6", "scikit-learn": "1.9.1", "torch": "2.13.0"}

@@ -34,10 +34,10 @@ HARD = {
     "uneven ends": run(97, **schedule("cyclic_cosine", cycle_ends=(13, 14, 97), warmup_steps=13)),
     "sweep": run(100, sweep={"steps": (11, 12, 90), "seed": (0, 1, 2), "lr": (0.1, 1, 10)}),
     "narrow": run(100, model=Model(kind="mlp", width=1, depth=1)),
-    "many heads": Run(**(TEXT | {"steps": 50, "model": Model(width=6, heads=6, depth=1)})),
+    "many heads": Run(**(TEXT | {"steps": 50, "model": Model(width=12, heads=6, depth=1)})),
     "short context": Run(**(TEXT | {"steps": 50, "batch_size": 1, "data": Data(name="cpp", context=2)})),
     "bigram": Run(
-        **(TEXT | {"steps": 50, "data": Data(source="bigram", vocabulary=4, successors=4, context=16)}),
+        **(TEXT | {"steps": 50, "data": Data(source="bigram", vocabulary=8, successors=4, context=16)}),
     ),
     "no warm-up": run(100, **schedule("wsd", decay_steps=0)),
 }

@@ -19,6 +19,11 @@ from typing import Any
 import pytest
 
 from common import config, tracking
+from common.tracking import follow
+from common.tracking.__main__ import ui
+from common.tracking.follow import Follower
+from common.tracking.record import Record, RecordError
+from common.tracking.store import BATCH, Store, store_uri
 
 ROOT = Path(__file__).parent.parent
 STARTED_MS = 1_700_000_000_000
@@ -178,6 +183,13 @@ def expected(table: str, name: str = "wsd-s0", *, started_ms: int = STARTED_MS) 
     return sorted(found)
 
 
+def wait_for(results: Path, wanted: list[tuple[Any, ...]]) -> None:
+    deadline = time.monotonic() + 30
+    while points(results) != wanted:
+        assert time.monotonic() < deadline, "the watch does not show what a training run has written"
+        time.sleep(0.05)
+
+
 def test_import_is_cheap() -> None:
     code = "import sys, common.tracking; print({'mlflow', 'pandas', 'torch', 'sqlalchemy'} & set(sys.modules))"
     assert subprocess.check_output([sys.executable, "-c", code], text=True, cwd=ROOT) == "set()\n"
@@ -189,7 +201,7 @@ def test_a_run_arrives_whole_and_once(results: Path) -> None:
         tracking.mirror(run_dir)
     store = contents(results)
     assert store["points"] == expected(curve(300))
-    assert len(store["points"]) > tracking.BATCH
+    assert len(store["points"]) > BATCH
     assert store["runs"] == [("wsd-s0", "FINISHED", STARTED_MS, STARTED_MS + 12_500)]
     assert store["inputs"] == [("wsd-s0", "corpus-prose", "ab" * 8)]
     params = {key: value for _, key, value in store["params"]}
@@ -317,7 +329,7 @@ def test_a_deleted_experiment_comes_back(results: Path) -> None:
     tracking.mirror(run_dir)
     from mlflow import MlflowClient
 
-    client = MlflowClient(tracking.store_uri(results.parent))
+    client = MlflowClient(store_uri(results.parent))
     client.delete_experiment(client.get_experiment_by_name("wsd").experiment_id)
     tracking.mirror(run_dir)
     assert points(results) == expected(curve(4))
@@ -326,7 +338,7 @@ def test_a_deleted_experiment_comes_back(results: Path) -> None:
 def test_a_damaged_record_names_the_file(results: Path) -> None:
     run_dir = write_run(results)
     (run_dir / "run.json").write_text("{")
-    with pytest.raises(tracking.RecordError, match=r"wsd-s0/run\.json is no record.*train the run again"):
+    with pytest.raises(RecordError, match=r"wsd-s0/run\.json is no record.*train the run again"):
         tracking.mirror(run_dir)
 
 
@@ -435,11 +447,11 @@ def study(results: Path) -> None:
 def test_rebuilt_equals_mirrored_live(results: Path, empty_store: Path) -> None:
     stop = threading.Event()
     options = {"owner": os.getpid(), "every_seconds": 0.05, "stop": stop}
-    watching = threading.Thread(target=tracking.watch, args=(results,), kwargs=options)
+    watching = threading.Thread(target=tracking.watch, args=(results,), kwargs=options, daemon=True)
     watching.start()
     for rows in (5, 10, 20):
         write_run(results, "cosine-s0", rows=rows, every=20, status="running")
-        time.sleep(0.4)
+        wait_for(results, expected(curve(rows, every=20), "cosine-s0"))
     study(results)
     stop.set()
     watching.join()
@@ -489,10 +501,7 @@ def test_watch_ends_with_its_owner_and_mirrors_the_end(results: Path) -> None:
     watching.start()
     try:
         write_run(results, rows=5, status="running")
-        deadline = time.monotonic() + 30
-        while points(results) != expected(curve(5)):
-            assert time.monotonic() < deadline, "the watch shows nothing of a run that trains"
-            time.sleep(0.05)
+        wait_for(results, expected(curve(5)))
         write_run(results, rows=8)
     finally:
         owner.kill()  # and not collected: it stays as a zombie
@@ -504,19 +513,19 @@ def test_watch_ends_with_its_owner_and_mirrors_the_end(results: Path) -> None:
 
 def test_what_is_finished_and_mirrored_is_not_read_again(results: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     study(results)
-    first = tracking.Follower(results)
+    first = Follower(results)
     first.update(live=True)
-    later = tracking.Follower(results)
-    monkeypatch.setattr(tracking.Store, "run", lambda *_, **__: pytest.fail("mirrored again"))
+    later = Follower(results)
+    monkeypatch.setattr(Store, "run", lambda *_, **__: pytest.fail("mirrored again"))
     later.update(live=True)
-    monkeypatch.setattr(tracking.Record, "read", lambda *_, **__: pytest.fail("read again"))
+    monkeypatch.setattr(Record, "read", lambda *_, **__: pytest.fail("read again"))
     first.update(live=True)
     later.update(live=True)
 
 
 def test_a_removed_store_is_filled_again(results: Path, empty_store: Path) -> None:
     write_run(results)
-    follower = tracking.Follower(results)
+    follower = Follower(results)
     follower.update(live=True)
     for file in results.parent.glob("mlflow.db*"):
         file.unlink()
@@ -529,10 +538,14 @@ def test_a_removed_store_is_filled_again(results: Path, empty_store: Path) -> No
 def test_a_damaged_run_does_not_stop_the_others(results: Path, capfd: pytest.CaptureFixture[str]) -> None:
     (write_run(results, "a") / "run.json").write_text("[]")
     write_run(results, "b")
-    follower = tracking.Follower(results)
+    follower = Follower(results)
     for _ in range(2):
         follower.update(live=True)
     assert {row[0] for row in points(results)} == {"b"}
+    assert capfd.readouterr().err.count("a/run.json is no record of a run") == 1
+    write_summary(results)
+    tracking.rebuild(results)
+    assert {row[0] for row in points(results)} == {"b", "wsd figures and claims"}
     assert capfd.readouterr().err.count("a/run.json is no record of a run") == 1
 
 
@@ -540,7 +553,7 @@ def test_a_damaged_run_does_not_stop_the_others(results: Path, capfd: pytest.Cap
 def test_a_store_that_fails_costs_one_warning(
     broken: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr(tracking, "PATIENCE", 1)
+    monkeypatch.setattr(follow, "PATIENCE", 1)
     write_run(tmp_path / "results")
     (tmp_path / "file.db").write_bytes(b"this is no database at all" * 100)
     (tmp_path / "read-only").write_text("")
@@ -550,7 +563,7 @@ def test_a_store_that_fails_costs_one_warning(
         "folder": f"sqlite:///{tmp_path}/read-only/mlflow.db",
     }[broken]
     stop = threading.Event()
-    threading.Timer(1.0, stop.set).start()
+    threading.Timer(0.4, stop.set).start()
     tracking.watch(tmp_path / "results", owner=os.getpid(), every_seconds=0.05, uri=uri, stop=stop)
     lines = capfd.readouterr().err.splitlines()
     assert len(lines) == 1, lines
@@ -559,4 +572,4 @@ def test_a_store_that_fails_costs_one_warning(
 
 def test_ui_refuses_a_taken_port(tmp_path: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken, pytest.raises(SystemExit, match="is in use"):
-        tracking.ui(tmp_path, port=taken.getsockname()[1])
+        ui(tmp_path, port=taken.getsockname()[1])

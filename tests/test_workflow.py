@@ -129,3 +129,13 @@ def test_the_price_is_told_for_trainings_only(tmp_path, monkeypatch, capsys):
     assert line.startswith(f"1 runs to train, {run.steps:,} updates: about ")
     workflow.announce(studies, [job("claims", name)], cores=2)
     assert capsys.readouterr().err == ""
+
+
+def test_a_process_that_waits_to_be_collected_is_not_alive():
+    child = subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE)
+    assert workflow.alive(child.pid)
+    child.kill()
+    os.waitid(os.P_PID, child.pid, os.WEXITED | os.WNOWAIT)
+    assert not workflow.alive(child.pid)
+    child.communicate()
+    assert not workflow.alive(child.pid)

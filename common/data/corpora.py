@@ -39,9 +39,6 @@ SMOKE_PACKAGES: dict[str, tuple[str, ...]] = {
 }
 """The same for the smoke scale, where a corpus builds in seconds."""
 
-TORCH_PIN = "2.13.0"
-"""PyTorch is installed beside the lock file, so that each platform takes its own build."""
-
 VALIDATION_SHARE = 20
 """One file in this many belongs to the validation set."""
 
@@ -76,12 +73,6 @@ class CorpusError(RuntimeError):
     """A corpus cannot be built, or what lies on disk is not what was built."""
 
 
-def read_pins(lock: Path) -> dict[str, str]:
-    """Pinned version of each distribution in a lock file, and of PyTorch, which no lock file holds."""
-    pins = re.findall(r"^([A-Za-z0-9._-]+)==([^\s;\\]+)", lock.read_text(encoding="utf-8"), re.M)
-    return {"torch": TORCH_PIN} | {name.lower().replace("_", "-"): version for name, version in pins}
-
-
 def build(
     name: str, *, out: Path, packages: Sequence[str] | None = None, pins: Mapping[str, str] | None = None
 ) -> None:
@@ -93,7 +84,7 @@ def build(
         name: prose, python or cpp.
         out: the corpus' folder, made if it does not exist.
         packages: import names of the packages read; all of `PACKAGES[name]` if left out.
-        pins: pinned versions that the installed ones must equal (see `read_pins`); unchecked if left out.
+        pins: pinned versions that the installed ones must equal (see `provenance.pins`); unchecked if left out.
     Raises: CorpusError if a package is missing or has another version than pinned, or if no text was found.
     """
     versions = installed_versions(packages or PACKAGES[name], pins=pins)

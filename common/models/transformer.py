@@ -32,17 +32,18 @@ class Block(nn.Module):
         initial.parameter(self, "up", Role.HIDDEN, inner, width, fan_in=width)
         initial.parameter(self, "down", Role.HIDDEN, width, inner, fan_in=inner)
 
-    def forward(self, x: Tensor, *, count: int) -> Tensor:
-        """Residual stream to residual stream, float32 (count * context, width)."""
-        x = self.after(_add(x, self._mix(self.before(x), count=count), self.out))
+    def forward(self, x: Tensor, turns: Tensor) -> Tensor:
+        """Residual stream to residual stream, float32 (count * context, width); `turns` as from `rotations`."""
+        x = self.after(_add(x, self._mix(self.before(x), turns), self.out))
         inner = self.activation(torch.mm(self.before(x), self.up.t()))
         return self.after(_add(x, inner, self.down))
 
-    def _mix(self, x: Tensor, *, count: int) -> Tensor:
+    def _mix(self, x: Tensor, turns: Tensor) -> Tensor:
         """Softmax attention of every head over its past, (count * context, width)."""
-        qkv = torch.mm(x, self.qkv.t()).view(count, -1, 3, self.heads, x.shape[1] // self.heads)
-        q, k, v = qkv.permute(2, 0, 3, 1, 4).unbind()
-        mixed = functional.scaled_dot_product_attention(self.match(q), self.match(k), v, is_causal=True)
+        qkv = torch.mm(x, self.qkv.t()).view(-1, len(turns), 3, self.heads, x.shape[1] // self.heads)
+        q, k = _turned(self.match(qkv[:, :, :2]), turns).permute(2, 0, 3, 1, 4).unbind()
+        v = qkv[:, :, 2].transpose(1, 2)
+        mixed = functional.scaled_dot_product_attention(q, k, v, is_causal=True)
         return mixed.transpose(1, 2).reshape(x.shape)
 
 
@@ -53,15 +54,32 @@ def _add(x: Tensor, branch: Tensor, weight: Tensor) -> Tensor:
     return torch.addmm(x, branch, weight.t())
 
 
+def rotations(*, context: int, size: int) -> Tensor:
+    """Rotary positions: the turn of each pair of features at each position, complex128 (context, 1, 1, size / 2).
+
+    Pair j turns by t * 10000**(-2 j / size) at position t, so that a product of query and key depends on their distance
+    alone. An odd `size` leaves no pair for its last feature, so `size` must be even.
+    Source: Su et al. 2021 (arXiv:2104.09864, eq. 15 and 34).
+    """
+    angles = torch.arange(context)[:, None] * 10000.0 ** (-2 * torch.arange(size // 2, dtype=torch.float64) / size)
+    return torch.polar(torch.ones_like(angles), angles)[:, None, None, :]
+
+
+def _turned(x: Tensor, turns: Tensor) -> Tensor:
+    """Features (count, context, 2, heads, size) with neighbours as pairs, turned; in the type that they came in."""
+    pairs = torch.view_as_complex(x.to(turns.dtype.to_real()).view(*x.shape[:-1], -1, 2))
+    return torch.view_as_real(pairs * turns).flatten(-2).to(x.dtype)
+
+
 class Transformer(nn.Module):
-    """Tokens to the logits of each next token, with learned absolute positions.
+    """Tokens to the logits of each next token, with rotary positions.
 
     Torch's fused attention has no second derivative: measure curvature under
     `torch.nn.attention.sdpa_kernel(SDPBackend.MATH)`.
     """
 
     embedding: Tensor
-    positions: Tensor
+    turns: Tensor
     readout: Tensor
 
     def __init__(
@@ -71,7 +89,7 @@ class Transformer(nn.Module):
         width = model.width
         self.tied = model.tied is not False
         initial.parameter(self, "embedding", Role.EMBEDDING, inputs, width, fan_in=width)
-        initial.parameter(self, "positions", Role.EMBEDDING, context, width, fan_in=width)
+        self.register_buffer("turns", rotations(context=context, size=width // heads), persistent=False)
         self.blocks = nn.ModuleList(Block(model, heads=heads, initial=initial) for _ in range(model.depth))
         self.norm = norms(model)[0]
         if not self.tied:
@@ -80,9 +98,9 @@ class Transformer(nn.Module):
     def forward(self, tokens: Tensor) -> Tensor:
         """Logits, float32 (count, context, outputs), of int64 tokens (count, context)."""
         count, context = tokens.shape
-        x = functional.embedding(tokens, self.embedding) + self.positions[:context]
-        x = x.view(count * context, -1)
+        x = functional.embedding(tokens, self.embedding).view(count * context, -1)
+        turns = self.turns[:context].to(self.embedding.dtype.to_complex())
         for block in self.blocks:
-            x = block(x, count=count)
+            x = block(x, turns)
         readout = (self.embedding if self.tied else self.readout) * TABLE[Role.READOUT].forward
         return torch.mm(self.norm(x), readout.t()).view(count, context, -1)

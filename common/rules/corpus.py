@@ -9,6 +9,6 @@ with logged(snakemake.log[0]):
     corpora.build(
         snakemake.wildcards.corpus,
         packages=corpora.SMOKE_PACKAGES[snakemake.wildcards.corpus] if snakemake.params.scale == "smoke" else None,
-        pins=corpora.read_pins(Path(snakemake.params.lock)),
+        pins=snakemake.params.pins,
         out=Path(snakemake.output.manifest).parent,
     )

@@ -11,7 +11,7 @@ rule corpus:
     threads: 1
     params:
         scale=STUDIES.scale,
-        lock=f"{workflow.basedir}/envs/requirements.lock",
+        pins=provenance.pins("matplotlib", "mlflow", "numpy", "pandas", "scikit-learn", "scipy", "torch"),
         code=provenance.script_digest("common/data/corpora.py"),
     script:
         "corpus.py"

@@ -1,14 +1,15 @@
 """Validation loss of WSD against oracle cosine, and of constant learning rates with their decays (wsd, figure 1)."""
 
 import pandas as pd
-from claims import best, last_loss
+from claims import best, decay_reveals_progress, last_loss, learning_rates_cross, wsd_matches_cosine
 
-from common.plotting import COLOR, Axes, Figure, figure, label_line, mean_band, save, shades
+from common.claims import sentence
+from common.plotting import COLOR, Axes, Figure, draw_band, figure, label_line, mean_band, save, shades
 from common.records import read_runs
 
 
 def curves(runs: pd.DataFrame) -> pd.DataFrame:
-    """Mean validation loss and its 95 % interval over seeds, by series (arm, peak, budget) and step."""
+    """Mean validation loss and its 95 % interval over seeds, by arm, peak, budget and step."""
     rows = runs[runs.val_loss.notna()].copy()
     end = rows.groupby("run").step.transform("max")
     rows["budget"] = end.where(rows.arm != "stable", end.max())
@@ -20,31 +21,31 @@ def series(table: pd.DataFrame, **where: object) -> pd.DataFrame:
     return table.loc[(table[list(where)] == pd.Series(where)).all(axis=1)]
 
 
-def draw_curve(ax: Axes, curve: pd.DataFrame, color: object, **style: object) -> None:
-    """Mean as a line, interval as a band."""
-    ax.plot(curve.step, curve["mean"], color=color, **style)
-    ax.fill_between(curve.step, curve.low, curve.high, color=color, alpha=0.2, linewidth=0)
+def chosen(table: pd.DataFrame, runs: pd.DataFrame) -> dict[str, list[tuple[float, int]]]:
+    """Peak and budget of each curve of panel a: every budget at its best peak; the WSD runs share their trunk's."""
+    budgets = sorted(table[table.arm == "wsd"].budget.unique())
+    peak, _ = best(last_loss(runs, "wsd"), budgets[-1])
+    cosines = [(best(last_loss(runs, "cosine"), budget)[0], budget) for budget in budgets]
+    return {"stable": [(peak, budgets[-1])], "wsd": [(peak, budget) for budget in budgets], "cosine": cosines}
 
 
 def draw_schedules(ax: Axes, table: pd.DataFrame, runs: pd.DataFrame) -> None:
-    """Panel a: one constant run with a decay for each budget, and the cosine of each budget."""
-    budgets = sorted(table[table.arm == "wsd"].budget.unique())
-    peak = best(last_loss(runs, "wsd"), budgets[-1])[0]
-    draw_curve(ax, series(table, arm="stable", lr=peak), COLOR["constant"])
-    for budget in budgets:
-        draw_curve(ax, series(table, arm="wsd", lr=peak, budget=budget), COLOR["wsd"])
-        cosine_peak = best(last_loss(runs, "cosine"), budget)[0]
-        draw_curve(ax, series(table, arm="cosine", lr=cosine_peak, budget=budget), COLOR["cosine"])
-    inset = ax.inset_axes((0.56, 0.66, 0.42, 0.3))
-    for arm in ("stable", "wsd", "cosine"):
-        rates = runs[
-            (runs.arm == arm) & (runs.lr == (cosine_peak if arm == "cosine" else peak)) & runs.learning_rate.notna()
-        ]
-        one = rates[rates.seed == rates.seed.min()]
-        for _, run in one.groupby("run"):
-            inset.plot(run.step, run.learning_rate, color=COLOR["constant" if arm == "stable" else arm], linewidth=0.8)
-    inset.set_title("learning rate", fontsize=6, fontweight="normal")
-    inset.tick_params(labelsize=5)
+    """Panel a: one constant run with a decay for each budget, and the cosine of each budget; inset: learning rates."""
+    names = {"stable": "constant", "wsd": "WSD: its decays", "cosine": "cosine, one run\nfor each budget"}
+    inset = ax.inset_axes((0.42, 0.7, 0.56, 0.27))
+    for arm, members in chosen(table, runs).items():
+        color = COLOR["constant" if arm == "stable" else arm]
+        for peak, budget in members:
+            draw_band(ax, series(table, arm=arm, lr=peak, budget=budget), color)
+            run = runs[(runs.arm == arm) & (runs.lr == peak) & runs.learning_rate.notna()]
+            run = run[run.run.isin(run[run.step == budget].run) & (run.seed == run.seed.min())]
+            inset.plot(run.step, run.learning_rate, color=color, linewidth=0.9)
+        last = series(table, arm=arm, lr=members[-1][0], budget=members[-1][1]).iloc[-1]
+        label_line(ax, last.step, last["mean"], names[arm], color=color)
+    inset.set_title("learning rate", fontsize=6.5, fontweight="normal", pad=2)
+    inset.ticklabel_format(axis="y", style="sci", scilimits=(0, 0))
+    inset.yaxis.get_offset_text().set_fontsize(5.5)
+    inset.tick_params(labelsize=5.5, length=2)
 
 
 def draw_peaks(ax: Axes, table: pd.DataFrame) -> None:
@@ -52,18 +53,26 @@ def draw_peaks(ax: Axes, table: pd.DataFrame) -> None:
     peaks = sorted(table[table.arm == "stable"].lr.unique())
     for peak, color in zip(peaks, shades("wsd", len(peaks)), strict=True):
         trunk = series(table, arm="stable", lr=peak)
-        draw_curve(ax, trunk, color)
+        draw_band(ax, trunk, color)
         for budget in sorted(table[table.arm == "wsd"].budget.unique()):
-            draw_curve(ax, series(table, arm="wsd", lr=peak, budget=budget), color, linestyle="--")
+            draw_band(ax, series(table, arm="wsd", lr=peak, budget=budget), color, linestyle="--")
         label_line(ax, trunk.step.iloc[-1], trunk["mean"].iloc[-1], f"{peak:g}", color=color)
 
 
 def draw(runs: pd.DataFrame) -> tuple[Figure, pd.DataFrame]:
     """The figure and the numbers drawn."""
     table = curves(runs)
-    fig, (left, right) = figure(width="page", columns=2, sharey=True, xlabel="update")
+    seen = table[table.step > table.step.max() / 20]
+    margin = 0.06 * (seen["mean"].max() - seen["mean"].min())
+    limits = (seen["mean"].min() - 4 * margin, seen["mean"].max() + margin)
+    fig, (left, right) = figure(width="page", columns=2, height=3.4, sharey=True, xlabel="update", ylim=limits)
+    left.set(ylabel="validation loss (nats/byte)", title="a  WSD against a cosine for each budget")
+    right.set(title="b  Constant learning rates (solid) and their decays (dashed)")
     draw_schedules(left, table, runs)
     draw_peaks(right, table)
+    left.text(0.02, 0.02, sentence(wsd_matches_cosine, runs), transform=left.transAxes, fontsize=6.5)
+    lines = "\n".join(sentence(claim, runs) for claim in (decay_reveals_progress, learning_rates_cross))
+    right.text(0.02, 0.02, lines, transform=right.transAxes, fontsize=6.5)
     return fig, table
 
 

@@ -7,19 +7,19 @@ arXiv:2410.05192. The headline runs share their final learning rate, a tenth of 
 from common.config import Data, Model, Optimizer, Run, Schedule
 
 SEEDS = range(5)
-BUDGETS = (400, 800, 1600)
+BUDGETS = (300, 600, 1200)
 """Updates at which a finished model is wanted."""
-STABLE_LRS = (1e-3, 3e-3, 1e-2)
+STABLE_LRS = (1.5e-3, 3e-3, 6e-3)
 """Peaks of the constant learning rate."""
-COSINE_LRS = (3e-3, 1e-2)
-"""Peaks among which the cosine of each budget may choose."""
-WARMUP_STEPS = 64
+COSINE_LRS = (3e-3, 6e-3, 1.2e-2)
+"""Peaks among which the cosine of each budget may choose: twice the constant ones."""
+WARMUP_STEPS = 48
 
 SETTINGS = {
-    "model": Model(kind="transformer", width=64, depth=3, heads=2),
+    "model": Model(kind="transformer", width=64, depth=2, heads=2),
     "data": Data(source="corpus", name="python", context=128, validation_windows=1024),
     "optimizer": Optimizer(kind="adamw", beta1=0.9, beta2=0.95, weight_decay=0.1, clip=1.0),
-    "batch_size": 8,
+    "batch_size": 4,
 }
 
 
@@ -36,7 +36,7 @@ TRUNKS = {
         lr=lr,
         steps=BUDGETS[-1],
         keep_steps=tuple(budget - decay_steps(budget) for budget in BUDGETS),
-        evaluate_every=BUDGETS[0] // 5,
+        evaluate_every=BUDGETS[-1] // 10,
         seed=seed,
     )
     for lr in STABLE_LRS
@@ -52,7 +52,7 @@ DECAYS = {
         schedule=Schedule(kind="wsd", decay_steps=decay_steps(budget), decay_shape="inverse"),
         lr=lr,
         steps=decay_steps(budget),
-        evaluate_every=decay_steps(budget) // 4,
+        evaluate_every=decay_steps(budget) // 2,
         seed=seed,
     )
     for budget in BUDGETS
@@ -67,7 +67,7 @@ COSINES = {
         schedule=Schedule(kind="cosine", warmup_steps=WARMUP_STEPS),
         lr=lr,
         steps=budget,
-        evaluate_every=BUDGETS[0] // 5,
+        evaluate_every=budget // 3,
         seed=seed,
     )
     for budget in BUDGETS

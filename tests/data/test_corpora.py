@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from common.config import CORPORA
 from common.data import corpora
-from common.data.corpora import CorpusError, assemble, build, clean_docstring, cpp, prose, python, read_pins
+from common.data.corpora import CorpusError, assemble, build, clean_docstring, cpp, prose, python
 
 SOURCE = '''\
 # Copyright (c) 2020 Someone
@@ -298,14 +298,6 @@ def test_a_local_build_of_the_pinned_version_is_accepted(tmp_path, monkeypatch):
 def test_a_missing_package_is_named(tmp_path):
     with pytest.raises(CorpusError, match=r"'no-such-package' is not installed; run `make .venv`"):
         build("prose", out=tmp_path, packages=["no-such-package"])
-
-
-def test_pins_are_read_from_a_lock_file(tmp_path):
-    lock = tmp_path / "requirements.lock"
-    lock.write_text(
-        "numpy==2.4.6 \\\n    --hash=sha256:ab==1\nScikit_Learn==1.9.1 ; python_version > '3'\n# torch==1\n"
-    )
-    assert read_pins(lock) == {"numpy": "2.4.6", "scikit-learn": "1.9.1", "torch": corpora.TORCH_PIN}
 
 
 def test_every_corpus_of_the_descriptions_can_be_built():

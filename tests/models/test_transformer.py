@@ -46,6 +46,16 @@ def normalised(x, kind):
     return centred / torch.sqrt((centred**2).mean(-1, keepdim=True) + 1e-5)
 
 
+def turned(x, t):
+    """Each pair of neighbours turned in its plane, by hand."""
+    out = torch.empty_like(x)
+    for j in range(len(x) // 2):
+        angle = t * 10000 ** (-2 * j / len(x))
+        out[2 * j] = x[2 * j] * math.cos(angle) - x[2 * j + 1] * math.sin(angle)
+        out[2 * j + 1] = x[2 * j] * math.sin(angle) + x[2 * j + 1] * math.cos(angle)
+    return out
+
+
 def attention(x, weights, *, heads, qk_norm):
     """Causal attention of one window (context, width), position by position and head by head."""
     context, width = x.shape
@@ -58,6 +68,8 @@ def attention(x, weights, *, heads, qk_norm):
             query, keys = q[t, part], k[: t + 1, part]
             if qk_norm:
                 query, keys = normalised(query, "layernorm"), normalised(keys, "layernorm")
+            query = turned(query, t)
+            keys = torch.stack([turned(key, s) for s, key in enumerate(keys)])
             scores = torch.exp(torch.einsum("d,sd->s", query, keys) / math.sqrt(size))
             mixed[t, part] = torch.einsum("s,sd->d", scores / scores.sum(), v[: t + 1, part])
     return torch.einsum("tw,ow->to", mixed, weights["out"])
@@ -67,7 +79,7 @@ def twin(network, window, *, norm="layernorm", norm_place="pre", activation="rel
     """Logits of one window from the parameters, by the definition."""
     before, after = (norm, "none") if norm_place == "pre" else ("none", norm)
     parameters = dict(network.named_parameters())
-    x = torch.stack([network.embedding[token] + network.positions[t] for t, token in enumerate(window)])
+    x = torch.stack([network.embedding[token] for token in window])
     for i in range(len(network.blocks)):
         weights = {name: parameters[f"blocks.{i}.{name}"] for name in ("qkv", "out", "up", "down")}
         x = normalised(x + attention(normalised(x, before), weights, heads=heads, qk_norm=qk_norm), after)

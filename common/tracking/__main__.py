@@ -1,0 +1,79 @@
+"""Command line of the mirror: watch, rebuild, mirror, ui."""
+
+import argparse
+import os
+import signal
+import socket
+import sys
+import threading
+from pathlib import Path
+
+from common.tracking import mirror, rebuild, watch
+from common.tracking.store import VIEW, Store, store_uri
+
+UI_PORT = 5050
+UI_MODE = "workflowType=machine_learning"
+
+
+def main() -> None:
+    """Do what the command line says."""
+    parser = argparse.ArgumentParser(prog="python -m common.tracking", description="MLflow as a mirror of results/.")
+    commands = parser.add_subparsers(dest="command", required=True)
+    watching = commands.add_parser("watch", help="mirror what changes while a process trains")
+    watching.add_argument("--owner", type=int, required=True, help="process id of the Snakemake that trains")
+    watching.add_argument("--every", type=float, default=3.0, metavar="SECONDS", help="shortest interval (3)")
+    rebuilding = commands.add_parser("rebuild", help="bring the whole store to what results/ says")
+    for command in (watching, rebuilding):
+        command.add_argument("--results", type=Path, default=Path("results"), help="results folder (results)")
+    one = commands.add_parser("mirror", help="bring one run to what its folder says")
+    one.add_argument("run_dir", type=Path, help="results/<study>/<run>")
+    serving = commands.add_parser("ui", help="browse the runs on localhost")
+    serving.add_argument("--port", type=int, default=UI_PORT, help=f"port ({UI_PORT})")
+    serving.add_argument("--directory", type=Path, default=Path(), help="working directory with the store (.)")
+    given = parser.parse_args()
+    match given.command:
+        case "watch":
+            os.nice(5)
+            watch(given.results, owner=given.owner, every_seconds=given.every, stop=_stop_flag())
+        case "rebuild":
+            print(rebuild(given.results))
+        case "mirror":
+            mirror(given.run_dir)
+        case "ui":
+            ui(given.directory, port=given.port)
+
+
+def _stop_flag() -> threading.Event:
+    """Set by SIGTERM and SIGHUP. SIGINT is left to the owner, whose end is noticed."""
+    stop = threading.Event()
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, lambda *_: stop.set())
+    return stop
+
+
+def ui(folder: Path, *, port: int) -> None:
+    """Become the MLflow server of a working directory's store, for this machine only."""
+    uri = store_uri(folder)
+    if uri.startswith("http"):
+        sys.exit(f"MLFLOW_TRACKING_URI names a server: open {uri}")
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind(("127.0.0.1", port))
+        except OSError:
+            sys.exit(f"port {port} is in use: choose another one with --port")
+    address = f"http://127.0.0.1:{port}/#/experiments"
+    print(f"MLflow shows {uri} at {address}?{UI_MODE} (end with Ctrl-C)")
+    for experiment in Store(uri).client.search_experiments(filter_string="name != 'Default'"):
+        view = f"{experiment.experiment_id}/runs?{UI_MODE}&viewStateShareKey={VIEW}"
+        print(f"  {experiment.name}: {address}/{view}")
+    print('If a page opens in the "GenAI" view, choose "Model training" at the top left, once.', flush=True)
+    environment = os.environ | {"MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"}  # Store has set the others
+    options = ["--backend-store-uri", uri, "--host", "127.0.0.1", "--port", str(port), "--workers", "1"]
+    os.chdir(folder)
+    os.execve(sys.executable, [sys.executable, "-m", "mlflow", "server", *options], environment)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,183 @@
+"""When a store is brought to what the files say: once, for everything, or whenever something changes."""
+
+import os
+import sys
+import threading
+import time
+from contextlib import suppress
+from pathlib import Path
+
+from common.tracking.record import Record, RecordError, stamp
+from common.tracking.store import Store, store_uri
+from common.tracking.summary import Summary
+from common.workflow import alive
+
+CPU_SHARE = 0.015
+"""Part of one core that `watch` may use on average while training goes on."""
+
+PATIENCE = 10
+"""Most intervals between two passes of `watch`: after a dear one, and after a store has failed."""
+
+
+def mirror(run_dir: Path, *, uri: str | None = None) -> None:
+    """Bring MLflow to what the files of one run say: those of the complete run, else those of its progress.
+
+    Any number of processes may do this at once and may be killed while they do it: one active run of that name, each
+    finite metric once. A run that was trained anew (other code, other start) replaces the earlier one.
+
+    Args:
+        run_dir: results/<study>/<run>.
+        uri: the store; that of the folder that holds `results` if left out (see `store_uri`).
+
+    Raises:
+        RecordError: run.json is damaged. Besides, whatever MLflow raises if the store fails.
+    """
+    Store(uri or store_uri(run_dir.resolve().parents[2])).run(run_dir, live=True)
+
+
+def rebuild(results: Path, *, uri: str | None = None) -> str:
+    """Bring the whole store to what results/ and figures/ say; a store that is up to date is left as it is.
+
+    A run that is not complete is shown as interrupted.
+
+    Returns: one line that says what was mirrored, and to where.
+    """
+    follower = Follower(results, uri)
+    follower.update(live=False)
+    follower.summarise()
+    return f"mirrored {len(follower.seen)} runs in {results} to {follower.uri}"
+
+
+def watch(
+    results: Path,
+    *,
+    owner: int,
+    every_seconds: float = 3.0,
+    uri: str | None = None,
+    stop: threading.Event | None = None,
+) -> None:
+    """Mirror every run that changes, until the process `owner` is gone or `stop` is set; then all of it once more.
+
+    A store that fails costs one line on stderr, is tried again later, and never raises. The intervals grow so that on
+    average no more than a small part of a core is used (CPU_SHARE), up to PATIENCE times.
+
+    Args:
+        results: the results folder; it need not exist yet.
+        owner: process id of the Snakemake that trains.
+        every_seconds: shortest time between two looks at the files.
+        uri: the store; that of the folder that holds `results` if left out.
+        stop: ends the watch; runs that are not complete are then shown as interrupted.
+    """
+    stop = stop or threading.Event()
+    follower = Follower(results, uri)
+    warned = False
+    due = 0.0
+    while True:
+        last = stop.is_set() or not alive(owner)
+        if last or time.monotonic() >= due:
+            failure, spent = _update(follower, last=last)
+            if failure and not warned:
+                warned = True
+                _warn(f"MLflow store {follower.uri} failed, training goes on, `snakemake mlflow` fills it: {failure}")
+            longest = every_seconds * PATIENCE
+            rest = longest if failure else min(spent / CPU_SHARE, longest)
+            due = time.monotonic() + max(every_seconds, rest)
+        if last:
+            return
+        stop.wait(min(every_seconds, 1.0))
+
+
+def _update(follower: "Follower", *, last: bool) -> tuple[str | None, float]:
+    """One pass over the files: what went wrong, in one line, or None; and CPU seconds, without those of opening."""
+    try:
+        follower.open()
+        before = time.process_time()
+        follower.update(live=not last)
+        if last:
+            follower.summarise()
+    except Exception as error:  # whatever the store does, training goes on
+        follower.forget()
+        return f"{type(error).__name__}: {' '.join(str(error).split())[:200]}", 0.0
+    return None, time.process_time() - before
+
+
+def _warn(text: str) -> None:
+    print(f"warning: {text}", file=sys.stderr, flush=True)
+
+
+class Follower:
+    """Keeps a store up to date with a results folder and remembers which files have not changed."""
+
+    def __init__(self, results: Path, uri: str | None = None) -> None:
+        self.results = results
+        self.uri = uri or store_uri(results.resolve().parent)
+        self.seen: dict[Path, tuple[int, ...]] = {}
+        self.store: Store | None = None
+        self._cursors: dict[str, dict[str, str]] = {}
+        self._damaged: set[str] = set()
+
+    def forget(self) -> None:
+        """Begin anew: the store has to be opened and asked again."""
+        self.store = None
+        self.seen.clear()
+        self._cursors.clear()
+
+    def open(self) -> Store:
+        """The store, opened anew if its database was removed or replaced."""
+        if self.store is None or self.store.gone():
+            self.forget()
+            self.store = Store(self.uri)
+        return self.store
+
+    def update(self, *, live: bool) -> None:
+        """Mirror every run whose files have changed. A damaged run.json costs one warning and only its own run."""
+        store = self.open()
+        for run_dir in (run_dir for study in _folders(self.results) for run_dir in _folders(study)):
+            now = stamp(run_dir)
+            if now is None or (self.seen.get(run_dir) == now and (live or now[0])):
+                continue
+            try:
+                if not self._has(store, run_dir, live=live):
+                    store.run(run_dir, live=live)
+            except RecordError as error:
+                if str(error) not in self._damaged:
+                    self._damaged.add(str(error))
+                    _warn(str(error))
+            self.seen[run_dir] = now
+
+    def _has(self, store: Store, run_dir: Path, *, live: bool) -> bool:
+        """Whether the store had all of a run when it was opened; asked once for a whole experiment."""
+        if run_dir in self.seen:
+            return False
+        record = Record.read(run_dir, live=live)
+        if record is None:
+            return False
+        if record.experiment not in self._cursors:
+            self._cursors[record.experiment] = store.cursors(record.experiment)
+        return self._cursors[record.experiment].get(record.name) == record.cursor
+
+    def summarise(self) -> None:
+        """Mirror the figures and claims of every study."""
+        store = self.open()
+        for study in _folders(self.results):
+            summary = Summary.read(self.results, study.name, _readable(study))
+            if summary:
+                store.summary(summary)
+
+
+def _readable(study: Path) -> list[Record]:
+    """What the runs of a study say, without those that have not begun and those that are damaged."""
+    found: list[Record] = []
+    for run_dir in _folders(study):
+        with suppress(RecordError):
+            record = Record.read(run_dir, live=False)
+            found += [record] if record else []
+    return found
+
+
+def _folders(path: Path) -> list[Path]:
+    """The folders in a folder, in order."""
+    if not path.exists():
+        return []
+    with os.scandir(path) as entries:
+        return sorted(Path(entry.path) for entry in entries if entry.is_dir())

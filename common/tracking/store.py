@@ -1,0 +1,279 @@
+"""A tracking store that is brought to what the files say (the only module that imports mlflow)."""
+
+import fcntl
+import json
+import logging
+import os
+import sqlite3
+import tempfile
+from collections.abc import Iterator, Mapping
+from contextlib import closing, contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from common.tracking.record import Points, Record, digest, flatten
+from common.tracking.summary import Summary, experiment_note
+
+if TYPE_CHECKING:
+    from mlflow.entities import Run
+
+CURSOR = "mirrored"
+"""Tag with what has arrived: bytes of metrics.csv, their digest, digest of run.json, status."""
+
+BATCH = 1000
+"""Most metrics in one call (limit of MLflow's REST interface)."""
+
+BATCH_LABELS = 100
+"""Most parameters, or tags, in one call."""
+
+SETTINGS = {
+    "MLFLOW_DISABLE_TELEMETRY": "true",
+    "MLFLOW_LOGGING_LEVEL": "ERROR",
+    "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "1",
+    "MLFLOW_HTTP_REQUEST_TIMEOUT": "20",
+    "MLFLOW_SQLALCHEMYSTORE_POOLCLASS": "NullPool",  # no connection outlives its use, so a removed file is noticed
+}
+"""What MLflow is told through the environment before it is imported, unless the user has said otherwise."""
+
+VIEW = "overview"
+COLUMNS = (
+    "metrics.`val_loss`",
+    *(f"params.`{name}`" for name in ("schedule.kind", "lr", "steps")),
+    *(f"tags.`{name}`" for name in ("arm", "seed", "parent", "status")),
+)
+"""Columns of the run table in the shared view `overview` that every experiment gets; MLflow's own show no number."""
+
+
+def store_uri(folder: Path) -> str:
+    """The tracking store of a working directory: MLFLOW_TRACKING_URI if it is set, else `mlflow.db` in that folder."""
+    return os.environ.get("MLFLOW_TRACKING_URI") or f"sqlite:///{folder.resolve() / 'mlflow.db'}"
+
+
+def prepare_store(uri: str) -> None:
+    """Create the tables of a store that has none, once, however many processes ask at the same time.
+
+    Left alone, several processes that start on a missing database all create it, and all but one fail. A server
+    (http://...) looks after its own tables.
+    """
+    for name, value in SETTINGS.items():
+        os.environ.setdefault(name, value)
+    for name in ("alembic", "urllib3"):
+        logging.getLogger(name).setLevel(logging.ERROR)
+    if uri.startswith("http"):
+        return
+    from mlflow.store.tracking.sqlalchemy_store import SqlAlchemyStore
+
+    with _locked(uri):
+        SqlAlchemyStore(uri, _artifacts(uri) or "mlartifacts")  # type: ignore[no-untyped-call]
+        file = _database(uri)
+        if file:
+            with closing(sqlite3.connect(file)) as database:
+                database.execute("PRAGMA journal_mode=wal")
+
+
+def _database(uri: str) -> Path | None:
+    """The file of an SQLite store; None for a server."""
+    return Path(uri.removeprefix("sqlite:///").partition("?")[0]) if uri.startswith("sqlite:///") else None
+
+
+def _artifacts(uri: str) -> str | None:
+    """Where the artifacts of an SQLite store go; a server decides that itself."""
+    file = _database(uri)
+    return (file.resolve().parent / "mlartifacts").as_uri() if file else None
+
+
+@contextmanager
+def _locked(uri: str) -> Iterator[None]:
+    """Hold a store for this process among those of this machine; the lock goes with the process."""
+    file = _database(uri)
+    elsewhere = Path(tempfile.gettempdir()) / f"mlflow-{os.getuid()}-{digest(uri.encode())}.lock"
+    lock = file.with_name(f"{file.name}.lock") if file else elsewhere
+    lock.parent.mkdir(parents=True, exist_ok=True)
+    with lock.open("a") as handle:
+        fcntl.flock(handle, fcntl.LOCK_EX)
+        yield
+
+
+class Store:
+    """A tracking store that is brought to what the files say."""
+
+    def __init__(self, uri: str) -> None:
+        prepare_store(uri)
+        from mlflow import MlflowClient
+
+        self.uri = uri
+        self.client = MlflowClient(uri)
+        self._born = self._birth()
+        self._experiments: dict[str, str] = {}
+
+    def gone(self) -> bool:
+        """Whether the database was removed or replaced since it was opened."""
+        return self._birth() != self._born
+
+    def _birth(self) -> int | None:
+        """When the database was prepared; None for a server. (Inode numbers do not tell: they are used again.)"""
+        file = _database(self.uri)
+        if file is None or not file.exists():
+            return None
+        with closing(sqlite3.connect(file)) as database:
+            found = database.execute("SELECT min(creation_time) FROM experiments").fetchone()
+        return int(found[0])
+
+    def run(self, run_dir: Path, *, live: bool) -> None:
+        """Bring one run, and the members of its sweep, to what its folder says."""
+        with _locked(self.uri):
+            record = Record.read(run_dir, live=live)
+            if record is None:
+                return
+            experiment = self._experiment(record.experiment, record.study)
+            run = self._only(experiment, record.name, record.identity, started_ms=record.started_ms)
+            cursor = run.data.tags.get(CURSOR, "")
+            if cursor == record.cursor:
+                return
+            if record.status == "RUNNING" and cursor and int(cursor.split()[0]) > len(record.metrics):
+                return  # resumed from an older state: it will write the same rows again
+            arrived = record.arrived(cursor)
+            if arrived is None:
+                self._delete(run)
+                run = self._only(experiment, record.name, record.identity, started_ms=record.started_ms)
+            self._send(run, record, record.points(after=arrived or 0))
+
+    def cursors(self, experiment: str) -> dict[str, str]:
+        """What has arrived of each run of an experiment, by the run's name."""
+        found = self.client.get_experiment_by_name(experiment)
+        if found is None:
+            return {}
+        runs = self._search(found.experiment_id, "")
+        return {str(run.info.run_name): run.data.tags.get(CURSOR, "") for run in runs}
+
+    def summary(self, summary: Summary) -> None:
+        """Bring the run with a study's figures and claims to what the files say; one with other files is replaced."""
+        with _locked(self.uri):
+            experiment = self._experiment(summary.experiment, summary.study)
+            identity = {"study": summary.study, "files": summary.digest}
+            run = self._only(experiment, summary.name, identity, started_ms=summary.ended_ms)
+            if run.data.tags.get(CURSOR) == summary.digest:
+                return
+            for folder, file in summary.files:
+                self.client.log_artifact(run.info.run_id, str(file), folder)
+            self._finish(run, "FINISHED", summary.ended_ms)
+            points = [(name, value, 0) for name, value in summary.numbers.items()]
+            self._log(run, points, summary.ended_ms, summary.tags | {CURSOR: summary.digest})
+
+    def _send(self, run: "Run", record: Record, points: Points) -> None:
+        """All that is not yet in the store; the cursor, which says so, comes last."""
+        self._describe(run, record, record.description)
+        if record.sweep:
+            self._members(run, record, points)
+        if record.status != "RUNNING":
+            for name in ("run.json", "metrics.csv"):
+                self.client.log_artifact(run.info.run_id, str(record.folder / name))
+        self._finish(run, record.status, record.ended_ms)
+        tags = record.tags(record.description, record.facts)
+        self._log(run, points.get(None, []), record.started_ms, tags | {CURSOR: record.cursor})
+
+    def _members(self, run: "Run", record: Record, points: Points) -> None:
+        """One nested run for each member of a sweep that has begun."""
+        nested = f"tags.mlflow.parentRunId = '{run.info.run_id}'"
+        known = {child.data.tags["member"]: child for child in self._search(run.info.experiment_id, nested)}
+        outcomes = record.facts.get("members") or []
+        for index, swept in enumerate(record.sweep):
+            if index not in points and index >= len(outcomes):
+                continue
+            outcome = outcomes[index] if index < len(outcomes) else {"status": "running"}
+            description = {key: value for key, value in record.description.items() if key != "sweep"} | swept
+            labels = {"mlflow.parentRunId": run.info.run_id, "member": str(index), **record.identity}
+            child = known.get(str(index)) or self.client.create_run(
+                run.info.experiment_id,
+                start_time=record.started_ms,
+                run_name=f"{record.name}/" + ",".join(f"{name}={value}" for name, value in swept.items()),
+                tags=labels,
+            )
+            self._describe(child, record, description)
+            self._finish(child, record.status, record.ended_ms)
+            tags = labels | record.tags(description, outcome)
+            self._log(child, points.get(index, []), record.started_ms, tags)
+
+    def _describe(self, run: "Run", record: Record, description: Mapping[str, Any]) -> None:
+        """Parameters and data set, which never change."""
+        from mlflow.entities import Dataset, DatasetInput, InputTag, Param
+
+        missing = [Param(*item) for item in flatten(description).items() if item[0] not in run.data.params]
+        for some in _chunks(missing, BATCH_LABELS):
+            self.client.log_batch(run.info.run_id, params=some)
+        data = record.facts.get("data")
+        if data and not (run.inputs and run.inputs.dataset_inputs):
+            about = json.dumps(description.get("data", {}))
+            # MLflow takes at most 36 characters of a digest and shows them all; the tag data.digest has the whole.
+            dataset = Dataset(data["name"], data["digest"][:16], "local", about, profile=json.dumps(data))
+            tags = [InputTag("mlflow.data.context", "training")]
+            self.client.log_inputs(run.info.run_id, [DatasetInput(dataset, tags)])
+
+    def _log(self, run: "Run", points: list[tuple[str, float, int]], since_ms: int, tags: Mapping[str, str]) -> None:
+        """Points, then those tags that are new; a point's timestamp is `since_ms` plus its step."""
+        from mlflow.entities import Metric, RunTag
+
+        metrics = [Metric(name, value, since_ms + step, step) for name, value, step in points]
+        changed = [RunTag(*item) for item in tags.items() if run.data.tags.get(item[0]) != item[1]]
+        *first, last = [*_chunks(metrics, BATCH)] or [[]]
+        for some in first:
+            self.client.log_batch(run.info.run_id, metrics=some)
+        if last or changed:
+            self.client.log_batch(run.info.run_id, metrics=last, tags=changed)
+
+    def _finish(self, run: "Run", status: str, ended_ms: int) -> None:
+        if status == "RUNNING" != run.info.status:
+            self.client.update_run(run.info.run_id, status=status)
+        elif status != "RUNNING":
+            self.client.set_terminated(run.info.run_id, status, end_time=ended_ms)
+
+    def _only(self, experiment: str, name: str, identity: Mapping[str, str], *, started_ms: int) -> "Run":
+        """The one active run of that name: the one with this identity, or a new one in the place of all others."""
+        found = self._search(experiment, f"attributes.run_name = '{name}'")
+        same = [run for run in found if identity.items() <= run.data.tags.items()]
+        for run in found:
+            if run not in same[:1]:
+                self._delete(run)
+        return same[0] if same else self.client.create_run(experiment, started_ms, dict(identity), name)
+
+    def _delete(self, run: "Run") -> None:
+        for child in self._search(run.info.experiment_id, f"tags.mlflow.parentRunId = '{run.info.run_id}'"):
+            self.client.delete_run(child.info.run_id)
+        self.client.delete_run(run.info.run_id)
+
+    def _search(self, experiment: str, query: str) -> "list[Run]":
+        """All active runs that a query finds."""
+        found: list[Run] = []
+        token = None
+        while True:
+            page = self.client.search_runs([experiment], query, max_results=BATCH, page_token=token)
+            found += page
+            token = page.token
+            if not token:
+                return found
+
+    def _experiment(self, name: str, study: str) -> str:
+        """Identifier of an experiment, which is made if it is missing."""
+        if name in self._experiments:
+            return self._experiments[name]
+        found = self.client.get_experiment_by_name(name)
+        if found is None:
+            identifier = self.client.create_experiment(name, _artifacts(self.uri))
+        else:
+            identifier = found.experiment_id
+            if found.lifecycle_stage == "deleted":
+                self.client.restore_experiment(identifier)
+        tags = {
+            "mlflow.experimentKind": "custom_model_development",
+            "mlflow.note.content": experiment_note(study),
+            f"mlflow.sharedViewState.{VIEW}": json.dumps({"selectedColumns": COLUMNS}),
+        }
+        for key, value in tags.items():
+            if found is None or found.tags.get(key) != value:
+                self.client.set_experiment_tag(identifier, key, value)
+        self._experiments[name] = str(identifier)
+        return self._experiments[name]
+
+
+def _chunks(items: list[Any], size: int) -> Iterator[list[Any]]:
+    return (items[start : start + size] for start in range(0, len(items), size))

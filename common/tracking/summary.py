@@ -1,0 +1,116 @@
+"""One study as MLflow is to show it: its question, and its figures and claims as one more run."""
+
+import ast
+import json
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from common import provenance
+from common.tracking.record import Record, digest
+
+NEVER_MS = 1
+"""Time of a study without runs: the earliest that MLflow does not take for "now"."""
+
+FIGURES = ("pdf", "png", "csv", "json")
+
+EXPERIMENT_NOTE = """**{question}**
+
+**Step** is the number of updates behind the model, those of the runs it continues included. `train_loss` (minibatch)
+and `val_loss` (fixed examples) are mean losses: nats per token for text (a token is a byte), else nats per example, or
+mean squared error. `learning_rate` is the rate of the last update, `gradient_norm` is taken before clipping.
+
+**Tags**: `arm` names the group that a run belongs to in comparisons, `seed` its random numbers, `parent` the run that
+it continues; `status` is running, complete, diverged (a result; the reason is in `diverged`) or interrupted (the same
+command resumes it). **Parameters** are the run's description, flattened.
+
+The verdicts and figures are in the run **{study} figures and claims**. This is a mirror: all of it is read from
+`results/`, and `snakemake mlflow` builds it again.
+"""
+
+
+def experiment_note(study: str) -> str:
+    """What a reader of a study's experiment has to know."""
+    return EXPERIMENT_NOTE.format(study=study, question=_question(study))
+
+
+def _question(study: str) -> str:
+    """First paragraph of the docstring of a study's study.py."""
+    file = provenance.ROOT / "studies" / study / "study.py"
+    if not file.exists():
+        return f"Study {study}"
+    text = ast.get_docstring(ast.parse(file.read_text(encoding="utf-8"))) or f"Study {study}"
+    return " ".join(text.split("\n\n", maxsplit=1)[0].split())
+
+
+@dataclass(frozen=True)
+class Summary:
+    """Figures and claims of a study."""
+
+    study: str
+    experiment: str
+    files: tuple[tuple[str, Path], ...]
+    """Artifact folder and file."""
+    claims: tuple[dict[str, Any], ...]
+    ended_ms: int
+    """Unix milliseconds at which the last of the study's runs ended."""
+
+    @classmethod
+    def read(cls, results: Path, study: str, runs: Sequence[Record]) -> "Summary | None":
+        """What a study has to show, or None if there is no figure and no claim yet."""
+        claims, figures = results / study / "claims.json", _figures(results, study)
+        if not claims.exists() and not figures:
+            return None
+        files = [("figures", file) for file in figures]
+        files += [("claims", file) for file in (claims, results / "claims.md") if file.exists()]
+        found = json.loads(claims.read_text(encoding="utf-8"))["claims"] if claims.exists() else []
+        experiment = runs[0].experiment if runs else study
+        ended_ms = max((run.ended_ms for run in runs), default=NEVER_MS)
+        return cls(study, experiment, tuple(files), tuple(found), ended_ms)
+
+    @property
+    def name(self) -> str:
+        """Name of the MLflow run."""
+        return f"{self.study} figures and claims"
+
+    @cached_property
+    def digest(self) -> str:
+        """Changes with any of the files."""
+        parts = [f"{folder}/{file.name} {digest(file.read_bytes())}" for folder, file in self.files]
+        return digest("\n".join([str(self.ended_ms), *parts]).encode())
+
+    @property
+    def numbers(self) -> dict[str, float]:
+        """Metrics: estimate and ends of the interval of each claim."""
+        values = {
+            f"verdicts/{c['id']}.{end}": c["verdict"][end] for c in self.claims for end in ("estimate", "low", "high")
+        }
+        return {name: float(value) for name, value in values.items() if value is not None and math.isfinite(value)}
+
+    @property
+    def tags(self) -> dict[str, str]:
+        """Verdict of each claim, and where all this comes from."""
+        verdicts = {f"{claim['id']}.verdict": claim["verdict"]["verdict"] for claim in self.claims}
+        source = {"mlflow.source.name": f"studies/{self.study}", "mlflow.source.type": "LOCAL"}
+        return {"study": self.study, "status": "complete", **verdicts, **source, "mlflow.note.content": self.note}
+
+    @property
+    def note(self) -> str:
+        """The claims in words."""
+        lines = ["Figures (artifacts) and verdicts of this study. The metrics are the claims' estimates and intervals."]
+        for claim in self.claims:
+            verdict = claim["verdict"]
+            low, high = ("open" if verdict[end] is None else f"{verdict[end]:.3g}" for end in ("low", "high"))
+            ours = f"{verdict['estimate']:.3g} [{low}, {high}] {verdict['unit']}"
+            lines.append(f"* {claim['id']} **{verdict['verdict']}**: {claim['statement']}. Ours: {ours}.")
+        return "\n".join([lines[0], "", *lines[1:]])
+
+
+def _figures(results: Path, study: str) -> list[Path]:
+    """Files figures/<study>_*, without those of a study whose name begins with this one's name and an underscore."""
+    longer = [path.name for path in results.glob(f"{study}_*/") if path.is_dir()]
+    found = (file for end in FIGURES for file in (results.parent / "figures").glob(f"{study}_*.{end}"))
+    return sorted(file for file in found if not any(file.name.startswith(f"{name}_") for name in longer))
