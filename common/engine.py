@@ -41,9 +41,13 @@ class State:
 
 def columns(run: Run, dataset: Dataset) -> list[str]:
     """Names of all that a run can measure, in the order of its table."""
-    accuracy = ["val_accuracy"] if dataset.loss == "cross_entropy" else []
+    accuracy = ["val_accuracy"] if _classifies(dataset) else []
     probed = [name for probe in run.probes for name in probes.COLUMNS[probe.kind]]
     return ["step", "learning_rate", "train_loss", "gradient_norm", "val_loss", *accuracy, *probed]
+
+
+def _classifies(dataset: Dataset) -> bool:
+    return dataset.loss == "cross_entropy" and dataset.context is None
 
 
 @dataclass
@@ -124,7 +128,7 @@ class Training:
         return 0.5 * (outputs - batch.targets).square().sum(-1).mean()
 
     def evaluate(self) -> Row:
-        """Mean loss, and share of right answers, over the fixed validation set."""
+        """Mean loss over the fixed validation set, and for classes (not tokens) the share of right answers."""
         total, right, count = 0.0, 0, 0
         with optimizers.evaluation(self.optimizer), torch.inference_mode():
             for batch in self.dataset.validation(chunk=EVALUATION_EXAMPLES):
@@ -134,12 +138,12 @@ class Training:
                 if self.dataset.loss == "cross_entropy":
                     logits = outputs.float().flatten(0, -2)
                     total += float(functional.cross_entropy(logits, targets.flatten(), reduction="sum"))
-                    right += int((logits.argmax(-1) == targets.flatten()).sum())
+                    right += int((logits.argmax(-1) == targets).sum()) if _classifies(self.dataset) else 0
                     count += targets.numel()
                 else:
                     total += float(0.5 * (outputs.float() - targets).square().sum())
                     count += len(targets)
-        accuracy = {"val_accuracy": right / count} if self.dataset.loss == "cross_entropy" else {}
+        accuracy = {"val_accuracy": right / count} if _classifies(self.dataset) else {}
         return {"val_loss": total / count, **accuracy}
 
     def _update(self) -> float:

@@ -60,7 +60,7 @@ def _train(job: Mapping[str, Any], terminal: int) -> int:
 
 def serve(owner: int) -> None:
     """Import what a training needs, then fork for each job until the owner is gone."""
-    importlib.import_module("common.job")
+    _preload()
     for old in Path(".snakemake").glob("warm-*"):
         old.unlink(missing_ok=True)
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)
@@ -76,6 +76,17 @@ def serve(owner: int) -> None:
                     os._exit(_serve_one(connection))
                 connection.close()
     socket_of(owner).unlink(missing_ok=True)
+
+
+def _preload() -> None:
+    """Import what a training needs; torch loads much of it only when the first optimizer is made."""
+    import torch
+
+    from common import config, optimizers
+
+    for module in ("common.job", "common.data.text", "common.data.digits", "common.data.synthetic"):
+        importlib.import_module(module)
+    optimizers.build(config.Optimizer(), [("weight", torch.nn.Parameter(torch.zeros(1, 1)))], lr=1.0)
 
 
 def _serve_one(connection: socket.socket) -> int:

@@ -53,7 +53,7 @@ def test_a_change_of_one_schedule_runs_its_runs_only(copy):
 
 
 def test_a_change_of_the_settings_of_one_arm_runs_that_arm_only(copy):
-    copy.edit("studies/wsd/study.py", "COSINE_LRS = (3e-3, 6e-3, 1.2e-2)", "COSINE_LRS = (3e-3, 6e-3, 2e-2)")
+    copy.edit("studies/wsd/study.py", "600: (3e-3, 6e-3)", "600: (3e-3, 2e-2)")
     again = copy.due(*SMOKE)
     assert trained(again) and all("lr0.02" in name for name in trained(again))
     assert "figures/wsd_loss.pdf" in again and "results/wsd/claims.json" in again

@@ -68,11 +68,11 @@ def decay_reveals_progress(runs: pd.DataFrame) -> Verdict:
     published_mark="published",
 )
 def learning_rates_cross(runs: pd.DataFrame) -> Verdict:
-    """Some pair of peaks changes order at the largest budget; constant losses are means of the last 5 evaluations."""
+    """Some pair of peaks changes order at the largest budget; constant losses are means over its last tenth."""
     decayed = last_loss(runs, "wsd")
-    after = decayed[decayed.budget == decayed.budget.max()].pivot(index="seed", columns="lr", values="val_loss")
-    stable = runs[(runs.arm == "stable") & runs.val_loss.notna()].sort_values("step")
-    recent = stable.groupby(["lr", "seed"]).tail(5)
+    budget = decayed.budget.max()
+    after = decayed[decayed.budget == budget].pivot(index="seed", columns="lr", values="val_loss")
+    recent = runs[(runs.arm == "stable") & runs.val_loss.notna() & (runs.step >= round(BEFORE_DECAY * budget))]
     before = recent.groupby(["seed", "lr"]).val_loss.mean().unstack("lr")
     pairs = list(combinations(sorted(after.columns), 2))
     return crossover(
