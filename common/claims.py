@@ -179,9 +179,9 @@ def read(path: Path) -> Report:
 
 
 def sentence(claim: Claim, runs: pd.DataFrame) -> str:
-    """A claim's verdict and number in one line, for a figure."""
+    """A claim's verdict, what decided it, and the number, for a figure."""
     verdict = claim(runs)
-    return f"{claim.id} {verdict.verdict}: {_ours(verdict)}"
+    return f"{claim.id} {verdict.verdict}{f' ({verdict.note})' if verdict.note else ''}\n{_ours(verdict)}"
 
 
 def scoreboard(paths: Iterable[Path]) -> str:

@@ -59,7 +59,7 @@ rule ${name}_loss:
     "plot_loss.py": '''\
 """Validation loss against update, mean and 95 % interval over seeds ($name, figure 1)."""
 
-from common.plotting import draw_band, figure, label_line, mean_band, save, shades
+from common.plotting import draw_band, figure, label_lines, mean_band, save, shades
 from common.records import read_runs
 
 
@@ -67,10 +67,11 @@ def draw(runs):
     """The figure and the numbers drawn."""
     table = mean_band(runs[runs.val_loss.notna()], by=["lr", "step"], value="val_loss")
     fig, ax = figure(xlabel="update", ylabel="validation loss (nats)")
-    curves = list(table.groupby("lr"))
+    curves, labels = list(table.groupby("lr")), []
     for (lr, curve), color in zip(curves, shades("reported", len(curves)), strict=True):
         draw_band(ax, curve, color)
-        label_line(ax, curve.step.iloc[-1], curve["mean"].iloc[-1], f"lr {lr:g}", color=color)
+        labels.append((curve.step.iloc[-1], curve["mean"].iloc[-1], f"lr {lr:g}", color))
+    label_lines(ax, labels)
     return fig, table
 
 
@@ -113,8 +114,8 @@ def write(name: str, *, root: Path = provenance.ROOT) -> Path:
         ValueError: the name cannot be one of a study, or there is such a study already.
     """
     folder = root / "studies" / name
-    if not name.isidentifier() or name != name.lower() or name in studies.RESERVED:
-        raise ValueError(f"NAME={name!r} must be a lower-case Python name other than {', '.join(studies.RESERVED)}")
+    if rule := studies.name_problem(name):
+        raise ValueError(f"NAME={name!r} {rule}")
     if folder.exists():
         raise ValueError(f"NAME={name!r}: {folder} exists already; choose another name")
     folder.mkdir(parents=True)

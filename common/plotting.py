@@ -62,6 +62,8 @@ STYLE: Any = {
     "savefig.dpi": 200,
 }
 
+matplotlib.rcParams.update(STYLE)
+
 
 def figure(
     *, width: str = "column", height: float | None = None, columns: int = 1, rows: int = 1, **axes: Any
@@ -77,11 +79,10 @@ def figure(
     """
     shared = {name: axes.pop(name) for name in ("sharex", "sharey", "width_ratios", "height_ratios") if name in axes}
     inches = WIDTH[width]
-    with matplotlib.rc_context(STYLE):
-        fig = Figure(figsize=(inches, height or rows * inches / columns / 1.3), layout="constrained")
-        panels = fig.subplots(rows, columns, **shared)
-        for panel in [panels] if isinstance(panels, Axes) else panels.flat:
-            panel.set(**axes)
+    fig = Figure(figsize=(inches, height or rows * inches / columns / 1.3), layout="constrained")
+    panels = fig.subplots(rows, columns, **shared)
+    for panel in [panels] if isinstance(panels, Axes) else panels.flat:
+        panel.set(**axes)
     return fig, panels
 
 
@@ -107,12 +108,30 @@ def draw_band(ax: Axes, curve: pd.DataFrame, color: Any, **style: Any) -> None:
     ax.fill_between(curve["step"], curve["low"], curve["high"], color=color, alpha=0.2, linewidth=0)
 
 
-def label_line(
-    ax: Axes, x: float, y: float, text: str, *, color: Any, dx: float = 4, dy: float = 0, **text_style: Any
-) -> None:
-    """Write a curve's name beside it, `dx` and `dy` points from (x, y)."""
-    style = {"fontsize": 7, "color": color, "va": "center"} | text_style
-    ax.annotate(text, (x, y), xytext=(dx, dy), textcoords="offset points", annotation_clip=False, **style)
+def label_lines(ax: Axes, labels: Sequence[tuple[float, float, str, Any]], *, gap: float = 8.5) -> None:
+    """Write the names of curves to the right of their ends, at least `gap` points below each other.
+
+    Set the limits of the axes before: the names are moved apart on the scale that they give.
+
+    Args:
+        ax: the panel.
+        labels: for each curve the x and y of its end, its name and its colour.
+        gap: points between the middles of two names; a name of two lines needs twice as much.
+    """
+    low, high = ax.get_ylim()
+    figure_height: float = ax.get_figure().get_figheight()  # type: ignore[union-attr]
+    points = 72 * 0.8 * figure_height * ax.get_position().height / (high - low)
+    above = float("inf")
+    for x, y, text, color in sorted(labels, key=lambda label: -label[1]):
+        half = gap * (1 + text.count("\n")) / 2
+        middle = min(y * points, above - half)
+        above = middle - half
+        place: dict[str, Any] = {
+            "xytext": (4, middle - y * points),
+            "textcoords": "offset points",
+            "annotation_clip": False,
+        }
+        ax.annotate(text, (x, y), fontsize=7, color=color, va="center", **place)
 
 
 def save(
@@ -135,9 +154,8 @@ def save(
         about: anything else for the JSON, such as verdicts.
     """
     paths = {Path(path).suffix: Path(path) for path in outputs}
-    with matplotlib.rc_context(STYLE):
-        fig.savefig(paths[".pdf"], metadata={"CreationDate": None, "ModDate": None, "Producer": None, "Creator": None})
-        fig.savefig(paths[".png"], metadata={"Software": None})
+    fig.savefig(paths[".pdf"], metadata={"CreationDate": None, "ModDate": None, "Producer": None, "Creator": None})
+    fig.savefig(paths[".png"], metadata={"Software": None})
     data.to_csv(paths[".csv"], index=False, lineterminator="\n")
     records.write_json(paths[".json"], {**_origin(runs), **(about or {})})
 

@@ -255,10 +255,16 @@ def _by_full_name(studies: Iterable[Study]) -> dict[str, Run]:
     return {f"{study.name}/{name}": run for study in studies for name, run in study.runs.items()}
 
 
+def name_problem(study: str) -> str | None:
+    """The rule that a study's name breaks, if it does."""
+    if STUDY_NAME.fullmatch(study) and not keyword.iskeyword(study) and study not in RESERVED:
+        return None
+    return f"must be lower-case letters, digits and _, and no Python keyword, nor {' or '.join(RESERVED)}"
+
+
 def _check_study(study: Study) -> Iterator[Problem]:
     """Problems that can be seen within one study."""
-    if not STUDY_NAME.fullmatch(study.name) or keyword.iskeyword(study.name) or study.name in RESERVED:
-        rule = f"must be lower-case letters, digits and _, and no Python keyword, nor {' or '.join(RESERVED)}"
+    if rule := name_problem(study.name):
         yield Problem(study.name, None, f"the folder studies/{study.name} {rule}; rename it")
     seen: dict[str, str] = {}
     for name, run in study.runs.items():

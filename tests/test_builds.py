@@ -21,9 +21,7 @@ def calm(tmp_path_factory) -> Repository:
 def test_another_build_in_another_order_gives_equal_bytes(calm, tmp_path):
     other = Repository(tmp_path / "other", studies=())
     other.add_tiny_study()
-    names = ["sweep", "branch-s1", "trunk-s0", "branch-s0", "trunk-s1"]
-    for name in names:
-        other.snakemake(f"results/tiny/{name}/metrics.csv", "--cores", "1")
+    other.snakemake("results/tiny/branch-s1/metrics.csv", "--cores", "1")
     other.snakemake("tiny", "--cores", "1")
     assert other.metrics() == calm.metrics() and len(calm.metrics()) == 5
     for suffix in ("csv", "pdf", "png"):

@@ -11,7 +11,9 @@ rule corpus:
     threads: 1
     params:
         scale=STUDIES.scale,
-        pins=provenance.pins("matplotlib", "mlflow", "numpy", "pandas", "scikit-learn", "scipy", "torch"),
+        pins=provenance.pins(
+            "matplotlib", "mlflow", "numpy", "pandas", "scikit-learn", "scipy", "torch"
+        ),
         code=provenance.script_digest("common/data/corpora.py"),
     script:
         "corpus.py"

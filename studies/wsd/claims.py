@@ -95,5 +95,5 @@ def wsd_matches_cosine(runs: pd.DataFrame) -> Verdict:
     gaps = []
     for budget in sorted(decayed.budget.unique()):
         gap = paired_differences(best(decayed, budget)[1], best(cosine, budget)[1])
-        gaps.append(equivalence(gap, margin=0.02, unit=UNIT, label=f"budget {budget}"))
+        gaps.append(equivalence(gap, margin=0.02, unit=UNIT, label=f"budget {budget}, WSD minus cosine"))
     return all_of(*gaps)

@@ -4,16 +4,13 @@ import pandas as pd
 from claims import best, decay_reveals_progress, last_loss, learning_rates_cross, wsd_matches_cosine
 
 from common.claims import sentence
-from common.plotting import COLOR, Axes, Figure, draw_band, figure, label_line, mean_band, save, shades
+from common.plotting import COLOR, Axes, Figure, draw_band, figure, label_lines, mean_band, save, shades
 from common.records import read_runs
 
 
 def curves(runs: pd.DataFrame) -> pd.DataFrame:
-    """Mean validation loss and its 95 % interval over seeds, by arm, peak, budget and step."""
-    rows = runs[runs.val_loss.notna()].copy()
-    end = rows.groupby("run").step.transform("max")
-    rows["budget"] = end.where(rows.arm != "stable", end.max())
-    return mean_band(rows, by=["arm", "lr", "budget", "step"], value="val_loss")
+    """Mean validation loss and its 95 % interval over seeds, by arm, peak, last step and step."""
+    return mean_band(runs[runs.val_loss.notna()], by=["arm", "lr", "end", "step"], value="val_loss")
 
 
 def series(table: pd.DataFrame, **where: object) -> pd.DataFrame:
@@ -23,7 +20,7 @@ def series(table: pd.DataFrame, **where: object) -> pd.DataFrame:
 
 def chosen(table: pd.DataFrame, runs: pd.DataFrame) -> dict[str, list[tuple[float, int]]]:
     """Peak and budget of each curve of panel a: every budget at its best peak; the WSD runs share their trunk's."""
-    budgets = sorted(table[table.arm == "wsd"].budget.unique())
+    budgets = sorted(table[table.arm == "wsd"].end.unique())
     peak, _ = best(last_loss(runs, "wsd"), budgets[-1])
     cosines = [(best(last_loss(runs, "cosine"), budget)[0], budget) for budget in budgets]
     return {"stable": [(peak, budgets[-1])], "wsd": [(peak, budget) for budget in budgets], "cosine": cosines}
@@ -32,16 +29,17 @@ def chosen(table: pd.DataFrame, runs: pd.DataFrame) -> dict[str, list[tuple[floa
 def draw_schedules(ax: Axes, table: pd.DataFrame, runs: pd.DataFrame) -> None:
     """Panel a: one constant run with a decay for each budget, and the cosine of each budget; inset: learning rates."""
     names = {"stable": "constant", "wsd": "WSD: its decays", "cosine": "cosine, one run\nfor each budget"}
-    inset = ax.inset_axes((0.42, 0.7, 0.56, 0.27))
+    inset = ax.inset_axes((0.42, 0.7, 0.56, 0.25))
+    labels = []
     for arm, members in chosen(table, runs).items():
         color = COLOR["constant" if arm == "stable" else arm]
         for peak, budget in members:
-            draw_band(ax, series(table, arm=arm, lr=peak, budget=budget), color)
-            run = runs[(runs.arm == arm) & (runs.lr == peak) & runs.learning_rate.notna()]
-            run = run[run.run.isin(run[run.step == budget].run) & (run.seed == run.seed.min())]
+            draw_band(ax, series(table, arm=arm, lr=peak, end=budget), color)
+            run = series(runs, arm=arm, lr=peak, end=budget, seed=runs.seed.min()).dropna(subset="learning_rate")
             inset.plot(run.step, run.learning_rate, color=color, linewidth=0.9)
-        last = series(table, arm=arm, lr=members[-1][0], budget=members[-1][1]).iloc[-1]
-        label_line(ax, last.step, last["mean"], names[arm], color=color)
+        last = series(table, arm=arm, lr=members[-1][0], end=members[-1][1]).iloc[-1]
+        labels.append((last.step, last["mean"], names[arm], color))
+    label_lines(ax, labels)
     inset.set_title("learning rate", fontsize=6.5, fontweight="normal", pad=2)
     inset.ticklabel_format(axis="y", style="sci", scilimits=(0, 0))
     inset.yaxis.get_offset_text().set_fontsize(5.5)
@@ -50,24 +48,26 @@ def draw_schedules(ax: Axes, table: pd.DataFrame, runs: pd.DataFrame) -> None:
 
 def draw_peaks(ax: Axes, table: pd.DataFrame) -> None:
     """Panel b: constant learning rates (solid) with their decays (dashed)."""
-    peaks = sorted(table[table.arm == "stable"].lr.unique())
+    peaks, labels = sorted(table[table.arm == "stable"].lr.unique()), []
     for peak, color in zip(peaks, shades("wsd", len(peaks)), strict=True):
         trunk = series(table, arm="stable", lr=peak)
         draw_band(ax, trunk, color)
-        for budget in sorted(table[table.arm == "wsd"].budget.unique()):
-            draw_band(ax, series(table, arm="wsd", lr=peak, budget=budget), color, linestyle="--")
-        label_line(ax, trunk.step.iloc[-1], trunk["mean"].iloc[-1], f"{peak:g}", color=color)
+        for budget in sorted(table[table.arm == "wsd"].end.unique()):
+            draw_band(ax, series(table, arm="wsd", lr=peak, end=budget), color, linestyle="--")
+        labels.append((trunk.step.iloc[-1], trunk["mean"].iloc[-1], f"{peak:g}", color))
+    label_lines(ax, labels)
 
 
 def draw(runs: pd.DataFrame) -> tuple[Figure, pd.DataFrame]:
     """The figure and the numbers drawn."""
+    runs = runs.assign(end=runs.groupby("run").step.transform("max"))
     table = curves(runs)
     seen = table[table.step > table.step.max() / 20]
     margin = 0.06 * (seen["mean"].max() - seen["mean"].min())
-    limits = (seen["mean"].min() - 4 * margin, seen["mean"].max() + margin)
+    limits = (seen["mean"].min() - 5 * margin, seen["mean"].max() + margin)
     fig, (left, right) = figure(width="page", columns=2, height=3.4, sharey=True, xlabel="update", ylim=limits)
-    left.set(ylabel="validation loss (nats/byte)", title="a  WSD against a cosine for each budget")
-    right.set(title="b  Constant learning rates (solid) and their decays (dashed)")
+    left.set(ylabel="validation loss (nats/byte)", title="a  WSD and a cosine for each budget")
+    right.set(title="b  Constant rates (solid), their decays (dashed)")
     draw_schedules(left, table, runs)
     draw_peaks(right, table)
     left.text(0.02, 0.02, sentence(wsd_matches_cosine, runs), transform=left.transAxes, fontsize=6.5)

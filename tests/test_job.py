@@ -1,0 +1,139 @@
+import csv
+import dataclasses
+import json
+import signal
+import threading
+
+import pytest
+import torch
+
+from common import checkpoint, job, records
+from common.config import Optimizer, Schedule
+from common.job import Interrupted, Job, train
+
+
+def make(results, run, name="run", **given) -> Job:
+    return Job("study", name, run, "code", results, "default", **({"save_seconds": 1e9} | given))
+
+
+def record_of(made: Job) -> dict:
+    return json.loads((made.folder / "run.json").read_text())
+
+
+def rows_of(made: Job) -> list[dict[str, str]]:
+    with (made.folder / "metrics.csv").open() as file:
+        return list(csv.DictReader(file))
+
+
+@pytest.fixture(autouse=True)
+def handlers():
+    """Jobs set signal handlers; the test process keeps its own."""
+    kept = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    yield
+    for number, handler in kept.items():
+        signal.signal(number, handler)
+
+
+def test_a_job_leaves_its_three_files_and_says_what_it_did(tmp_path, text_run):
+    made = make(tmp_path, text_run)
+    train(made)
+    assert sorted(path.name for path in made.folder.iterdir()) == sorted(records.FILES)
+    record = record_of(made)
+    assert (record["status"], record["updates"], record["lineage_updates"], record["start_step"]) == (
+        "complete",
+        12,
+        12,
+        0,
+    )
+    assert record["tokens_per_second"] == pytest.approx(12 * 4 * 16 / record["seconds"], rel=0.02)
+    assert len(rows_of(made)) == 13
+    assert checkpoint.labels(made.folder / "state.safetensors") == ["final"]
+
+
+def test_a_branch_continues_a_kept_state_and_counts_the_lineage(tmp_path, text_run):
+    trunk = dataclasses.replace(text_run, schedule=Schedule(warmup_steps=2), keep_steps=(8,))
+    branch = dataclasses.replace(
+        text_run, steps=4, schedule=Schedule(kind="wsd", decay_steps=4), parent="trunk", parent_step=8
+    )
+    whole = make(tmp_path, text_run, "whole")
+    for made in (make(tmp_path, trunk, "trunk"), make(tmp_path, branch, "branch"), whole):
+        train(made)
+    child = make(tmp_path, branch, "branch")
+    assert (record_of(child)["start_step"], record_of(child)["lineage_updates"]) == (8, 12)
+    assert [row["step"] for row in rows_of(child)] == ["8", "9", "10", "11", "12"]
+    assert rows_of(child)[1:] == rows_of(whole)[9:]
+
+
+def test_members_of_a_sweep_are_rows_with_their_values(tmp_path, digits_run):
+    run = dataclasses.replace(digits_run, steps=3, sweep={"lr": (0.05, 0.1), "seed": (2, 3)})
+    made = make(tmp_path, run)
+    train(made)
+    rows = rows_of(made)
+    assert [(row["member"], row["lr"], row["seed"]) for row in rows[::4]] == [
+        ("0", "0.05", "2"), ("1", "0.05", "3"), ("2", "0.1", "2"), ("3", "0.1", "3"),
+    ]  # fmt: skip
+    assert [member["swept"] for member in record_of(made)["members"]][1] == {"lr": 0.05, "seed": 3}
+    single = make(tmp_path, dataclasses.replace(digits_run, steps=3, lr=0.1, seed=3), "single")
+    train(single)
+    assert [row["train_loss"] for row in rows[12:]] == [row["train_loss"] for row in rows_of(single)]
+
+
+def test_divergence_is_recorded_and_inherited(tmp_path, digits_run):
+    wild = dataclasses.replace(digits_run, lr=1e20, optimizer=Optimizer(kind="sgd"), steps=50)
+    child = dataclasses.replace(wild, lr=0.1, parent="wild")
+    for made in (make(tmp_path, wild, "wild"), make(tmp_path, child, "child")):
+        train(made)
+    assert record_of(make(tmp_path, wild, "wild"))["status"] == "diverged"
+    inherited = record_of(make(tmp_path, child, "child"))
+    assert inherited["status"] == "diverged" and "its parent wild diverged" in inherited["reason"]
+    assert (inherited["updates"], inherited["tokens_per_second"]) == (0, None)
+
+
+def interrupted(made: Job, after: int, monkeypatch) -> None:
+    """Run a job until it is asked to stop after so many rows."""
+    append, flag = records.Rows.append, threading.Event()
+
+    def count(self, row):
+        append(self, row)
+        if row["step"] >= after:
+            flag.set()
+
+    with monkeypatch.context() as patch:
+        patch.setattr(records.Rows, "append", count)
+        patch.setattr(job, "_stop_flag", lambda: flag)
+        with pytest.raises(Interrupted, match="its state is saved"):
+            train(made)
+
+
+@pytest.mark.parametrize("sweep", [None, {"lr": (0.01, 0.02)}])
+def test_a_stopped_job_goes_on_to_the_same_bytes(tmp_path, text_run, monkeypatch, sweep):
+    run = dataclasses.replace(text_run, keep_steps=(3,), sweep=sweep)
+    calm, stopped = make(tmp_path, run, "calm"), make(tmp_path, run, "stopped")
+    train(calm)
+    interrupted(stopped, 5, monkeypatch)
+    begun = json.loads((stopped.progress / "run.json").read_text())
+    train(stopped)
+    assert (stopped.folder / "metrics.csv").read_bytes() == (calm.folder / "metrics.csv").read_bytes()
+    assert record_of(stopped)["started_ms"] == begun["started_ms"]
+    for label in checkpoint.labels(calm.folder / "state.safetensors"):
+        left, right = (checkpoint.load(made.folder / "state.safetensors", label).tensors for made in (calm, stopped))
+        assert all(torch.equal(left[name], right[name]) for name in left)
+
+
+@pytest.mark.parametrize("fault", ["flip", "truncate", "other code"])
+def test_a_state_that_does_not_fit_is_not_used(tmp_path, text_run, monkeypatch, capsys, fault):
+    calm, stopped = make(tmp_path, text_run, "calm"), make(tmp_path, text_run, "stopped")
+    train(calm)
+    interrupted(stopped, 5, monkeypatch)
+    file = stopped.progress / "state.safetensors"
+    content = bytearray(file.read_bytes())
+    if fault == "flip":
+        content[-3] ^= 4
+    elif fault == "truncate":
+        del content[len(content) // 2 :]
+    else:
+        stopped = dataclasses.replace(stopped, code="other")
+    file.write_bytes(content)
+    train(stopped)
+    assert (stopped.folder / "metrics.csv").read_bytes() == (calm.folder / "metrics.csv").read_bytes()
+    assert ("training starts from the beginning" in capsys.readouterr().out) == (fault != "other code")
