@@ -47,4 +47,4 @@ test: check
 PORT ?= 5000
 SCALE_DIR ?= .
 ui: $(READY)
-	cd $(SCALE_DIR) && $(CURDIR)/$(BIN)/python -m common.tracking ui --port $(PORT)
+	$(BIN)/python -m common.tracking ui --port $(PORT) --directory $(SCALE_DIR)

@@ -39,7 +39,6 @@ onerror:
 
 
 rule all:
-    default_target: True
     """Every figure and every verdict of every study."""
     input:
         "results/claims.md",
