@@ -84,7 +84,6 @@ def recorded_metrics(repository: Repository) -> tuple[int, int]:
     with sqlite3.connect(repository.root / "mlflow.db") as store:
         query = """
             select count(*) from metrics natural join runs where lifecycle_stage = 'active'
-            and name not like '%figures and claims'
         """
         return files, int(store.execute(query).fetchone()[0])
 

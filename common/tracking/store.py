@@ -157,8 +157,7 @@ class Store:
             for folder, file in summary.files:
                 self.client.log_artifact(run.info.run_id, str(file), folder)
             self._finish(run, "FINISHED", summary.ended_ms)
-            points = [(name, value, 0) for name, value in summary.numbers.items()]
-            self._log(run, points, summary.ended_ms, summary.tags | {CURSOR: summary.digest})
+            self._log(run, [], summary.ended_ms, summary.tags | {CURSOR: summary.digest})
 
     def _send(self, run: "Run", record: Record, points: Points) -> None:
         """All that is not yet in the store; the cursor, which says so, comes last."""

@@ -2,7 +2,6 @@
 
 import ast
 import json
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -83,30 +82,26 @@ class Summary:
         return digest("\n".join([str(self.ended_ms), *parts]).encode())
 
     @property
-    def numbers(self) -> dict[str, float]:
-        """Metrics: estimate and ends of the interval of each claim."""
-        values = {
-            f"verdicts/{c['id']}.{end}": c["verdict"][end] for c in self.claims for end in ("estimate", "low", "high")
-        }
-        return {name: float(value) for name, value in values.items() if value is not None and math.isfinite(value)}
-
-    @property
     def tags(self) -> dict[str, str]:
         """Verdict of each claim, and where all this comes from."""
         verdicts = {f"{claim['id']}.verdict": claim["verdict"]["verdict"] for claim in self.claims}
+        verdicts |= {f"{claim['id']}.estimate": _ours(claim["verdict"]) for claim in self.claims}
         source = {"mlflow.source.name": f"studies/{self.study}", "mlflow.source.type": "LOCAL"}
         return {"study": self.study, "status": "complete", **verdicts, **source, "mlflow.note.content": self.note}
 
     @property
     def note(self) -> str:
         """The claims in words."""
-        lines = ["Figures (artifacts) and verdicts of this study. The metrics are the claims' estimates and intervals."]
+        lines = ["Figures (artifacts) and verdicts of this study."]
         for claim in self.claims:
             verdict = claim["verdict"]
-            low, high = ("open" if verdict[end] is None else f"{verdict[end]:.3g}" for end in ("low", "high"))
-            ours = f"{verdict['estimate']:.3g} [{low}, {high}] {verdict['unit']}"
-            lines.append(f"* {claim['id']} **{verdict['verdict']}**: {claim['statement']}. Ours: {ours}.")
+            lines.append(f"* {claim['id']} **{verdict['verdict']}**: {claim['statement']}. Ours: {_ours(verdict)}.")
         return "\n".join([lines[0], "", *lines[1:]])
+
+
+def _ours(verdict: dict[str, Any]) -> str:
+    low, high = ("open" if verdict[end] is None else f"{verdict[end]:.3g}" for end in ("low", "high"))
+    return f"{verdict['estimate']:.3g} [{low}, {high}] {verdict['unit']}"
 
 
 def _figures(results: Path, study: str) -> list[Path]:
