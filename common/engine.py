@@ -54,6 +54,8 @@ def _classifies(dataset: Dataset) -> bool:
 class Training:
     """One run in progress. Iterate it for its rows; ask `state` between two rows.
 
+    Making one sets torch's threads to the run's and flushes denormal numbers to zero, for the whole process.
+
     Args:
         run: a single run (a member, if the run is a sweep).
         dataset: what `run.data` describes, loaded.

@@ -129,7 +129,9 @@ class _Session:
     def train_member(self, index: int) -> None:
         """Train one member to its end."""
         if self.orphaned:
-            self.outcomes.append({"status": "diverged", "reason": self.orphaned, "updates": 0})
+            self.outcomes.append(
+                {"member": index, "swept": {}, "status": "diverged", "reason": self.orphaned, "updates": 0}
+            )
             return
         training, prefix, tags = self._training(index)
         progress = _progress(self.job, training)
@@ -148,7 +150,8 @@ class _Session:
                 raise Interrupted(f"{self.job.label}: stopped after update {training.done}; its state is saved")
         self.states[f"{prefix}final"] = training.state()
         status = "diverged" if training.reason else "complete"
-        self.outcomes.append({**tags, "status": status, "reason": training.reason, "updates": training.done})
+        outcome = {"status": status, "reason": training.reason, "updates": training.done}
+        self.outcomes.append({"member": index, "swept": self.job.swept(index), **outcome})
 
     def _training(self, index: int) -> tuple[Training, str, dict[str, Any]]:
         """The training of a member, the prefix of its states' labels, and the columns that name it."""

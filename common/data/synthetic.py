@@ -98,7 +98,6 @@ class Bigram:
     and the validation windows are the same for every run. One token of an odd vocabulary never occurs.
 
     Args: data: its vocabulary, successors, context and validation_windows are used.
-    Raises: DataError if more successors are asked for than the first half has tokens.
     """
 
     name = "bigram"
@@ -109,11 +108,6 @@ class Bigram:
         if data.vocabulary is None or data.successors is None or data.context is None:
             raise DataError("source='bigram' needs vocabulary, successors and context")
         half = data.vocabulary // 2
-        if data.successors > half:
-            raise DataError(
-                f"successors={data.successors} must be at most vocabulary // 2 = {half}, the tokens that follow an "
-                "uncertain one; choose fewer successors or a larger vocabulary"
-            )
         source = stream(0, "bigram", "language", data.vocabulary, data.successors)
         self.digest = description_digest(data)
         self.inputs = self.outputs = data.vocabulary
