@@ -6,6 +6,7 @@ As a script: `python -m tests.faults --kills 30 --seed 0`; as a test with a few 
 import argparse
 import os
 import random
+import shutil
 import signal
 import sqlite3
 import subprocess
@@ -32,7 +33,7 @@ def start(repository: Repository) -> subprocess.Popen[bytes]:
 
 
 def kill(build: subprocess.Popen[bytes], victim: str, chance: random.Random) -> str:
-    """End a part of a running build without warning; returns what was hit."""
+    """End a part of a running build without warning, else its main process; returns what was hit."""
     below = psutil.Process(build.pid).children(recursive=True)
     servers = [process for process in below if "common.warm" in process.cmdline() and process.ppid() == build.pid]
     mirrors = [process for process in below if "common.tracking" in process.cmdline()]
@@ -49,13 +50,15 @@ def kill(build: subprocess.Popen[bytes], victim: str, chance: random.Random) -> 
 
 
 def disturbed_build(repository: Repository, *, kills: int, span: float, chance: random.Random) -> list[str]:
-    """Build with so many kills at random moments within `span` seconds of each start, then let it finish."""
-    hits = []
-    for number in range(kills):
+    """Build with so many kills at random moments within `span` seconds of a start, then let it finish."""
+    hits: list[str] = []
+    while len(hits) < kills:
         build = start(repository)
         time.sleep(chance.uniform(0.3, span))
         if build.poll() is None:
-            hits.append(kill(build, VICTIMS[number % len(VICTIMS)], chance))
+            hits.append(kill(build, VICTIMS[len(hits) % len(VICTIMS)], chance))
+        else:  # it was done before the moment came: begin again from nothing
+            shutil.rmtree(repository.root / "results")
         build.wait()
     last = start(repository)
     if last.wait(timeout=600) != 0:
