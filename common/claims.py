@@ -43,8 +43,8 @@ Mark = Literal["published", "recalled", "derived", "none"]
 
 
 @dataclass(frozen=True, kw_only=True)
-class Claim:
-    """A statement of a paper and the function that judges it; made by the decorator `claim`."""
+class Statement:
+    """What a paper says, and the number that it gives."""
 
     id: str
     statement: str
@@ -54,6 +54,12 @@ class Claim:
     published_mark: Mark
     seeds: int
     """Paired seeds with which the claim is meant to be judged (see `shortfalls`)."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Claim(Statement):
+    """A statement and the function that judges it; made by the decorator `claim`."""
+
     decide: Callable[[pd.DataFrame], Verdict]
 
     def __call__(self, runs: pd.DataFrame) -> Verdict:
@@ -98,15 +104,9 @@ def claim(
 
 
 @dataclass(frozen=True, kw_only=True)
-class Judged:
+class Judged(Statement):
     """A claim as it is written to claims.json: what was claimed and what the runs say."""
 
-    id: str
-    statement: str
-    source: str
-    published: str
-    published_mark: Mark
-    seeds: int
     runs: int
     """Runs that the claim was given."""
     verdict: Verdict

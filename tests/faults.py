@@ -58,7 +58,8 @@ def disturbed_build(repository: Repository, *, kills: int, span: float, chance: 
         if build.poll() is None:
             hits.append(kill(build, VICTIMS[len(hits) % len(VICTIMS)], chance))
         else:  # it was done before the moment came: begin again from nothing
-            shutil.rmtree(repository.root / "results")
+            for folder in ("results", "figures"):
+                shutil.rmtree(repository.root / folder)
         build.wait()
     last = start(repository)
     if last.wait(timeout=600) != 0:
