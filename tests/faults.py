@@ -37,7 +37,8 @@ def kill(build: subprocess.Popen[bytes], victim: str, chance: random.Random) -> 
     below = psutil.Process(build.pid).children(recursive=True)
     servers = [process for process in below if "common.warm" in process.cmdline() and process.ppid() == build.pid]
     mirrors = [process for process in below if "common.tracking" in process.cmdline()]
-    trainers = [child for server in servers for child in server.children()]
+    adapters = [process for process in below if any("train.py" in part for part in process.cmdline())]
+    trainers = [child for server in servers for child in server.children()] or adapters
     chosen = {"trainer": trainers, "server": servers, "mirror": mirrors}.get(victim, [])
     if victim == "group":
         os.killpg(build.pid, signal.SIGKILL)
