@@ -44,7 +44,7 @@ class Dataset(Protocol):
     digest: str
     """SHA-256 (hexadecimal) of what decides the content."""
     loss: Loss
-    """Cross-entropy in nats, or the mean squared error (without a factor 1/2)."""
+    """Cross-entropy in nats, or the squared error, of which the engine takes half the sum over outputs."""
     inputs: int
     """Vocabulary size for tokens, otherwise the dimension of an input."""
     outputs: int

@@ -40,7 +40,7 @@ class Teacher(Arrays):
     variances: NDArray[np.float64]
     """Variances of the inputs, float64 (inputs,)."""
     optimum: float
-    """Smallest expected squared error."""
+    """Smallest expected squared error; the engine's loss is half of it."""
 
 
 def teacher(data: config.Data) -> Teacher:

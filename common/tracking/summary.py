@@ -20,7 +20,7 @@ EXPERIMENT_NOTE = """**{question}**
 
 **Step** is the number of updates behind the model, those of the runs it continues included. `train_loss` (minibatch)
 and `val_loss` (fixed examples) are mean losses: nats per token for text (a token is a byte), else nats per example, or
-mean squared error. `learning_rate` is the rate of the last update, `gradient_norm` is taken before clipping.
+half the squared error. `learning_rate` is the rate of the last update, `gradient_norm` is taken before clipping.
 
 **Tags**: `arm` names the group that a run belongs to in comparisons, `seed` its random numbers, `parent` the run that
 it continues; `status` is running, complete, diverged (a result; the reason is in `diverged`) or interrupted (the same
