@@ -22,12 +22,15 @@ The threshold is part of the claim and is frozen before the runs are made; see `
 ('supported', '95 % interval within ±0.02 nats', 6)
 
 In a study these lines stand in `studies/<study>/claims.py`; `judge` takes that module and finds its claims in order.
+The parameters of a claim name the tables that it needs: `runs` is the rows of the study's runs, any other name is what
+`studies/<study>/measure_<name>.py` measured.
 """
 
 import dataclasses
+import inspect
 import json
 from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
@@ -60,17 +63,31 @@ class Statement:
 class Claim(Statement):
     """A statement and the function that judges it; made by the decorator `claim`."""
 
-    decide: Callable[[pd.DataFrame], Verdict]
+    decide: Callable[..., Verdict]
 
-    def __call__(self, runs: pd.DataFrame) -> Verdict:
-        """The verdict of these runs."""
-        return self.decide(runs)
+    @property
+    def needs(self) -> tuple[str, ...]:
+        """Names of the tables that it is judged on."""
+        return tuple(inspect.signature(self.decide).parameters)
+
+    def __call__(self, runs: pd.DataFrame, **measured: pd.DataFrame) -> Verdict:
+        """The verdict of these runs and measurements; tables that the claim does not need are ignored.
+
+        Raises: LookupError if a table is missing.
+        """
+        tables = {"runs": runs, **measured}
+        if missing := [name for name in self.needs if name not in tables]:
+            raise LookupError(
+                f"claim {self.id} needs the table {missing[0]!r}; there are {', '.join(tables)}: a table is named "
+                "after its script measure_<name>.py, and a parameter of a claim after its table"
+            )
+        return self.decide(**{name: tables[name] for name in self.needs})
 
 
 def claim(
     id: str, statement: str, *, source: str, published: str, published_mark: Mark, seeds: int = 5
-) -> Callable[[Callable[[pd.DataFrame], Verdict]], Claim]:
-    """Decorator that makes a claim of a function from runs to a verdict; it lives in its module and nowhere else.
+) -> Callable[[Callable[..., Verdict]], Claim]:
+    """Decorator that makes a claim of a function from tables to a verdict; it lives in its module and nowhere else.
 
     Args:
         id: short and unique in its study, for example "C8".
@@ -89,7 +106,7 @@ def claim(
             "a number needs a mark other than 'none', no number is published='' with published_mark='none'"
         )
 
-    def register(decide: Callable[[pd.DataFrame], Verdict]) -> Claim:
+    def register(decide: Callable[..., Verdict]) -> Claim:
         return Claim(
             id=id,
             statement=statement,
@@ -108,7 +125,7 @@ class Judged(Statement):
     """A claim as it is written to claims.json: what was claimed and what the runs say."""
 
     runs: int
-    """Runs that the claim was given."""
+    """Runs whose rows the claim was given; 0 if it is judged on measurements alone."""
     verdict: Verdict
 
 
@@ -126,12 +143,13 @@ def claims_of(module: ModuleType) -> list[Claim]:
     return [value for value in vars(module).values() if isinstance(value, Claim)]
 
 
-def judge(claims: ModuleType | Iterable[Claim], runs: pd.DataFrame) -> list[Judged]:
-    """Judge each claim on the runs.
+def judge(claims: ModuleType | Iterable[Claim], runs: pd.DataFrame, **measured: pd.DataFrame) -> list[Judged]:
+    """Judge each claim on the runs, and on what was measured on them.
 
     Args:
         claims: a study's claims module, or claims.
         runs: a study's rows; the column `run` names the run of each row.
+        measured: tables by the name of their measurement.
     Raises: ValueError if there is no claim, an id occurs twice, or a claim returns no verdict; whatever a claim raises,
         with a note that names the claim.
     """
@@ -141,19 +159,20 @@ def judge(claims: ModuleType | Iterable[Claim], runs: pd.DataFrame) -> list[Judg
     twice = [id for id, count in Counter(claim.id for claim in found).items() if count > 1]
     if twice:
         raise ValueError(f"claim {twice[0]} is defined twice: ids are unique in a study")
-    return [_judged(claim, runs) for claim in found]
+    return [_judged(claim, runs, measured) for claim in found]
 
 
-def _judged(claim: Claim, runs: pd.DataFrame) -> Judged:
+def _judged(claim: Claim, runs: pd.DataFrame, measured: Mapping[str, pd.DataFrame]) -> Judged:
     try:
-        verdict = claim(runs)
+        verdict = claim(runs, **measured)
     except Exception as error:
         error.add_note(f"while judging claim {claim.id} ({claim.statement}), {claim.decide.__module__}")
         raise
     if not isinstance(verdict, Verdict):
         raise ValueError(f"claim {claim.id} returned {verdict!r}: return greater(...), all_of(...) or another verdict")
     about = {field.name: getattr(claim, field.name) for field in dataclasses.fields(claim) if field.name != "decide"}
-    return Judged(**about, runs=int(runs["run"].nunique()), verdict=verdict)
+    count = int(runs["run"].nunique()) if "runs" in claim.needs else 0
+    return Judged(**about, runs=count, verdict=verdict)
 
 
 def shortfalls(judged: Iterable[Judged]) -> list[str]:
@@ -178,9 +197,9 @@ def read(path: Path) -> Report:
     return Report(study=plain["study"], question=plain["question"], judged=tuple(judged))
 
 
-def sentence(claim: Claim, runs: pd.DataFrame) -> str:
+def sentence(claim: Claim, runs: pd.DataFrame, **measured: pd.DataFrame) -> str:
     """A claim's verdict, what decided it, and the number, for a figure."""
-    verdict = claim(runs)
+    verdict = claim(runs, **measured)
     return f"{claim.id} {verdict.verdict}{f' ({verdict.note})' if verdict.note else ''}\n{_ours(verdict)}"
 
 

@@ -16,13 +16,10 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from common import models, optimizers, probes, schedules
+from common import evaluation, models, optimizers, probes, schedules
 from common.config import Run
 from common.data import Batch, Dataset
 from common.streams import torch_stream
-
-EVALUATION_EXAMPLES = 16
-"""Validation examples per forward pass; part of the convention, since the order of summation changes the last bits."""
 
 Row = dict[str, float | int]
 
@@ -41,13 +38,9 @@ class State:
 
 def columns(run: Run, dataset: Dataset) -> list[str]:
     """Names of all that a run can measure, in the order of its table."""
-    accuracy = ["val_accuracy"] if _classifies(dataset) else []
+    accuracy = ["val_accuracy"] if evaluation.classifies(dataset) else []
     probed = [name for probe in run.probes for name in probes.COLUMNS[probe.kind]]
     return ["step", "learning_rate", "train_loss", "gradient_norm", "val_loss", *accuracy, *probed]
-
-
-def _classifies(dataset: Dataset) -> bool:
-    return dataset.loss == "cross_entropy" and dataset.context is None
 
 
 @dataclass
@@ -130,23 +123,9 @@ class Training:
         return 0.5 * (outputs - batch.targets).square().sum(-1).mean()
 
     def evaluate(self) -> Row:
-        """Mean loss over the fixed validation set, and for classes (not tokens) the share of right answers."""
-        total, right, count = 0.0, 0, 0
-        with optimizers.evaluation(self.optimizer), torch.inference_mode():
-            for batch in self.dataset.validation(chunk=EVALUATION_EXAMPLES):
-                inputs, targets = (tensor.to(self.device) for tensor in batch)
-                with self._autocast():
-                    outputs = self.model(inputs)
-                if self.dataset.loss == "cross_entropy":
-                    logits = outputs.float().flatten(0, -2)
-                    total += float(functional.cross_entropy(logits, targets.flatten(), reduction="sum"))
-                    right += int((logits.argmax(-1) == targets).sum()) if _classifies(self.dataset) else 0
-                    count += targets.numel()
-                else:
-                    total += float(0.5 * (outputs.float() - targets).square().sum())
-                    count += len(targets)
-        accuracy = {"val_accuracy": right / count} if _classifies(self.dataset) else {}
-        return {"val_loss": total / count, **accuracy}
+        """Loss over the validation set; see `evaluation.evaluate`."""
+        with optimizers.evaluation(self.optimizer):
+            return dict(evaluation.evaluate(self.model, self.dataset, autocast=self._autocast()))
 
     def _update(self) -> float:
         """One update; returns its training loss, computed before the weights move."""

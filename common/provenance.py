@@ -149,7 +149,7 @@ def training_code(run: Run) -> list[str]:
     """
     text = run.data.source in ("corpus", "files", "huggingface")
     data = {"digits": "digits", "teacher": "synthetic", "bigram": "synthetic", "huggingface": "huggingface"}
-    parts = ["common/engine.py", "common/streams.py", "common/parametrization.py", "common/data/__init__.py"]
+    parts = [f"common/{name}.py" for name in ("engine", "evaluation", "streams", "parametrization", "data/__init__")]
     parts += [f"common/models/{name}.py" for name in ("__init__", "layers", run.model.kind)]
     parts += [f"common/data/{data[run.data.source]}.py"] if run.data.source in data else []
     parts += ["common/data/text.py"] if text else []

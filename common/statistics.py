@@ -133,6 +133,17 @@ def proportion_interval(successes: Values, *, confidence: float = 0.95) -> Inter
     return Interval(k / n, low, high, n)
 
 
+def value_range(values: Values) -> Interval:
+    """Mean, smallest and largest of exact values, which depend on no seed.
+
+    Args:
+        values: one number per case.
+    Raises: ValueError if a value is missing or not finite.
+    """
+    numbers = list(finite(values).values())
+    return Interval(math.fsum(numbers) / len(numbers), min(numbers), max(numbers), len(numbers))
+
+
 def paired_differences(
     first: Labelled, second: Labelled, *, names: tuple[str, str] = ("first", "second")
 ) -> dict[Hashable, float]:

@@ -24,7 +24,7 @@ STUDY_NAME = re.compile(r"[a-z][a-z0-9_]*")
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9.+_-]*")
 """Names of runs. Both are also the wildcards of the Snakefile."""
 RESERVED = ("data", "common")
-TAKEN = (".tmp", ".json")
+TAKEN = (".tmp", ".json", ".csv")
 """Ends of names that are files in the folder of a study's results."""
 
 
@@ -121,6 +121,11 @@ class Studies:
         folders = [self[study]] if study else self.sound.values()
         scripts = [script for folder in folders for script in sorted(folder.folder.glob("plot_*.py"))]
         return [f"figures/{script.parent.name}_{script.stem.removeprefix('plot_')}.pdf" for script in scripts]
+
+    def measured(self, study: str) -> list[str]:
+        """Tables of the measurements of a study: one for each studies/<study>/measure_<name>.py."""
+        scripts = sorted(self[study].folder.glob("measure_*.py"))
+        return [f"results/{study}/{script.stem.removeprefix('measure_')}.csv" for script in scripts]
 
     def describe(self, study: str, name: str) -> dict[str, Any]:
         """The description of a run as plain values."""

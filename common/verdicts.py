@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any, Literal
 
-from common.statistics import Interval, Values, finite, proportion_interval, t_interval
+from common.statistics import Interval, Values, finite, proportion_interval, t_interval, value_range
 
 CONFIDENCE = 0.95
 """Two-sided, so that a claim of a direction is falsely supported in at most 2.5 % of studies."""
@@ -28,7 +28,7 @@ MINIMUM_SEEDS = 3
 Outcome = Literal["supported", "contradicted", "undecided", "reported"]
 OUTCOMES: tuple[Outcome, ...] = ("supported", "contradicted", "undecided", "reported")
 
-Method = Literal["t", "clopper_pearson"]
+Method = Literal["t", "clopper_pearson", "range"]
 INTERVALS: dict[Method, Callable[..., Interval]] = {"t": t_interval, "clopper_pearson": proportion_interval}
 
 Combination = Literal["all", "any", "order"]
@@ -51,7 +51,7 @@ class Verdict:
     threshold: Band
     """The band (low end, high end) that the claim names; None where it is open, (None, None) if only reported."""
     confidence: float
-    """Of the interval shown; above 0.95 where several chances to be supported are corrected for."""
+    """Of the interval shown; above 0.95 where several chances to be supported are corrected for; 1 for exact values."""
     minimum: int
     """Fewest seeds that may decide."""
     rule: str
@@ -150,6 +150,26 @@ def proportion(
     return _single(successes, (above, below), unit="of runs", minimum=minimum, label=label, method="clopper_pearson")
 
 
+def exact(
+    values: Values, *, low: float | None = None, high: float | None = None, unit: str, label: str = ""
+) -> Verdict:
+    """Do computed numbers, which depend on no seed, all lie in the band? Contradicted if one of them does not.
+
+    The interval shown goes from the smallest value to the largest; `n` counts the values.
+
+    Args:
+        values: one number per case; a mapping or Series by case, or a sequence.
+        low: least value that agrees with the claim, in `unit`; None for no bound.
+        high: largest such value; None for no bound, but at least one of the two is needed.
+        unit: of the values; "" if they have none.
+        label: name of this part in a combined claim.
+    Raises: ValueError if neither bound is given, or as `greater`.
+    """
+    if low is None and high is None:
+        raise ValueError("low=None, high=None: give at least one of the two, or use reported(...)")
+    return _single(values, (low, high), unit=unit, minimum=1, label=label, method="range")
+
+
 def reported(values: Values, *, unit: str, label: str = "") -> Verdict:
     """A measured number with its interval, without a threshold: nothing is decided. Arguments as in `greater`."""
     return _single(values, (None, None), unit=unit, minimum=1, label=label)
@@ -232,13 +252,14 @@ def _single(
         raise ValueError(f"threshold {bad[0]} must be a finite number")
     threshold = (low, high)
     numbers = tuple(finite(values).values())
-    interval = INTERVALS[method](numbers, confidence=confidence)
+    confidence = 1.0 if method == "range" else confidence
+    interval = value_range(numbers) if method == "range" else INTERVALS[method](numbers, confidence=confidence)
     enough = interval.n >= minimum
     note = "" if enough else f"too few seeds: {interval.n} of {minimum}"
     if enough and method == "t" and interval.n > 1 and min(numbers) == max(numbers):
         note = f"all {interval.n} values are equal, so the interval has no width"
     return Verdict(
-        verdict=_outcome(interval, threshold, enough=enough),
+        verdict=_outcome(interval, threshold, enough=enough, exact=method == "range"),
         estimate=interval.mean,
         low=_bounded(interval.low),
         high=_bounded(interval.high),
@@ -247,7 +268,7 @@ def _single(
         threshold=threshold,
         confidence=confidence,
         minimum=minimum,
-        rule=_rule(threshold, unit, confidence),
+        rule=_rule(threshold, unit, None if method == "range" else confidence),
         note=note,
         label=label,
         method=method,
@@ -259,8 +280,8 @@ def _bounded(end: float) -> float | None:
     return end if math.isfinite(end) else None
 
 
-def _outcome(interval: Interval, threshold: Band, *, enough: bool) -> Outcome:
-    """A one-sided threshold belongs to neither side; a band contains its ends."""
+def _outcome(interval: Interval, threshold: Band, *, enough: bool, exact: bool) -> Outcome:
+    """A one-sided threshold belongs to neither side; a band contains its ends. Exact values are inside or are not."""
     low, high = threshold
     if low is None and high is None:
         return "reported"
@@ -273,11 +294,12 @@ def _outcome(interval: Interval, threshold: Band, *, enough: bool) -> Outcome:
     else:
         assert high is not None
         inside, outside = interval.high < high, high < interval.low
-    return "supported" if inside else "contradicted" if outside else "undecided"
+    return "supported" if inside else "contradicted" if outside or exact else "undecided"
 
 
 @lru_cache
-def _rule(threshold: Band, unit: str, confidence: float) -> str:
+def _rule(threshold: Band, unit: str, confidence: float | None) -> str:
+    """The rule in words; without a confidence it is one for exact values."""
     low, high = threshold
     if low is None and high is None:
         return "report only"
@@ -285,7 +307,8 @@ def _rule(threshold: Band, unit: str, confidence: float) -> str:
         where = f"within ±{_text(high)}" if low == -high else f"within [{_text(low)}, {_text(high)}]"
     else:
         where = f"above {_text(low)}" if low is not None else f"below {_text(high)}"
-    return f"{100 * confidence:.3g} % interval {where} {unit}".rstrip()
+    what = "every value" if confidence is None else f"{100 * confidence:.3g} % interval"
+    return f"{what} {where} {unit}".rstrip()
 
 
 def _combine(how: Combination, verdicts: Sequence[Verdict], *, confidence: float, label: str) -> Verdict:

@@ -10,7 +10,7 @@ import pytest
 from common import claims
 from common.claims import claim, judge
 from common.rules import plot_claims
-from common.verdicts import Verdict, all_of, any_of, crossover, greater, less, number, reported
+from common.verdicts import Verdict, all_of, any_of, crossover, exact, greater, less, number, reported
 
 UP = (0.04, 0.05, 0.06)
 DOWN = (-0.04, -0.05, -0.06)
@@ -77,6 +77,28 @@ def test_an_error_in_a_claim_names_the_claim():
     with pytest.raises(ValueError, match="seed 1 has nan") as caught:
         judge([first_claim], broken)
     assert "while judging claim C2" in caught.value.__notes__[0]
+
+
+@claim("C4", "the valley is straight", source="ours", published="", published_mark="none", seeds=1)
+def measured_claim(valley):
+    return exact(valley.bend, high=0.5, unit="")
+
+
+@claim("C5", "the gap needs a valley", source="ours", published="", published_mark="none", seeds=3)
+def mixed_claim(runs, valley):
+    return greater(gap(runs), than=valley.bend.max(), unit="nats")
+
+
+def test_the_parameters_of_a_claim_name_its_tables():
+    valley = pd.DataFrame({"bend": [0.01, 0.02]})
+    judged = judge([first_claim, measured_claim, mixed_claim], RUNS, valley=valley)
+    assert [(item.id, item.runs, item.verdict.n) for item in judged] == [("C2", 3, 3), ("C4", 0, 2), ("C5", 3, 3)]
+    assert judged[2].verdict.threshold == (0.02, None)
+
+
+def test_a_missing_table_is_named():
+    with pytest.raises(LookupError, match="claim C4 needs the table 'valley'; there are runs"):
+        judge([measured_claim], RUNS)
 
 
 @pytest.mark.parametrize(("published", "mark"), [("0.1", "none"), ("", "published")])

@@ -13,6 +13,7 @@ from common.verdicts import (
     any_of,
     crossover,
     equivalence,
+    exact,
     greater,
     less,
     proportion,
@@ -62,6 +63,20 @@ def test_fields_of_a_verdict():
     assert verdict.values == (1.0, 2.0, 3.0)
     assert equivalence(UP, margin=0.02, unit="nats").rule == "95 % interval within ±0.02 nats"
     assert within(UP, low=0.9, high=1.1, unit="").rule == "95 % interval within [0.9, 1.1]"
+
+
+def test_exact_values_are_inside_or_they_are_not():
+    inside = exact({"a": 0.1, "b": -0.1}, low=-0.1, high=0.1, unit="nats")
+    assert (inside.verdict, inside.low, inside.high, inside.n) == ("supported", -0.1, 0.1, 2)
+    assert inside.rule == "every value within ±0.1 nats"
+    assert exact([0.1, 0.2], low=0.15, unit="nats").verdict == "contradicted"
+    assert exact([0.2], low=0.15, unit="nats").verdict == "supported"
+    assert all_of(exact([0.2], low=0.15, unit=""), over(UP)).verdict == "supported"
+
+
+def test_exact_values_need_a_bound():
+    with pytest.raises(ValueError, match="give at least one of the two"):
+        exact([0.1], unit="nats")
 
 
 @pytest.mark.parametrize("n", [1, 2])

@@ -2,6 +2,7 @@ rule claims:
     """Judge every claim of a study."""
     input:
         runs=lambda wildcards: STUDIES.outputs(wildcards.study, "metrics.csv"),
+        measured=lambda wildcards: STUDIES.measured(wildcards.study),
     output:
         "results/{study}/claims.json",
     log:

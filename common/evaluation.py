@@ -1,0 +1,86 @@
+"""A model's loss over the fixed validation set: its mean, and token by token (layer 1).
+
+The model is used as it is: call these where its weights are those to be measured (for Schedule-Free, its average).
+"""
+
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, nullcontext
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from common.data import Dataset
+
+EXAMPLES = 32
+"""Validation examples per forward pass; part of the convention, since the order of summation changes the last bits."""
+
+Context = AbstractContextManager[Any]
+
+
+@torch.inference_mode()
+def evaluate(model: nn.Module, dataset: Dataset, *, autocast: Context | None = None) -> dict[str, float]:
+    """Mean validation loss, and for classes (not tokens) the share of right answers.
+
+    Args:
+        model: the network, on any device.
+        dataset: its validation examples are used.
+        autocast: context in which the forward pass runs.
+    Returns: val_loss, in nats per target for cross-entropy, half the squared error summed over outputs otherwise; and
+        val_accuracy if the data set has classes.
+    """
+    total, right, count = 0.0, 0, 0
+    for outputs, targets in _predictions(model, dataset, autocast or nullcontext()):
+        if dataset.loss == "cross_entropy":
+            logits = outputs.flatten(0, -2)
+            total += float(functional.cross_entropy(logits, targets.flatten(), reduction="sum"))
+            right += int((logits.argmax(-1) == targets).sum()) if classifies(dataset) else 0
+            count += targets.numel()
+        else:
+            total += float(0.5 * (outputs - targets).square().sum())
+            count += len(targets)
+    accuracy = {"val_accuracy": right / count} if classifies(dataset) else {}
+    return {"val_loss": total / count, **accuracy}
+
+
+def classifies(dataset: Dataset) -> bool:
+    """Whether the data set has classes, as opposed to tokens and numbers."""
+    return dataset.loss == "cross_entropy" and dataset.context is None
+
+
+@torch.inference_mode()
+def token_losses(model: nn.Module, dataset: Dataset) -> Tensor:
+    """Cross-entropy of each validation token, in nats: float32 (windows, context)."""
+    return torch.cat(
+        [
+            functional.cross_entropy(logits.transpose(1, -1), targets, reduction="none").cpu()
+            for logits, targets in _predictions(model, _tokens(dataset), nullcontext())
+        ]
+    )
+
+
+@torch.inference_mode()
+def token_entropies(model: nn.Module, dataset: Dataset) -> Tensor:
+    """Entropy of the model's prediction before each validation token, in nats: float32 (windows, context)."""
+    parts = []
+    for logits, _ in _predictions(model, _tokens(dataset), nullcontext()):
+        logs = logits.log_softmax(-1)
+        parts.append(-(logs.exp() * logs).sum(-1).cpu())
+    return torch.cat(parts)
+
+
+def _tokens(dataset: Dataset) -> Dataset:
+    if dataset.context is None or dataset.loss != "cross_entropy":
+        raise ValueError(f"data {dataset.name!r} has no tokens, so no loss of a token; use a text source or bigram")
+    return dataset
+
+
+def _predictions(model: nn.Module, dataset: Dataset, autocast: Context) -> Iterator[tuple[Tensor, Tensor]]:
+    """Outputs (float32) and targets, chunk by chunk."""
+    device = next(model.parameters()).device
+    for batch in dataset.validation(chunk=EXAMPLES):
+        inputs, targets = (tensor.to(device) for tensor in batch)
+        with autocast:
+            outputs = model(inputs)
+        yield outputs.float(), targets

@@ -1,0 +1,82 @@
+"""Loss over the validation set: the mean against the tokens, and both against their definitions."""
+
+import math
+
+import pytest
+import torch
+from torch.nn import functional
+
+from common import data, models
+from common.config import Data, Model
+from common.evaluation import evaluate, token_entropies, token_losses
+
+LANGUAGE = Data(source="bigram", vocabulary=8, successors=4, context=6, validation_windows=70)
+DIGITS = Data(source="digits")
+TEACHER = Data(source="teacher", inputs=5, samples=20, exponent=1.0)
+
+
+def network(dataset, kind="mlp"):
+    model = Model(kind="transformer", width=8, depth=1, heads=2) if kind == "transformer" else Model(kind=kind, depth=1)
+    shapes = {"inputs": dataset.inputs, "outputs": dataset.outputs, "context": dataset.context}
+    return models.build(model, **shapes, generator=torch.Generator().manual_seed(1))
+
+
+def whole(dataset):
+    """The validation set as one batch."""
+    return next(iter(dataset.validation(chunk=10**6)))
+
+
+@pytest.fixture
+def language(tmp_path):
+    dataset = data.load(LANGUAGE, corpora=tmp_path)
+    return network(dataset, "transformer"), dataset
+
+
+def test_loss_of_tokens_is_minus_the_log_of_their_probability(language):
+    model, dataset = language
+    inputs, targets = whole(dataset)
+    probability = model(inputs).softmax(-1).gather(-1, targets[..., None])[..., 0]
+    assert torch.allclose(token_losses(model, dataset), -probability.log(), atol=1e-6)
+
+
+def test_mean_loss_is_the_mean_of_the_tokens(language):
+    assert evaluate(*language) == {"val_loss": pytest.approx(float(token_losses(*language).mean()), rel=1e-6)}
+
+
+def test_entropy_of_a_uniform_prediction(language):
+    model, dataset = language
+    with torch.no_grad():
+        for parameter in model.parameters():
+            parameter.zero_()
+    assert torch.allclose(token_entropies(model, dataset), torch.tensor(math.log(8)))
+
+
+def test_entropy_against_its_definition(language):
+    model, dataset = language
+    p = model(whole(dataset).inputs).softmax(-1)
+    assert torch.allclose(token_entropies(model, dataset), -(p * p.log()).sum(-1), atol=1e-6)
+
+
+def test_classes_have_an_accuracy(tmp_path):
+    dataset = data.load(DIGITS, corpora=tmp_path)
+    model = network(dataset)
+    inputs, targets = whole(dataset)
+    found = evaluate(model, dataset)
+    assert found["val_accuracy"] == pytest.approx(float((model(inputs).argmax(-1) == targets).float().mean()))
+    assert found["val_loss"] == pytest.approx(float(functional.cross_entropy(model(inputs), targets)), rel=1e-5)
+
+
+def test_squared_error_is_half_the_sum_over_outputs(tmp_path):
+    dataset = data.load(TEACHER, corpora=tmp_path)
+    model = network(dataset)
+    inputs, targets = whole(dataset)
+    assert evaluate(model, dataset)["val_loss"] == pytest.approx(
+        float(0.5 * (model(inputs) - targets).square().sum(-1).mean()), rel=1e-5
+    )
+
+
+@pytest.mark.parametrize("measure", [token_losses, token_entropies])
+def test_only_tokens_have_token_losses(measure, tmp_path):
+    dataset = data.load(DIGITS, corpora=tmp_path)
+    with pytest.raises(ValueError, match="has no tokens"):
+        measure(network(dataset), dataset)
