@@ -165,7 +165,7 @@ CYCLIC = {
 }
 
 COOLDOWNS = {
-    f"{shape}-{share:g}-lr{lr:g}-s{seed}": Run(
+    f"cooldown-{shape}-{share:g}-lr{lr:g}-s{seed}": Run(
         **SETTINGS,
         arm=f"cooldown_{shape}",
         parent=stable(lr, seed),
