@@ -70,15 +70,15 @@ class Claim(Statement):
         """Names of the tables that it is judged on."""
         return tuple(inspect.signature(self.decide).parameters)
 
-    def __call__(self, runs: pd.DataFrame, **measured: pd.DataFrame) -> Verdict:
+    def __call__(self, runs: pd.DataFrame | None = None, **measured: pd.DataFrame) -> Verdict:
         """The verdict of these runs and measurements; tables that the claim does not need are ignored.
 
         Raises: LookupError if a table is missing.
         """
-        tables = {"runs": runs, **measured}
+        tables = measured if runs is None else {"runs": runs, **measured}
         if missing := [name for name in self.needs if name not in tables]:
             raise LookupError(
-                f"claim {self.id} needs the table {missing[0]!r}; there are {', '.join(tables)}: a table is named "
+                f"claim {self.id} needs the table {missing[0]!r}; given: {', '.join(tables) or 'none'}; it is named "
                 "after its script measure_<name>.py, and a parameter of a claim after its table"
             )
         return self.decide(**{name: tables[name] for name in self.needs})
@@ -197,7 +197,7 @@ def read(path: Path) -> Report:
     return Report(study=plain["study"], question=plain["question"], judged=tuple(judged))
 
 
-def sentence(claim: Claim, runs: pd.DataFrame, **measured: pd.DataFrame) -> str:
+def sentence(claim: Claim, runs: pd.DataFrame | None = None, **measured: pd.DataFrame) -> str:
     """A claim's verdict, what decided it, and the number, for a figure."""
     verdict = claim(runs, **measured)
     return f"{claim.id} {verdict.verdict}{f' ({verdict.note})' if verdict.note else ''}\n{_ours(verdict)}"

@@ -70,8 +70,23 @@ def estimate(runs: Iterable[Run], *, cores: int, results: Path) -> str:
     """One line that says what training these runs will take on so many cores."""
     todo = list(runs)
     speed = measured(results)
-    updates = sum(member.steps for run in todo for member in members(run))
+    updates = own_updates(todo)
     total = sum(seconds(run, speed) for run in todo)
     known = "from measured speed" if any(_key(run.model) in speed for run in todo) else "a first guess"
     share = max(total / max(cores, 1), max((seconds(run, speed) for run in todo), default=0.0))
     return f"{len(todo)} runs to train, {updates:,} updates: about {share / 60:.1f} min on {cores} cores ({known})"
+
+
+def own_updates(runs: Iterable[Run]) -> int:
+    """Updates that the jobs of these runs make, all members of a sweep together."""
+    return sum(member.steps for run in runs for member in members(run))
+
+
+def saving(runs: Iterable[Run], *, alone: int) -> str:
+    """One line that says what shared trunks save.
+
+    Args:
+        runs: the runs to train.
+        alone: updates behind the ends of all of them, parents included: what they would take one by one from scratch.
+    """
+    return f"each from scratch would take {alone:,} updates: shared trunks save {1 - own_updates(runs) / alone:.0%}"

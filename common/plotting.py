@@ -3,6 +3,7 @@
 The only module that imports matplotlib. Colour has one meaning in the whole repository (`COLOR`).
 """
 
+import textwrap
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -108,6 +109,25 @@ def draw_band(ax: Axes, curve: pd.DataFrame, color: Any, **style: Any) -> None:
     ax.fill_between(curve["step"], curve["low"], curve["high"], color=color, alpha=0.2, linewidth=0)
 
 
+def draw_points(ax: Axes, places: Any, rows: pd.DataFrame, color: Any, *, across: bool = False, **style: Any) -> None:
+    """Means with their intervals as bars.
+
+    Args:
+        ax: the panel.
+        places: position of each row on the other axis.
+        rows: columns mean, low, high, as from `mean_band`.
+        color: of marks and bars.
+        across: put the means on the x axis instead of the y axis.
+        style: passed to `Axes.errorbar`.
+    """
+    bars = [rows["mean"] - rows["low"], rows["high"] - rows["mean"]]
+    style = {"fmt": "o", "markersize": 4, "linewidth": 1.0, **style}
+    if across:
+        ax.errorbar(rows["mean"], places, xerr=bars, color=color, **style)
+    else:
+        ax.errorbar(places, rows["mean"], yerr=bars, color=color, **style)
+
+
 def label_lines(ax: Axes, labels: Sequence[tuple[float, float, str, Any]], *, gap: float = 8.5) -> None:
     """Write the names of curves to the right of their ends, at least `gap` points below each other.
 
@@ -132,6 +152,22 @@ def label_lines(ax: Axes, labels: Sequence[tuple[float, float, str, Any]], *, ga
             "annotation_clip": False,
         }
         ax.annotate(text, (x, y), fontsize=7, color=color, va="center", **place)
+
+
+def note(ax: Axes, text: str, *, corner: str = "lower left", width: int = 60) -> None:
+    """Write small text into a corner of a panel, such as the verdict of a claim; it never moves the panels.
+
+    Args:
+        ax: the panel.
+        text: its lines; longer ones are broken.
+        corner: "lower left", "lower right", "upper left" or "upper right".
+        width: longest line, in characters; a panel of a page with three beside each other holds about 40.
+    """
+    lines = [part for line in text.splitlines() for part in textwrap.wrap(line, width, subsequent_indent="  ")]
+    vertical, horizontal = corner.split()
+    x, y = {"left": 0.02, "right": 0.98}[horizontal], {"lower": 0.02, "upper": 0.98}[vertical]
+    place: dict[str, Any] = {"ha": horizontal, "va": {"lower": "bottom", "upper": "top"}[vertical]}
+    ax.text(x, y, "\n".join(lines), transform=ax.transAxes, fontsize=6, in_layout=False, **place)
 
 
 def save(

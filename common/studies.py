@@ -146,6 +146,16 @@ class Studies:
         parent = self.run(study, name).parent
         return [f"results/{full_name(study, parent)}/state.safetensors"] if parent else []
 
+    def lineage_updates(self, study: str, name: str) -> int:
+        """Updates behind the end of a run, its parents' included: what it would cost without a shared trunk."""
+        run = self.run(study, name)
+        own = sum(member.steps for member in config.members(run))
+        if run.parent is None:
+            return own
+        home, parent = full_name(study, run.parent).split("/")
+        rest = 0 if run.parent_step is None else self.run(home, parent).steps - run.parent_step
+        return own + self.lineage_updates(home, parent) - rest
+
     def __iter__(self) -> Iterator[str]:
         return iter(self.sound)
 

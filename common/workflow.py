@@ -53,10 +53,12 @@ def _own(folder: Path) -> None:
 
 
 def announce(studies: Studies, jobs: Iterable[Any], *, cores: int) -> None:
-    """Print what training the runs of these Snakemake jobs will cost, if there are any."""
-    runs = [studies.run(job.wildcards.study, job.wildcards.run) for job in jobs if job.rule.name == "train"]
+    """Print what training the runs of these Snakemake jobs will cost, if there are any, and what shared trunks save."""
+    names = [(job.wildcards.study, job.wildcards.run) for job in jobs if job.rule.name == "train"]
+    runs = [studies.run(*name) for name in names]
     if runs:
         print(cost.estimate(runs, cores=cores, results=Path("results")), file=sys.stderr, flush=True)
+        print(cost.saving(runs, alone=sum(studies.lineage_updates(*name) for name in names)), file=sys.stderr)
 
 
 class Companions:

@@ -97,7 +97,7 @@ def test_the_parameters_of_a_claim_name_its_tables():
 
 
 def test_a_missing_table_is_named():
-    with pytest.raises(LookupError, match="claim C4 needs the table 'valley'; there are runs"):
+    with pytest.raises(LookupError, match="claim C4 needs the table 'valley'; given: runs"):
         judge([measured_claim], RUNS)
 
 

@@ -76,3 +76,7 @@ def test_a_build_takes_at_least_its_longest_job(tmp_path):
 
 def test_nothing_to_train_costs_nothing(tmp_path):
     assert cost.estimate([], cores=2, results=tmp_path).startswith("0 runs to train, 0 updates: about 0.0 min")
+
+
+def test_saving_is_the_share_of_updates_that_shared_trunks_spare():
+    assert cost.saving([RUN], alone=4 * RUN.steps).endswith("shared trunks save 75%")

@@ -53,11 +53,11 @@ def test_docstrings_comments_and_layout_run_nothing(copy):
 def test_a_change_of_one_schedule_runs_its_runs_only(copy):
     copy.edit("common/schedules.py", "math.cos(math.pi *", "math.cos(3.0 *")
     again = trained(copy.due(*SMOKE))
-    assert again and all(name.startswith(("cosine", "wsd")) for name in again)
+    assert again and all(name.startswith(("cosine", "cyclic", "cooldown-cosine", "wsd")) for name in again)
 
 
 def test_a_change_of_the_settings_of_one_arm_runs_that_arm_only(copy):
-    copy.edit("studies/wsd/study.py", "600: (3e-3, 6e-3)", "600: (3e-3, 2e-2)")
+    copy.edit("studies/wsd/study.py", "600: (PEAK, 2 * PEAK)", "600: (PEAK, 2 * PEAK, 2e-2)")
     again = copy.due(*SMOKE)
     assert trained(again) and all("lr0.02" in name for name in trained(again))
     assert "figures/wsd_loss.pdf" in again and "results/wsd/claims.json" in again
@@ -73,6 +73,14 @@ def test_a_change_of_a_trunk_runs_its_branches_too(copy):
 def test_a_change_of_a_plot_draws_one_figure(copy):
     copy.edit("studies/wsd/plot_loss.py", "height=3.4", "height=3.5")
     assert copy.due(*SMOKE) == {"figures/wsd_loss.pdf"}
+
+
+def test_a_change_of_a_measurement_measures_again_and_judges(copy):
+    copy.edit("studies/wsd/measure_entropy.py", "BUCKETS = 12", "BUCKETS = 6")
+    again = copy.due(*SMOKE)
+    assert not trained(again)
+    assert {"results/wsd/entropy.csv", "figures/wsd_bigram.pdf", "results/wsd/claims.json"} <= again
+    assert "results/wsd/interpolation.csv" not in again and "figures/wsd_loss.pdf" not in again
 
 
 def test_a_change_of_a_claim_judges_it_again(copy):

@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 from scipy import stats
 
-from common.plotting import COLOR, draw_band, figure, mean_band, save, shades
+from common.plotting import COLOR, draw_band, draw_points, figure, mean_band, note, save, shades
 from tests.test_records import RUN, write_run
 
 OUTPUTS = (".pdf", ".png", ".csv", ".json")
@@ -46,3 +46,21 @@ def test_the_band_is_the_t_interval_over_seeds():
 def test_shades_run_from_light_to_dark():
     brightness = [sum(color[:3]) for color in shades("wsd", 4)]
     assert brightness == sorted(brightness, reverse=True) and len(set(brightness)) == 4
+
+
+def test_points_carry_their_intervals_on_either_axis():
+    table = pd.DataFrame({"mean": [2.0, 1.0], "low": [1.5, 0.9], "high": [2.1, 1.4]})
+    for across in (False, True):
+        _, ax = figure()
+        draw_points(ax, [5, 6], table, COLOR["wsd"], across=across)
+        _, _, (bars,) = ax.containers[0]
+        ends = [segment[:, 0 if across else 1].tolist() for segment in bars.get_segments()]
+        assert ends == pytest.approx([[1.5, 2.1], [0.9, 1.4]])
+
+
+def test_a_note_is_broken_and_leaves_the_layout_alone():
+    _, ax = figure()
+    note(ax, "one two three four\nfive", corner="upper right", width=10)
+    (text,) = ax.texts
+    assert text.get_text() == "one two\n  three\n  four\nfive"
+    assert not text.get_in_layout() and text.get_position() == (0.98, 0.98)

@@ -193,7 +193,7 @@ MALFORMED = {
     "name with a space": (SOUND.replace("a-s0", "a s0"), ["run 'a s0': the name must be letters"]),
     "name with a line end": (SOUND.replace("a-s0", "a\\ns0"), [r"run 'a\ns0': the name must be letters"]),
     "name goes up": (SOUND.replace("a-s0", ".."), ["run '..': the name must be letters"]),
-    "name of a file": (SOUND.replace("a-s0", "claims.json"), ["run 'claims.json'", "not end with .tmp or .json"]),
+    "name of a file": (SOUND.replace("a-s0", "claims.json"), ["run 'claims.json'", "not end with"]),
     "name is a number": (SOUND.replace('"a-s0"', "3"), ["run 3: the name must be letters"]),
     "empty name": (SOUND.replace("a-s0", ""), ["run '': the name must be letters"]),
     "not UTF-8": (SOUND.encode() + b'x = "\xff"\n', ["studies/bad/study.py: UnicodeDecodeError", "utf-8"]),
@@ -289,17 +289,28 @@ def test_parent_in_another_study(tmp_path):
     assert studies.parent("first", "a") == []
 
 
+def test_lineage_updates_count_what_lies_behind_a_run(tmp_path):
+    trunk = 'Run(**MLP, **COMMON | {"steps": 10}, keep_steps=(4,))'
+    branch = 'Run(**MLP, **COMMON | {"steps": 3}, parent="trunk", parent_step=4)'
+    leaf = 'Run(**MLP, **COMMON | {"steps": 2}, parent="branch")'
+    write(tmp_path, "sound", lines(f'RUNS = {{"trunk": {trunk}, "branch": {branch}, "leaf": {leaf}}}'))
+    studies = Studies.load(tmp_path)
+    assert [studies.lineage_updates("sound", name) for name in ("trunk", "branch", "leaf")] == [10, 7, 9]
+
+
 def test_lookups(tmp_path):
     write(
         tmp_path, "sound", lines('RUNS = {a: Run(**MLP, **(COMMON | {"seed": i}), arm=a) for i, a in enumerate("xyz")}')
     )
     write(tmp_path, "bad", one(lr="-1"))
     (tmp_path / "studies/sound/plot_loss.py").touch()
+    (tmp_path / "studies/sound/measure_hills.py").touch()
     studies = Studies.load(tmp_path)
     assert studies.outputs("sound", arm=["x", "z"]) == ["results/sound/x/metrics.csv", "results/sound/z/metrics.csv"]
     assert studies.outputs("sound", "run.json", seed=1) == ["results/sound/y/run.json"]
     assert studies.outputs("bad") == []
     assert studies.figures() == studies.figures("sound") == ["figures/sound_loss.pdf"]
+    assert studies.measured("sound") == ["results/sound/hills.csv"]
     assert studies.describe("sound", "x")["data"] == {"source": "digits"}
     assert studies.corpus("sound", "x") == []
     with pytest.raises(LookupError, match=r"no run with {'arm': 'w'}; runs are listed in studies/sound/study\.py"):

@@ -1,10 +1,11 @@
 """Validation loss of WSD against oracle cosine, and of constant learning rates with their decays (wsd, figure 1)."""
 
 import pandas as pd
-from claims import best, decay_reveals_progress, last_loss, learning_rates_cross, wsd_matches_cosine
+from claims import decay_reveals_progress, learning_rates_cross, wsd_matches_cosine
+from losses import best, headline_peak, last_loss
 
 from common.claims import sentence
-from common.plotting import COLOR, Axes, Figure, draw_band, figure, label_lines, mean_band, save, shades
+from common.plotting import COLOR, Axes, Figure, draw_band, figure, label_lines, mean_band, note, save, shades
 from common.records import read_runs
 
 
@@ -19,9 +20,9 @@ def series(table: pd.DataFrame, **where: object) -> pd.DataFrame:
 
 
 def chosen(table: pd.DataFrame, runs: pd.DataFrame) -> dict[str, list[tuple[float, int]]]:
-    """Peak and budget of each curve of panel a: every budget at its best peak; the WSD runs share their trunk's."""
+    """Peak and budget of each curve of panel a: the headline trunk and its decays, the best cosine of each budget."""
     budgets = sorted(table[table.arm == "wsd"].end.unique())
-    peak, _ = best(last_loss(runs, "wsd"), budgets[-1])
+    peak = headline_peak(runs)
     cosines = [(best(last_loss(runs, "cosine"), budget)[0], budget) for budget in budgets]
     return {"stable": [(peak, budgets[-1])], "wsd": [(peak, budget) for budget in budgets], "cosine": cosines}
 
@@ -70,9 +71,9 @@ def draw(runs: pd.DataFrame) -> tuple[Figure, pd.DataFrame]:
     right.set(title="b  Constant rates (solid), their decays (dashed)")
     draw_schedules(left, table, runs)
     draw_peaks(right, table)
-    left.text(0.02, 0.02, sentence(wsd_matches_cosine, runs), transform=left.transAxes, fontsize=6.5)
+    note(left, sentence(wsd_matches_cosine, runs))
     lines = "\n".join(sentence(claim, runs) for claim in (decay_reveals_progress, learning_rates_cross))
-    right.text(0.02, 0.02, lines, transform=right.transAxes, fontsize=6.5)
+    note(right, lines)
     return fig, table
 
 

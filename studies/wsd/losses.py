@@ -1,0 +1,133 @@
+"""Losses of the study's runs, picked from the table of all rows: by arm, budget, peak and seed."""
+
+import numpy as np
+import pandas as pd
+
+BEFORE_DECAY = 0.9
+"""Share of a budget after which the decay begins."""
+
+
+def last_loss(runs: pd.DataFrame, *arms: str) -> pd.DataFrame:
+    """Last validation loss of each run of some arms, with its budget (updates behind it), steps, arm, lr and seed."""
+    rows = runs[runs.arm.isin(arms) & runs.val_loss.notna()].sort_values("step")
+    last = rows.groupby("run").tail(1)
+    return last.rename(columns={"step": "budget"})[["budget", "steps", "arm", "lr", "seed", "val_loss"]]
+
+
+def final(runs: pd.DataFrame, arm: str, *, budget: int, lr: float) -> pd.Series:
+    """Final validation loss by seed of the runs of an arm with this budget and peak."""
+    losses = last_loss(runs, arm)
+    chosen = losses[(losses.budget == budget) & (losses.lr == lr)]
+    if chosen.empty:
+        raise LookupError(f"arm {arm!r} has no run with budget {budget} and lr={lr:g}; see RUNS in study.py")
+    return chosen.set_index("seed").val_loss
+
+
+def stable_loss(runs: pd.DataFrame, *, step: float, lr: float) -> pd.Series:
+    """Validation loss by seed of the constant run of one peak after `step` updates."""
+    rows = runs[(runs.arm == "stable") & (runs.lr == lr) & (runs.step == round(step)) & runs.val_loss.notna()]
+    if rows.empty:
+        raise LookupError(
+            f"the constant runs of lr={lr:g} were not evaluated at step {step:g}; see keep_steps in study.py"
+        )
+    return rows.set_index("seed").val_loss
+
+
+def late_stable_loss(runs: pd.DataFrame, *, share: float) -> pd.DataFrame:
+    """Validation loss of the constant runs by seed (rows) and peak (columns): mean over the last `share` of them."""
+    rows = runs[(runs.arm == "stable") & runs.val_loss.notna()]
+    late = rows[rows.step >= round((1 - share) * rows.step.max())]
+    return late.groupby(["seed", "lr"]).val_loss.mean().unstack("lr")
+
+
+def budgets_of(runs: pd.DataFrame) -> list[int]:
+    """The budgets of the study, from the shortest to the longest."""
+    return sorted(map(int, last_loss(runs, "wsd").budget.unique()))
+
+
+def headline_peak(runs: pd.DataFrame) -> float:
+    """The peak at which the headline runs were trained: the largest of the constant ones."""
+    return float(runs[runs.arm == "stable"].lr.max())
+
+
+def best(losses: pd.DataFrame, budget: int) -> tuple[float, pd.Series]:
+    """Peak with the lowest mean loss at a budget, and its losses by seed."""
+    table = losses[losses.budget == budget].pivot(index="seed", columns="lr", values="val_loss")
+    lr = float(table.mean().idxmin())
+    return lr, table[lr]
+
+
+def falls(runs: pd.DataFrame, budget: int) -> pd.DataFrame:
+    """Fall of the loss in the decay before a budget, by seed (rows) and peak (columns)."""
+    peaks = sorted(runs[runs.arm == "wsd"].lr.unique())
+    return pd.DataFrame(
+        {
+            lr: stable_loss(runs, step=BEFORE_DECAY * budget, lr=lr) - final(runs, "wsd", budget=budget, lr=lr)
+            for lr in peaks
+        }
+    )
+
+
+def lr_sums(runs: pd.DataFrame) -> pd.Series:
+    """Sum of learning rates behind the end of each WSD run, by run: its trunk's up to the branch, and its own.
+
+    ASSUME: a row's rate holds for all updates since the row before. In the warm-up and the decay, where the rate
+    changes within these ten updates, this is off by less than 1 % of the whole sum.
+    """
+    logged = runs[runs.arm.isin(["stable", "wsd"])].dropna(subset="learning_rate").sort_values("step")
+    spans = logged.step - logged.groupby("run").step.shift().fillna(logged.start_step)
+    spent = logged.assign(spent=logged.learning_rate * spans)
+    ends = (
+        spent[spent.arm == "wsd"]
+        .groupby("run")
+        .agg(parent=("parent", "first"), start=("start_step", "first"), spent=("spent", "sum"))
+    )
+    return pd.Series(
+        {
+            run: end.spent + spent[(spent.run == end.parent) & (spent.step <= end.start)].spent.sum()
+            for run, end in ends.iterrows()
+        }
+    )
+
+
+def at_equal_sum(runs: pd.DataFrame, *, budget: int, lr: float, other: float) -> dict[int, float]:
+    """Decayed loss at one peak minus that at another with the same sum of learning rates, by seed.
+
+    The other peak's loss is interpolated between its budgets, linearly in the logarithm of the sum.
+
+    Raises: LookupError if the sum lies outside those of the other peak's budgets.
+    """
+    rows = runs[(runs.arm == "wsd") & runs.val_loss.notna()].sort_values("step").groupby("run").tail(1)
+    table = rows.assign(lr_sum=rows.run.map(lr_sums(runs)))
+    differences = {}
+    for seed, group in table.groupby("seed"):
+        here = group[(group.lr == lr) & (group.step == budget)].iloc[0]
+        there = group[group.lr == other].sort_values("lr_sum")
+        if not there.lr_sum.min() <= here.lr_sum <= there.lr_sum.max():
+            raise LookupError(
+                f"lr={lr:g} has the sum {here.lr_sum:.3g} after {budget} updates; the budgets of lr={other:g} reach "
+                f"from {there.lr_sum.min():.3g} to {there.lr_sum.max():.3g}: choose another budget or peak"
+            )
+        same = np.interp(np.log(here.lr_sum), np.log(there.lr_sum), there.val_loss)
+        differences[int(seed)] = float(here.val_loss - same)
+    return differences
+
+
+def cooldowns(runs: pd.DataFrame) -> pd.DataFrame:
+    """Every decay before the longest budget: columns shape, share (of the budget), lr, seed, val_loss.
+
+    The inverse decays over a tenth are the WSD runs themselves.
+    """
+    arms = [arm for arm in runs.arm.unique() if arm.startswith("cooldown_")]
+    losses = last_loss(runs, "wsd", *arms)
+    losses = losses[losses.budget == losses.budget.max()]
+    shapes = losses.arm.str.removeprefix("cooldown_").replace("wsd", "inverse")
+    return losses.assign(shape=shapes, share=(losses.steps / losses.budget).round(3))
+
+
+def cooldown_gains(runs: pd.DataFrame, *, shape: str, lr: float) -> pd.DataFrame:
+    """Constant loss minus decayed loss at the longest budget, by seed (rows) and share of the decay (columns)."""
+    table = cooldowns(runs)
+    table = table[(table["shape"] == shape) & (table.lr == lr)]
+    losses = table.pivot(index="seed", columns="share", values="val_loss")
+    return -losses.sub(stable_loss(runs, step=table.budget.max(), lr=lr), axis=0)

@@ -1,0 +1,61 @@
+"""Excess loss of the tabular bigram by kind of context under constant, WSD and cosine schedules (no training run)."""
+
+import pandas as pd
+from bigram import Bigram, train
+
+from common.config import Schedule
+from common.schedules import rates
+
+SEEDS = range(10, 15)
+"""Others than the pilot's, 0 to 4, on which the peak of claim C7a was chosen."""
+DATA = Bigram(certain=3072, uncertain=64, vocabulary=64, choices=16, uncertain_mass=0.5)
+BATCH_SIZE = 32
+STEPS = 2000
+DECAY_STEPS = 200
+"""The last tenth."""
+
+SCHEDULES = {
+    "constant": Schedule(kind="constant"),
+    "wsd": Schedule(kind="wsd", decay_steps=DECAY_STEPS, decay_shape="inverse", floor=0.1),
+    "cosine": Schedule(kind="cosine", floor=0.1),
+}
+PEAKS = {"constant": (8.0, 32.0, 64.0), "wsd": (32.0, 64.0), "cosine": (32.0, 64.0)}
+
+LOG_EVERY = 20
+DENSE_STEPS = 20
+"""Updates at either end of the decay after each of which the excess is logged."""
+
+
+def log_steps() -> set[int]:
+    """Counts of updates after which the excess is logged, the same for every arm."""
+    begin = STEPS - DECAY_STEPS
+    dense = {*range(begin, begin + DENSE_STEPS), *range(STEPS - DENSE_STEPS, STEPS)}
+    return {*range(0, STEPS + 1, LOG_EVERY), *dense}
+
+
+def measure_arm(arm: str, lr: float) -> list[dict[str, object]]:
+    """Rows of one arm at one peak: each logged step for each seed; the learning rate is that of the update before."""
+    schedule = rates(SCHEDULES[arm], steps=STEPS, lr=lr)
+    return [
+        {
+            "arm": arm,
+            "lr": lr,
+            "seed": seed,
+            "step": step,
+            "learning_rate": schedule[step - 1] if step else None,
+            "certain": certain,
+            "uncertain": uncertain,
+            "total": certain + uncertain,
+        }
+        for step, found in train(DATA, rates=schedule, batch_size=BATCH_SIZE, seeds=SEEDS, log_steps=log_steps())
+        for seed, certain, uncertain in zip(SEEDS, found.certain, found.uncertain, strict=True)
+    ]
+
+
+def measure() -> pd.DataFrame:
+    """Excess in nats for each arm, peak, seed and logged step; `certain` and `uncertain` add up to `total`."""
+    return pd.DataFrame([row for arm, peaks in PEAKS.items() for lr in peaks for row in measure_arm(arm, lr)])
+
+
+if __name__ == "__main__":
+    measure().to_csv(snakemake.output[0], index=False, lineterminator="\n")

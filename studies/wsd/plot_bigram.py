@@ -1,0 +1,78 @@
+"""Where the stable phase gains and where the decay gains: a table, a transformer, and real bytes."""
+
+import pandas as pd
+from claims import TABULAR_PEAK, uncertain_bytes_gain, uncertain_contexts_gain
+
+from common.claims import sentence
+from common.plotting import COLOR, Axes, Figure, draw_band, figure, label_lines, mean_band, note, save
+
+KINDS = {"certain": (COLOR["constant"], "certain"), "uncertain": (COLOR["rewarm"], "uncertain")}
+PHASES = {"stable": (COLOR["constant"], "constant phase"), "decay": (COLOR["wsd"], "decay")}
+
+
+def excess_curves(table: pd.DataFrame, *, arms: list[str], part: str) -> pd.DataFrame:
+    """Mean excess and interval over seeds, by arm, kind of context and step."""
+    rows = table[table.arm.isin(arms) & (table.step > 0)]
+    long = rows.melt(["arm", "seed", "step"], list(KINDS), var_name="kind", value_name="excess")
+    return mean_band(long, by=["arm", "kind", "step"], value="excess").assign(part=part)
+
+
+def draw_excess(ax: Axes, curves: pd.DataFrame) -> None:
+    """Certain and uncertain contexts on a logarithmic scale: constant rate dotted, with the decay solid."""
+    labels = []
+    for (arm, kind), curve in curves.groupby(["arm", "kind"]):
+        color, name = KINDS[kind]
+        constant = arm in ("constant", "bigram_stable")
+        draw_band(ax, curve, color, linestyle=":" if constant else "-")
+        if not constant:
+            labels.append((curve.step.iloc[-1], curve["mean"].iloc[-1], name, color))
+    ax.set_yscale("log")
+    for x, y, name, color in labels:
+        ax.annotate(name, (x, y), (4, 0), textcoords="offset points", fontsize=7, color=color, va="center")
+
+
+def bucket_gains(entropy: pd.DataFrame) -> pd.DataFrame:
+    """Gain of each phase by bucket of entropy, as a share of the phase's whole gain: mean and interval over seeds."""
+    whole = entropy.groupby(["seed", "phase"]).gain.transform("sum")
+    shares = mean_band(entropy.assign(share=entropy.gain / whole), by=["phase", "bucket"], value="share")
+    entropies = entropy.groupby("bucket").entropy.mean()
+    return shares.assign(part="bytes", entropy=shares.bucket.map(entropies))
+
+
+def draw_buckets(ax: Axes, table: pd.DataFrame) -> None:
+    """Share of the gain against the mean entropy of each twelfth of the bytes."""
+    labels = []
+    for phase, (color, name) in PHASES.items():
+        rows = table[table.phase == phase]
+        ax.plot(rows.entropy, 100 * rows["mean"], color=color, marker="o", markersize=3)
+        ax.fill_between(rows.entropy, 100 * rows.low, 100 * rows.high, color=color, alpha=0.2, linewidth=0)
+        labels.append((rows.entropy.iloc[-1], 100 * rows["mean"].iloc[-1], name.replace(" ", "\n"), color))
+    ax.axhline(0, color=COLOR["reference"], linewidth=0.6)
+    label_lines(ax, labels)
+
+
+def draw(tabular: pd.DataFrame, bigram: pd.DataFrame, entropy: pd.DataFrame) -> tuple[Figure, pd.DataFrame]:
+    """The figure and the numbers drawn."""
+    fig, panels = figure(width="page", columns=3, height=3.0, xlabel="update")
+    table = excess_curves(tabular[tabular.lr == TABULAR_PEAK], arms=["constant", "wsd"], part="tabular")
+    trained = excess_curves(bigram, arms=["bigram_stable", "bigram_wsd"], part="transformer")
+    real = bucket_gains(entropy)
+    draw_excess(panels[0], table)
+    draw_excess(panels[1], trained)
+    draw_buckets(panels[2], real)
+    panels[0].set(title="a  Bigram table", ylabel="excess loss (nats)")
+    panels[1].set(title="b  Transformer on bigrams")
+    panels[2].set(title="c  Python text", xlabel="entropy of the next byte (nats)", ylabel="share of the gain (%)")
+    text = sentence(uncertain_contexts_gain, tabular=tabular, bigram=bigram)
+    panels[0].set_ylim(bottom=table["mean"].min() / 2.5)
+    note(panels[0], text, width=42)
+    text = sentence(uncertain_bytes_gain, entropy=entropy)
+    panels[2].set_ylim(top=1.35 * panels[2].get_ylim()[1])
+    note(panels[2], text, corner="upper left", width=36)
+    return fig, pd.concat([table, trained, real])
+
+
+if __name__ == "__main__":
+    tables = {name: pd.read_csv(snakemake.input[name]) for name in ("tabular", "bigram", "entropy")}
+    fig, table = draw(**tables)
+    save(fig, snakemake.output, data=table, runs=snakemake.input.runs)

@@ -1,0 +1,46 @@
+"""Loss along straight lines between checkpoints: a valley between hot ones, a descent into the decay and after it."""
+
+import pandas as pd
+from claims import decayed_lie_on_a_path, mean_of_stable_beats_both
+
+from common.claims import sentence
+from common.plotting import COLOR, Axes, Figure, figure, label_lines, mean_band, note, save, shades
+
+PANELS = {
+    "stable": "a  Constant rate to constant",
+    "decay": "b  Into the decay",
+    "decayed": "c  Decayed to decayed",
+}
+SHADE = {"stable": "constant", "decay": "wsd", "decayed": "wsd_s"}
+
+
+def draw_lines(ax: Axes, table: pd.DataFrame, kind: str) -> None:
+    """Every line of one kind: mean and interval over seeds, its chord dotted, named by the updates behind its ends."""
+    groups, labels = table[table.kind == kind].groupby(["start", "end"]), []
+    for ((start, end), line), color in zip(groups, shades(SHADE[kind], len(groups)), strict=True):
+        ax.plot(line.share, line["mean"], color=color, marker="o", markersize=2.5)
+        ax.fill_between(line.share, line.low, line.high, color=color, alpha=0.2, linewidth=0)
+        first, last = line["mean"].iloc[[0, -1]]
+        ax.plot([0, 1], [first, last], color=COLOR["reference"], linewidth=0.8, linestyle=":")
+        labels.append((1, last, f"{start:g}\nto {end:g}", color))
+    label_lines(ax, labels)
+
+
+def draw(interpolation: pd.DataFrame) -> tuple[Figure, pd.DataFrame]:
+    """The figure and the numbers drawn."""
+    table = mean_band(interpolation, by=["kind", "start", "end", "share"], value="loss")
+    fig, panels = figure(width="page", columns=3, height=2.9, sharey=True, xlabel="position on the line")
+    panels[0].set_ylabel("validation loss (nats/byte)")
+    room = 0.3 * (table["mean"].max() - table["mean"].min())
+    panels[0].set_ylim(table["mean"].min() - 1.2 * room, table["mean"].max() + room / 3)
+    for ax, (kind, title) in zip(panels, PANELS.items(), strict=True):
+        draw_lines(ax, table, kind)
+        ax.set_title(title)
+    for ax, claim in ((panels[0], mean_of_stable_beats_both), (panels[2], decayed_lie_on_a_path)):
+        note(ax, sentence(claim, interpolation=interpolation), width=40)
+    return fig, table
+
+
+if __name__ == "__main__":
+    fig, table = draw(pd.read_csv(snakemake.input.interpolation))
+    save(fig, snakemake.output, data=table, runs=snakemake.input.runs)

@@ -1,0 +1,118 @@
+"""WSD, WSD-S, cyclic and oracle cosine: learning rates, loss curves, and what each loses or gains at three budgets."""
+
+from collections.abc import Iterator
+
+import pandas as pd
+from claims import cyclic_cosine_is_worse, later_checkpoints, wsd_s_not_worse
+from losses import best, budgets_of, final, headline_peak, last_loss
+
+from common.claims import sentence
+from common.plotting import COLOR, Axes, Figure, draw_band, draw_points, figure, label_lines, mean_band, note, save
+from common.records import read_runs
+from common.statistics import paired_differences, t_interval
+
+RIVALS = {
+    "wsd_s_total": ("WSD-S, total", COLOR["wsd_s"], "o"),
+    "wsd_s_lineage": ("WSD-S, lineage", COLOR["wsd_s"], "D"),
+    "cosine": ("oracle cosine", COLOR["cosine"], "s"),
+    "cyclic": ("cyclic cosine", COLOR["cyclic_cosine"], "^"),
+    "cyclic_rewarm": ("cyclic, re-warmed", COLOR["cyclic_cosine"], "v"),
+}
+"""Name, colour and marker of what is held against WSD."""
+
+
+def curves(runs: pd.DataFrame) -> Iterator[tuple[str, int, str, pd.DataFrame]]:
+    """Arm, last update, colour and rows of each curve: the headline trunk with its decays, the others at their best."""
+    peak, budgets = headline_peak(runs), budgets_of(runs)
+    headline = runs[runs.lr == peak]
+    yield "stable", budgets[-1], COLOR["constant"], headline[headline.arm == "stable"]
+    for budget in budgets:
+        branch = headline[(headline.arm == "wsd") & (headline.end == budget)]
+        yield "wsd", budget, COLOR["wsd"], branch[branch.step >= branch.start_step]
+    for arm in ("wsd_s_total", "cosine", "cyclic"):
+        losses = last_loss(runs, arm)
+        ends = sorted(losses.budget.unique())
+        for end in ends if arm == "cosine" else ends[-1:]:
+            rows = runs[(runs.arm == arm) & (runs.end == end) & (runs.lr == best(losses, end)[0])]
+            yield arm, int(end), RIVALS[arm][1], rows
+
+
+def draw_rates(ax: Axes, rows: pd.DataFrame, color: str) -> None:
+    """Learning rate of the first seed against the update."""
+    first = rows[rows.seed == rows.seed.min()].dropna(subset="learning_rate")
+    ax.plot(first.step, 1e3 * first.learning_rate, color=color, linewidth=1.0)
+
+
+def draw_curves(rates: dict[str, Axes], losses: Axes, runs: pd.DataFrame) -> pd.DataFrame:
+    """Learning rates of each family in its panel, all losses in one; returns the numbers drawn."""
+    names = {
+        "stable": "constant",
+        "wsd": "WSD",
+        "wsd_s_total": "WSD-S",
+        "cosine": "oracle cosine",
+        "cyclic": "cyclic cosine",
+    }
+    tables, labels = [], {}
+    for arm, end, color, rows in curves(runs):
+        table = mean_band(rows[rows.val_loss.notna()], by=["step"], value="val_loss")
+        draw_rates(rates["cosine" if arm in ("cosine", "cyclic") else "wsd"], rows, color)
+        draw_band(losses, table, color)
+        tables.append(table.assign(part="curve", arm=arm, end=end))
+        labels[arm] = (table.step.iloc[-1], table["mean"].iloc[-1], names[arm], color)
+    drawn = pd.concat(tables)
+    late = drawn[drawn.step > drawn.step.max() / 10]["mean"]
+    losses.set_ylim(late.min() - 0.04, late.max() + 0.04)
+    label_lines(losses, list(labels.values()))
+    return drawn
+
+
+def gaps(runs: pd.DataFrame) -> pd.DataFrame:
+    """Loss of each rival minus WSD's at each budget: mean and 95 % t interval over paired seeds.
+
+    WSD and WSD-S have the headline peak, cosines the best of theirs.
+    """
+    rows, budgets, peak = [], budgets_of(runs), headline_peak(runs)
+    for arm in RIVALS:
+        losses = later_checkpoints(runs, arm)
+        for budget, loss in zip(budgets[-len(losses) :], losses, strict=True):
+            interval = t_interval(paired_differences(loss, final(runs, "wsd", budget=budget, lr=peak)))
+            rows.append({"part": "gap", "arm": arm, "end": budget, **vars(interval)})
+    return pd.DataFrame(rows)
+
+
+def draw_gaps(ax: Axes, table: pd.DataFrame) -> None:
+    """Differences to WSD, which is the line at 0: budgets side by side, rivals beside each other."""
+    budgets = sorted(table.end.unique())
+    ax.axhline(0, color=COLOR["wsd"], linewidth=1.2)
+    for i, (arm, (name, color, marker)) in enumerate(RIVALS.items()):
+        rows = table[table.arm == arm]
+        x = [budgets.index(end) + 0.13 * (i - 2) for end in rows.end]
+        draw_points(ax, x, rows, color, fmt=marker, label=name)
+    low, high = table.low.min(), table.high.max()
+    ax.set(ylim=(low - 0.45 * (high - low), high + 0.5 * (high - low)), xlim=(-0.5, len(budgets) - 0.5))
+    ax.set_xticks(range(len(budgets)), [f"{budget:g}" for budget in budgets])
+    ax.annotate("WSD", (-0.48, 0), (0, 2), textcoords="offset points", fontsize=7, color=COLOR["wsd"])
+    ax.legend(loc="upper left", ncols=2, fontsize=6, handletextpad=0.3, columnspacing=0.8)
+
+
+def draw(runs: pd.DataFrame) -> tuple[Figure, pd.DataFrame]:
+    """The figure and the numbers drawn, from rows that include those of each run's parents."""
+    runs = runs.assign(end=runs.groupby("run").step.transform("max"))
+    fig, panels = figure(width="page", columns=2, rows=2, height=4.6, height_ratios=[1, 2.6], xlabel="update")
+    (top_left, top_right), (losses, differences) = panels
+    top_left.set(title="a  WSD (decays discarded) and WSD-S (kept)", ylabel="rate (1e-3)", xlabel="")
+    top_right.set(title="b  A cosine for each budget, and cyclic", xlabel="")
+    losses.set(title="c  Validation loss", ylabel="nats/byte")
+    differences.set(title="d  Loss minus WSD's at each budget", ylabel="nats/byte", xlabel="budget (updates)")
+    curves_drawn = draw_curves({"wsd": top_left, "cosine": top_right}, losses, runs)
+    table = gaps(runs)
+    draw_gaps(differences, table)
+    text = "\n".join(sentence(claim, runs) for claim in (wsd_s_not_worse, cyclic_cosine_is_worse))
+    note(differences, text)
+    return fig, pd.concat([curves_drawn, table])
+
+
+if __name__ == "__main__":
+    runs = read_runs(snakemake.input.runs, lineage=True)
+    fig, table = draw(runs)
+    save(fig, snakemake.output, data=table, runs=snakemake.input.runs)
