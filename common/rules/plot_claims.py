@@ -14,6 +14,10 @@ from common.verdicts import OUTCOMES, Verdict, number
 MARK = {"supported": "o", "contradicted": "X", "undecided": "D", "reported": "s"}
 ROW, HEADING = 0.36, 0.3
 """Heights in inches."""
+NARROW = 0.25
+"""Share of an axis below which the ends of a band share one label."""
+FEW = 30
+"""Values that can be seen as dots."""
 
 
 def table(reports: Sequence[Report]) -> pd.DataFrame:
@@ -127,7 +131,7 @@ def draw_interval(ax, verdict: Verdict) -> None:
         if None not in (part.low, part.high):
             width = 3.2 if decides else 1.6
             ax.plot([part.low, part.high], [y, y], color=color, linewidth=width, solid_capstyle="butt")
-        if part.method == "t":
+        if part.method == "t" and part.n <= FEW:
             ax.plot(part.values, [y] * part.n, ".", color="0.15", markersize=2, alpha=0.6)
         ax.plot([part.estimate], [y], "|", color="black", markersize=6 if len(parts) < 3 else 3)
 
@@ -144,7 +148,11 @@ def draw_threshold(ax, verdict: Verdict, low: float, high: float) -> None:
     )
     for end in ends:
         ax.axvline(end, color="0.3", linewidth=0.7)
-    ax.set_xticks(ends, [f"{end:g}" for end in ends])
+    if len(ends) == 2 and ends[1] - ends[0] < NARROW * (high - low):
+        both = f"±{ends[1]:g}" if ends[0] == -ends[1] else f"{ends[0]:g} to {ends[1]:g}"
+        ax.set_xticks([sum(ends) / 2], [both])
+    else:
+        ax.set_xticks(ends, [f"{end:g}" for end in ends])
 
 
 def shown(verdict: Verdict) -> list[Verdict]:

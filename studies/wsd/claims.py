@@ -265,7 +265,7 @@ def later_checkpoints(runs: pd.DataFrame, arm: str) -> list[pd.Series]:
 
 @claim(
     "C9",
-    "WSD-S, which goes on from the decayed checkpoint, is not worse than WSD at equal total compute",
+    "WSD-S is not worse than WSD at equal total compute",
     source="Wen et al. 2024, 0.1B to 1.2B parameters",
     published="WSD-S is better than WSD",
     published_mark="published",

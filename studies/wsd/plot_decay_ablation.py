@@ -26,7 +26,7 @@ def draw_peaks(ax: Axes, table: pd.DataFrame) -> None:
             rows = table[(table.arm == arm) & (table.budget == budget)]
             draw_points(ax, rows.lr, rows, color, linestyle=style, markerfacecolor="white")
             lowest = rows.loc[rows["mean"].idxmin()]
-            ax.plot(lowest.lr, lowest["mean"], "o", color=color, markersize=4)
+            ax.plot(lowest.lr, lowest["mean"], "o", color=color, markersize=4, zorder=3)
             if arm == "cosine":
                 labels.append((rows.lr.iloc[-1], rows["mean"].iloc[-1], f"{budget:g}", COLOR["constant"]))
     peaks = sorted(table.lr.unique())
