@@ -68,7 +68,7 @@ def draw(tabular: pd.DataFrame, bigram: pd.DataFrame, entropy: pd.DataFrame) -> 
     note(panels[0], text, width=42)
     text = sentence(uncertain_bytes_gain, entropy=entropy)
     panels[2].set_ylim(top=1.35 * panels[2].get_ylim()[1])
-    note(panels[2], text, corner="upper left", width=36)
+    note(panels[2], text, corner="upper left", width=40)
     return fig, pd.concat([table, trained, real])
 
 

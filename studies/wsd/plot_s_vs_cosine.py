@@ -61,7 +61,7 @@ def draw_curves(rates: dict[str, Axes], losses: Axes, runs: pd.DataFrame) -> pd.
         labels[arm] = (table.step.iloc[-1], table["mean"].iloc[-1], names[arm], color)
     drawn = pd.concat(tables)
     late = drawn[drawn.step > drawn.step.max() / 10]["mean"]
-    losses.set_ylim(late.min() - 0.04, late.max() + 0.04)
+    losses.set_ylim(late.min() - 0.15, late.max() + 0.04)
     label_lines(losses, list(labels.values()))
     return drawn
 

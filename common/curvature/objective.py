@@ -1,0 +1,347 @@
+"""What is measured: the mean loss of a network over a fixed probe set, with its derivatives (layer 1).
+
+Products with second derivatives are exact (Pearlmutter 1994, by differentiating the gradient) up to the rounding of the
+network's own precision; sums over chunks of data are float64.
+"""
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from functools import cached_property
+from typing import Any, Literal
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+from torch.func import functional_call
+from torch.nn import functional
+from torch.nn.attention import SDPBackend, sdpa_kernel
+
+from common.data import Dataset
+
+Vector = NDArray[np.float64]
+"""Float64 (size,): one number for each weight."""
+Block = NDArray[np.float64]
+"""Float64 (size, k): vectors side by side, as columns."""
+Loss = Callable[[Any, Tensor], Tensor]
+"""From a network's outputs and the targets to the mean loss over the targets, shape ()."""
+Mode = Literal["train", "eval", "mixed"]
+
+
+def cross_entropy(outputs: Tensor, targets: Tensor) -> Tensor:
+    """Cross-entropy in nats per target: logits (..., classes) and int64 targets (...)."""
+    return functional.cross_entropy(outputs.flatten(0, -2), targets.flatten())
+
+
+def half_squared_error(outputs: Tensor, targets: Tensor) -> Tensor:
+    """Half the squared error summed over outputs, per example: both (count, outputs)."""
+    return 0.5 * (outputs - targets).square().sum(-1).mean()
+
+
+LOSSES: dict[str, Loss] = {"cross_entropy": cross_entropy, "mse": half_squared_error}
+"""The losses of the repository's data sets, as the training loop takes them."""
+
+
+def count_targets(targets: Tensor) -> int:
+    """How many losses a batch averages: every entry of whole numbers (classes, tokens), every row of real ones."""
+    return len(targets) if targets.is_floating_point() else targets.numel()
+
+
+class Objective:
+    """Mean loss over a probe set as a function of the weights, which are all parameters that require gradients.
+
+    Weights are flattened and joined in the order of `model.parameters()`. Batches may differ in size: each counts with
+    its share of the targets, so the mean is that of all targets. The model is used in the mode that it is in, and
+    `mode` says which: with batch normalisation in train mode every batch normalises itself (so chunks of the probe set
+    are ghost batches, and another chunking is another loss), in eval mode the running statistics are part of the
+    network. Buffers, gradients and the mode of the model are left as they were.
+
+    Attention runs in torch's plain form, because the fused one has no second derivative.
+
+    Args:
+        model: the network, called with the inputs of one batch.
+        loss: from outputs and targets to the mean loss of the batch.
+        batches: the probe set, as pairs of inputs and targets; they are moved to the model's device when used.
+        count: number of targets that `loss` averages over; give it if `count_targets` is wrong, for example where the
+            loss ignores some of them.
+    Raises: ValueError if no parameter requires gradients or the probe set is empty.
+
+    >>> from torch import nn
+    >>> x = torch.tensor([[1.0, 0.0], [0.0, 2.0]])
+    >>> model = nn.Linear(2, 1, bias=False)
+    >>> objective = Objective(model, half_squared_error, [(x, torch.zeros(2, 1))])
+    >>> objective.hessian_products(np.eye(2)).tolist()  # X'X / 2
+    [[0.5, 0.0], [0.0, 2.0]]
+    """
+
+    def __init__(
+        self,
+        model: nn.Module,
+        loss: Loss,
+        batches: Sequence[tuple[Any, Tensor]],
+        *,
+        count: Callable[[Tensor], int] = count_targets,
+    ) -> None:
+        self.model = model
+        self.named = {name: parameter for name, parameter in model.named_parameters() if parameter.requires_grad}
+        """The weights by name, in their order in a vector."""
+        if not self.named:
+            raise ValueError("model has no parameter with requires_grad=True; there is nothing to differentiate")
+        self.parameters = list(self.named.values())
+        self.size = sum(parameter.numel() for parameter in self.parameters)
+        """Number of weights."""
+        counts = [count(targets) for _, targets in batches]
+        self.targets = sum(counts)
+        """Number of targets in the probe set."""
+        if not self.targets:
+            raise ValueError(f"batches hold {self.targets} targets in {len(counts)} batches; give at least one example")
+        self.forwards = 0
+        """Forward passes so far, one for each batch each time."""
+        self._loss = loss
+        self._batches = list(batches)
+        self._shares = [number / self.targets for number in counts]
+        self._held: dict[int, _Graph] = {}
+        self._hold = 0
+
+    @classmethod
+    def of_dataset(
+        cls,
+        model: nn.Module,
+        dataset: Dataset,
+        *,
+        examples: int | None = None,
+        part: Literal["train", "validation"] = "train",
+        seed: int = 0,
+        chunk: int | None = None,
+    ) -> "Objective":
+        """The loss of one of the repository's data sets: cross-entropy per target, or half the squared error.
+
+        Args:
+            model: the network.
+            dataset: where the examples come from.
+            examples: size of the probe set; all if left out, which for "train" needs data with an end.
+            part: the first examples of the training order of `seed`, or of the validation set.
+            seed: order of the training examples; one seed for all runs gives them the same probe set.
+            chunk: examples per forward pass; all at once if left out.
+        Raises: ValueError if there are fewer examples than asked for.
+        """
+        limit = dataset.size if part == "train" else None
+        if examples is not None and (examples < 1 or (limit is not None and examples > limit)):
+            raise ValueError(f"examples={examples} must be between 1 and {limit}, the size of data {dataset.name!r}")
+        if part == "train":
+            whole = dataset.batch(seed=seed, position=0, count=examples)
+        else:
+            whole = next(dataset.validation(chunk=examples or 2**31))
+            if examples is not None and len(whole.inputs) < examples:
+                raise ValueError(f"examples={examples}: the validation set has {len(whole.inputs)}; ask for fewer")
+        pieces = zip(*(part.split(chunk or len(whole.inputs)) for part in whole), strict=True)
+        return cls(model, LOSSES[dataset.loss], list(pieces))
+
+    @property
+    def mode(self) -> Mode:
+        """Mode of the model's parts; it decides what batch normalisation means."""
+        modes = {module.training for module in self.model.modules()}
+        return "mixed" if len(modes) == 2 else "train" if modes.pop() else "eval"
+
+    @property
+    def precision(self) -> float:
+        """Relative rounding of one number in a product: the machine epsilon of the coarsest weights."""
+        return max(torch.finfo(parameter.dtype).eps for parameter in self.parameters)
+
+    @torch.no_grad()
+    def weights(self) -> Vector:
+        """The present weights, float64 (size,)."""
+        return _flat(self.parameters)
+
+    def loss(self, weights: Vector | None = None) -> float:
+        """Mean loss at `weights`, float64 (size,), or at the present ones; the model keeps its own."""
+        named = {} if weights is None else dict(zip(self.named, self._split(weights), strict=True))
+        with torch.no_grad():
+            losses = [float(self._loss(self._outputs(inputs, named), targets)) for inputs, targets in self._on_device()]
+        return float(np.dot(self._shares, losses))
+
+    def gradient(self) -> Vector:
+        """Gradient of the mean loss, float64 (size,); free while `held` has the graphs."""
+        total = np.zeros(self.size)
+        for share, graph in self._graphs():
+            total += share * _flat(graph.gradient)
+        return total
+
+    def hessian_products(self, block: Block) -> Block:
+        """Hessian of the mean loss times each column of `block`: float64 (size, k) to the same."""
+        return self._products(block, lambda graph, vectors: graph.hessian(vectors))
+
+    def gauss_newton_products(self, block: Block) -> Block:
+        """Gauss-Newton part times each column: float64 (size, k) to the same.
+
+        It is J' L J with J the derivative of all outputs by the weights and L the loss's second derivative by the
+        outputs, divided by the number of targets: positive semidefinite if the loss is convex in the outputs.
+        Source: Schraudolph 2002 (Neural Computation 14), section 3.
+
+        Raises: TypeError if the model's output is not one tensor.
+        """
+        return self._products(block, lambda graph, vectors: graph.gauss_newton(vectors))
+
+    def remainder_products(self, block: Block) -> Block:
+        """Hessian minus Gauss-Newton part, times each column, from one graph: float64 (size, k) to the same."""
+        return self._products(
+            block,
+            lambda graph, vectors: [
+                whole - part for whole, part in zip(graph.hessian(vectors), graph.gauss_newton(vectors), strict=True)
+            ],
+        )
+
+    @contextmanager
+    def held(self, *, chunks: int = 1) -> Iterator[None]:
+        """Within this context the graphs of the first `chunks` batches live on between products.
+
+        A product then costs one backward pass through the gradient's graph, without the forward pass and the gradient.
+        The memory is that of a forward pass and a gradient over those batches; it is freed on leaving. Weights that
+        change in between are noticed if torch counts the change (`parameter.data` does not), and the graphs made anew.
+        """
+        before = self._hold
+        self._hold = max(before, chunks)
+        try:
+            yield
+        finally:
+            self._hold = before
+            self._held = {index: graph for index, graph in self._held.items() if index < before}
+
+    def _products(self, block: Block, product: Callable[["_Graph", list[Tensor]], Sequence[Tensor]]) -> Block:
+        total = np.zeros(block.shape)
+        columns = [self._split(column) for column in block.T]
+        for share, graph in self._graphs():
+            for number, vectors in enumerate(columns):
+                total[:, number] += share * _flat(product(graph, vectors))
+        return total
+
+    def _graphs(self) -> Iterator[tuple[float, "_Graph"]]:
+        versions = (self.mode, *(parameter._version for parameter in self.parameters))
+        self._held = {index: graph for index, graph in self._held.items() if graph.versions == versions}
+        for index, share in enumerate(self._shares):
+            graph = self._held.get(index) or self._graph(index, versions)
+            if index < self._hold:
+                self._held[index] = graph
+            yield share, graph
+
+    def _graph(self, index: int, versions: tuple[Any, ...]) -> "_Graph":
+        inputs, targets = self._moved(self._batches[index])
+        with torch.enable_grad():
+            outputs = self._outputs(inputs, {})
+        return _Graph(outputs, targets, self._loss, self.parameters, versions)
+
+    def _outputs(self, inputs: Any, weights: dict[str, Tensor]) -> Any:
+        """One forward pass; in-place changes of buffers (running statistics) go to copies."""
+        self.forwards += 1
+        buffers = {name: buffer.clone() for name, buffer in self.model.named_buffers()}
+        with sdpa_kernel(SDPBackend.MATH), _without_chance(self.model, self.parameters[0].device):
+            return functional_call(self.model, weights | buffers, (inputs,))
+
+    def _on_device(self) -> Iterator[tuple[Any, Tensor]]:
+        return (self._moved(batch) for batch in self._batches)
+
+    def _moved(self, batch: tuple[Any, Tensor]) -> tuple[Any, Tensor]:
+        device = self.parameters[0].device
+        inputs, targets = batch
+        return inputs.to(device) if isinstance(inputs, Tensor) else inputs, targets.to(device)
+
+    def _split(self, vector: Vector) -> list[Tensor]:
+        """A vector as tensors of the weights' shapes and types."""
+        parts = torch.from_numpy(np.ascontiguousarray(vector)).split([one.numel() for one in self.parameters])
+        return [
+            part.to(one.device, one.dtype).view(one.shape) for part, one in zip(parts, self.parameters, strict=True)
+        ]
+
+
+class _Graph:
+    """One batch's forward pass with its derivatives, each made when it is first needed."""
+
+    def __init__(
+        self, outputs: Any, targets: Tensor, loss: Loss, parameters: list[nn.Parameter], versions: tuple[Any, ...]
+    ) -> None:
+        self.versions = versions
+        self._outputs, self._targets = outputs, targets
+        self._loss = loss
+        self._parameters = parameters
+
+    @cached_property
+    def gradient(self) -> tuple[Tensor, ...]:
+        with torch.enable_grad():
+            loss = self._loss(self._outputs, self._targets)
+        return _derivative([loss], self._parameters, None, create_graph=True)
+
+    def hessian(self, vectors: list[Tensor]) -> tuple[Tensor, ...]:
+        return _derivative(self.gradient, self._parameters, vectors)
+
+    def gauss_newton(self, vectors: list[Tensor]) -> tuple[Tensor, ...]:
+        covector, pulled = self._pullback
+        (pushed,) = _derivative(pulled, [covector], vectors)
+        outputs, slope = self._slope
+        (curved,) = _derivative([slope], [outputs], [pushed])
+        return _derivative([self._outputs], self._parameters, [curved])
+
+    @cached_property
+    def _pullback(self) -> tuple[Tensor, tuple[Tensor, ...]]:
+        """A covector u and J'u, which is linear in u: its derivative by u in a direction v is J v."""
+        if not isinstance(self._outputs, Tensor):
+            raise TypeError(
+                f"the model returns {type(self._outputs).__name__}, the Gauss-Newton part needs one tensor; "
+                "wrap the model so that it returns its logits"
+            )
+        covector = torch.zeros_like(self._outputs, requires_grad=True)
+        return covector, _derivative([self._outputs], self._parameters, [covector], create_graph=True)
+
+    @cached_property
+    def _slope(self) -> tuple[Tensor, Tensor]:
+        """The outputs as a variable of their own, and the loss's derivative by them."""
+        outputs = self._outputs.detach().requires_grad_()
+        with torch.enable_grad():
+            loss = self._loss(outputs, self._targets)
+        return outputs, _derivative([loss], [outputs], None, create_graph=True)[0]
+
+
+def _derivative(
+    values: Sequence[Tensor],
+    variables: Sequence[Tensor],
+    directions: Sequence[Tensor] | None,
+    *,
+    create_graph: bool = False,
+) -> tuple[Tensor, ...]:
+    """Derivative of values along directions by variables; zero where nothing depends on them."""
+    kept = [index for index, value in enumerate(values) if value.requires_grad]
+    if not kept:
+        return tuple(torch.zeros_like(variable) for variable in variables)
+    return torch.autograd.grad(
+        [values[index] for index in kept],
+        variables,
+        None if directions is None else [directions[index] for index in kept],
+        retain_graph=True,
+        create_graph=create_graph,
+        allow_unused=True,
+        materialize_grads=True,
+    )
+
+
+def _flat(tensors: Sequence[Tensor]) -> Vector:
+    whole = torch.cat([tensor.detach().reshape(-1).to("cpu", torch.float64) for tensor in tensors])
+    vector: Vector = whole.numpy()
+    return vector
+
+
+@contextmanager
+def _without_chance(model: nn.Module, device: torch.device) -> Iterator[None]:
+    """Refuse a forward pass that draws from torch's global generators, and give them back as they were."""
+    on_gpu = device.type == "cuda"
+    before = torch.get_rng_state(), torch.cuda.get_rng_state(device) if on_gpu else torch.empty(0)
+    yield
+    after = torch.get_rng_state(), torch.cuda.get_rng_state(device) if on_gpu else torch.empty(0)
+    if all(torch.equal(one, other) for one, other in zip(before, after, strict=True)):
+        return
+    torch.set_rng_state(before[0])
+    if on_gpu:
+        torch.cuda.set_rng_state(before[1], device)
+    active = [name for name, module in model.named_modules() if "Dropout" in type(module).__name__ and module.training]
+    raise ValueError(
+        f"the model draws random numbers in its forward pass (active dropout: {', '.join(active) or 'none by name'}), "
+        "but curvature is that of one fixed function; set the dropout to 0, or call model.eval()"
+    )

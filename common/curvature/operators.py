@@ -1,0 +1,149 @@
+"""Symmetric linear maps of weight space, known by their products with vectors (layer 1)."""
+
+from abc import ABC, abstractmethod
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from common.curvature.objective import Block, Objective, Vector
+
+
+class Operator(ABC):
+    """A symmetric matrix A of which only products with vectors are known.
+
+    >>> operator = Dense([[2.0, 0.0], [0.0, 1.0]])
+    >>> operator(np.array([[1.0], [1.0]])).tolist(), operator.products
+    ([[2.0], [1.0]], 1)
+    """
+
+    def __init__(self, size: int, *, precision: float) -> None:
+        self.size = size
+        """Number of rows, and of columns."""
+        self.precision = precision
+        """Relative rounding of a product: the machine epsilon of the arithmetic behind it."""
+        self.products = 0
+        """Columns multiplied so far."""
+
+    def __call__(self, block: Block) -> Block:
+        """A times each column of `block`: float64 (size, k) to float64 (size, k).
+
+        Raises: ValueError for another shape; ArithmeticError if a product is not finite.
+        """
+        if block.ndim != 2 or len(block) != self.size:
+            raise ValueError(f"block of shape {block.shape} must have shape ({self.size}, k); reshape a vector to k=1")
+        image = self._apply(block)
+        self.products += block.shape[1]
+        if not np.isfinite(image).all():
+            raise ArithmeticError(
+                f"product {self.products} of {type(self).__name__} is not finite: the loss has left the range of its "
+                "precision, or the training has diverged; measure earlier, or use float64 weights"
+            )
+        return image
+
+    @abstractmethod
+    def _apply(self, block: Block) -> Block: ...
+
+
+class Dense(Operator):
+    """An explicit matrix, float64 (size, size); only its symmetric part counts."""
+
+    def __init__(self, matrix: ArrayLike) -> None:
+        given = np.asarray(matrix, dtype=np.float64)
+        super().__init__(len(given), precision=float(np.finfo(np.float64).eps))
+        self.matrix: Block = (given + given.T) / 2
+
+    def _apply(self, block: Block) -> Block:
+        return self.matrix @ block
+
+
+class Hessian(Operator):
+    """Second derivative of an objective."""
+
+    def __init__(self, objective: Objective) -> None:
+        super().__init__(objective.size, precision=objective.precision)
+        self._products = objective.hessian_products
+
+    def _apply(self, block: Block) -> Block:
+        return self._products(block)
+
+
+class GaussNewton(Operator):
+    """The part of the Hessian that a network linear in its weights would have; see `gauss_newton_products`.
+
+    For cross-entropy and the squared error it is also the Fisher matrix of the model's own predictions.
+    """
+
+    def __init__(self, objective: Objective) -> None:
+        super().__init__(objective.size, precision=objective.precision)
+        self._products = objective.gauss_newton_products
+
+    def _apply(self, block: Block) -> Block:
+        return self._products(block)
+
+
+class Remainder(Operator):
+    """Hessian minus Gauss-Newton part: the curvature of the network itself, weighted with the loss's slope."""
+
+    def __init__(self, objective: Objective) -> None:
+        super().__init__(objective.size, precision=objective.precision)
+        self._products = objective.remainder_products
+
+    def _apply(self, block: Block) -> Block:
+        return self._products(block)
+
+
+class Scaled(Operator):
+    """D^(1/2) A D^(1/2) + diag(shift), with the eigenvalues of D A (without shift).
+
+    With D the learning rate of each weight relative to the run's (of Adam: divided by the root of the second moment) its
+    top eigenvalue is the effective sharpness, which takes the place of the Hessian's in the conditions of `stability`.
+    In its coordinates the weights w are D^(-1/2) w and the gradient g is D^(1/2) g (`gradient`).
+
+    Args:
+        operator: A.
+        diagonal: D, at least 0, float64 (size,); see `stability.diagonal`.
+        shift: added to the scaled diagonal, float64 (size,); nothing if left out.
+    Raises: ValueError if a diagonal has another shape, a value that is not finite, or D one below 0.
+    Source: Cohen et al. 2022 (arXiv:2207.14484), section 2.
+
+    >>> Scaled(Dense(np.eye(2)), np.array([4.0, 1.0]))(np.eye(2)).tolist()
+    [[4.0, 0.0], [0.0, 1.0]]
+    """
+
+    def __init__(self, operator: Operator, diagonal: Vector, *, shift: Vector | None = None) -> None:
+        super().__init__(operator.size, precision=operator.precision)
+        self.operator = operator
+        self._shift = _checked("shift", np.zeros(self.size) if shift is None else shift, self.size)
+        if (_checked("diagonal", diagonal, self.size) < 0).any():
+            raise ValueError(
+                f"diagonal has the value {diagonal.min()}, but its root is needed; give rates of at least 0"
+            )
+        self._root = np.sqrt(diagonal)
+
+    def gradient(self, gradient: Vector) -> Vector:
+        """A gradient by the weights, float64 (size,), in this operator's coordinates."""
+        return self._root * gradient
+
+    def direction(self, vector: Vector) -> Vector:
+        """A vector of this operator's coordinates as a direction of the weights, both float64 (size,)."""
+        return self._root * vector
+
+    def _apply(self, block: Block) -> Block:
+        root, shift = self._root[:, None], self._shift[:, None]
+        return root * self.operator(root * block) + shift * block
+
+
+def matrix(operator: Operator) -> Block:
+    """The whole matrix by its columns, float64 (size, size), made symmetric: for small operators and for tests."""
+    columns = operator(np.eye(operator.size))
+    return (columns + columns.T) / 2
+
+
+def _checked(name: str, values: Any, size: int) -> Vector:
+    given: Vector = np.asarray(values, dtype=np.float64)
+    if given.shape != (size,):
+        raise ValueError(f"{name} of shape {given.shape} must have shape ({size},), one number for each weight")
+    if not np.isfinite(given).all():
+        raise ValueError(f"{name} holds a value that is not finite; is the optimizer's state sound?")
+    return given
