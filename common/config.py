@@ -201,7 +201,8 @@ class Model:
     """Feed-forward width divided by `width` (transformer); 4 if left out."""
     activation: Literal["relu", "relu2", "gelu", "silu", "tanh", "linear"] = "relu2"
     """relu2 is the squared ReLU (So et al. 2021)."""
-    norm: Literal["layernorm", "rmsnorm", "none"] = "layernorm"
+    norm: Literal["layernorm", "rmsnorm", "batchnorm", "none"] = "layernorm"
+    """batchnorm (mlp) always takes the statistics of the batch at hand; it keeps no running ones."""
     norm_place: Literal["pre", "post"] = "pre"
     qk_norm: bool | None = None
     """Normalise queries and keys per head before their product (transformer); off if left out."""
@@ -216,6 +217,8 @@ class Model:
         fields = {"transformer": ("heads", "expansion?", "qk_norm?", "tied?"), "mlp": ("residual?",)}
         yield from _fits_kind(self, self.kind, fields)
         yield from _at_least(1, self, "width", "depth", "heads", "expansion")
+        if self.norm == "batchnorm" and self.kind != "mlp":
+            yield "norm='batchnorm' belongs to 'mlp'; choose layernorm, rmsnorm or none"
         if self.heads and self.width % self.heads:
             yield f"heads={self.heads} must divide width={self.width}"
         elif self.heads and self.width // self.heads % 2:
@@ -251,10 +254,16 @@ class Data:
     """digits: degrees by which each image is turned; 0 if left out."""
     permutation: int | None = None
     """digits: number of the fixed pixel permutation; none if left out."""
+    standardised: bool | None = None
+    """digits: each pixel with mean 0 and variance 1 over the training images; off if left out."""
+    label_noise: float | None = None
+    """digits: share of the training labels that are replaced by another class; none if left out."""
+    loss: Literal["cross_entropy", "mse"] | None = None
+    """digits: mse is half the squared error against one-hot targets; cross_entropy if left out."""
     inputs: int | None = None
     """teacher: dimension of the inputs."""
     samples: int | None = None
-    """teacher: number of training examples."""
+    """teacher, digits: number of training examples; of the digits all if left out."""
     exponent: float | None = None
     """teacher: input variances fall like k**-exponent."""
     noise: float | None = None
@@ -266,11 +275,12 @@ class Data:
 
     def _rules(self) -> Iterator[str]:
         text = ("context", "validation_windows?")
+        labels = ("standardised?", "label_noise?", "loss?")
         fields = {
             "corpus": ("name", *text),
             "files": ("path", *text),
             "huggingface": ("name", "text_field?", "bytes_limit", *text),
-            "digits": ("classes?", "rotation?", "permutation?"),
+            "digits": ("samples?", "classes?", "rotation?", "permutation?", *labels),
             "teacher": ("inputs", "samples", "exponent", "noise?"),
             "bigram": ("vocabulary", "successors", *text),
         }
@@ -280,6 +290,7 @@ class Data:
         yield from _at_least(2, self, "context", "vocabulary", "successors", "samples")
         yield from _at_least(1, self, "validation_windows", "bytes_limit", "inputs")
         yield from _at_least(0, self, "permutation", "noise", "exponent")
+        yield from _between(0, 1, self, "label_noise")
         if self.classes is not None:
             different = set(self.classes)
             if len(different) < 2 or len(different) < len(self.classes) or not different <= set(range(10)):

@@ -10,12 +10,13 @@ from numpy.typing import NDArray
 from scipy import ndimage
 
 from common import config
-from common.data import Arrays, Batch, DataError, description_digest
+from common.data import Arrays, Batch, DataError, Loss, description_digest
 from common.streams import stream
 
 SIDE = 8
 WHITE = 16
 """Largest grey value in the file."""
+CLASSES = 10
 FOLDS = 5
 """One image in this many is held out."""
 
@@ -26,25 +27,63 @@ def load(data: config.Data) -> Arrays:
     Grey values are divided by 16, and nothing else. `rotation` turns each image anticlockwise about its centre
     (bilinear interpolation, black outside); `permutation` then moves the pixels of all images alike. The split is the
     same for every run, seed and option, and has equal shares of each class. Fewer `classes` leave ten outputs, so that
-    models of different classes fit each other.
+    models of different classes fit each other. `samples` keeps that many training images, `label_noise` replaces the
+    labels of a share of them, and loss="mse" makes one-hot targets, float32 (count, 10), of all labels; what is kept
+    and replaced is the same for every run.
+
+    Raises: DataError if there are fewer training images than `samples`.
     """
     content = _file().read_bytes()
     table = np.loadtxt(gzip.decompress(content).decode().splitlines(), delimiter=",", dtype=np.int64)
     labels, held_out = table[:, -1], _held_out(table[:, -1])
     pixels = _pixels(table[:, :-1] / WHITE, rotation=data.rotation or 0.0, permutation=data.permutation)
     wanted = np.isin(labels, data.classes) if data.classes else np.ones(len(labels), bool)
+    chosen = _chosen(np.flatnonzero(~held_out & wanted), data.samples)
+    targets = _with_noise(labels, chosen, share=data.label_noise or 0.0)
+    if data.standardised:
+        pixels = _standardised(pixels, over=chosen)
+    loss: Loss = data.loss or "cross_entropy"
     train, validation = (
-        Batch(torch.from_numpy(pixels[part & wanted]), torch.from_numpy(labels[part & wanted]))
-        for part in (~held_out, held_out)
+        Batch(torch.from_numpy(pixels[part]), _targets(targets[part], loss))
+        for part in (chosen, np.flatnonzero(held_out & wanted))
     )
     return Arrays(
         name="digits",
         digest=description_digest(data, content=content),
-        loss="cross_entropy",
-        outputs=10,
+        loss=loss,
+        outputs=CLASSES,
         train=train,
         held_out=validation,
     )
+
+
+def _chosen(training: NDArray[np.int64], samples: int | None) -> NDArray[np.int64]:
+    """Indices of the training images that are used, in the order of the file."""
+    if samples is None:
+        return training
+    if samples > len(training):
+        raise DataError(f"samples={samples} must be at most {len(training)}, the training images of these digits")
+    return np.sort(stream(0, "digits", "samples").permutation(training)[:samples])
+
+
+def _with_noise(labels: NDArray[np.int64], training: NDArray[np.int64], *, share: float) -> NDArray[np.int64]:
+    """Labels of which a share, among the training images, is moved to a uniformly drawn other class."""
+    source = stream(0, "digits", "label noise")
+    moved = source.permutation(training)[: round(share * len(training))]
+    noisy = labels.copy()
+    noisy[moved] = (labels[moved] + source.integers(1, CLASSES, size=len(moved))) % CLASSES
+    return noisy
+
+
+def _standardised(pixels: NDArray[np.float32], *, over: NDArray[np.int64]) -> NDArray[np.float32]:
+    """Mean 0 and variance 1 over some images; a pixel that is constant there becomes 0."""
+    mean, deviation = pixels[over].mean(0, dtype=np.float64), pixels[over].std(0, dtype=np.float64)
+    scaled: NDArray[np.float64] = (pixels - mean) / np.where(deviation > 0, deviation, np.inf)
+    return scaled.astype(np.float32)
+
+
+def _targets(labels: NDArray[np.int64], loss: Loss) -> torch.Tensor:
+    return torch.from_numpy(labels if loss == "cross_entropy" else np.eye(CLASSES, dtype=np.float32)[labels])
 
 
 def _file() -> Path:

@@ -61,7 +61,15 @@ def rmsnorm(x: Tensor) -> Tensor:
     return functional.rms_norm(x, x.shape[-1:], eps=EPSILON)
 
 
-NORMS: dict[str, Map] = {"layernorm": layernorm, "rmsnorm": rmsnorm, "none": linear}
+def batchnorm(x: Tensor) -> Tensor:
+    """Mean 0 and variance 1 of each feature over the batch (Ioffe & Szegedy 2015, arXiv:1502.03167); no gain, no bias.
+
+    The statistics are those of the batch at hand, in training, evaluation and curvature alike: (count, width).
+    """
+    return functional.batch_norm(x, None, None, training=True, eps=EPSILON)
+
+
+NORMS: dict[str, Map] = {"layernorm": layernorm, "rmsnorm": rmsnorm, "batchnorm": batchnorm, "none": linear}
 
 
 def norms(model: Model) -> tuple[Map, Map]:

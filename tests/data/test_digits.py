@@ -86,3 +86,35 @@ def test_classes_keep_their_labels_split_and_outputs():
 @pytest.mark.parametrize("options", [{"rotation": 5.0}, {"permutation": 0}, {"classes": (0, 1)}])
 def test_the_digest_tells_the_options_apart(options):
     assert digits(**options).digest == digits(**options).digest != digits().digest
+
+
+def test_fewer_samples_are_a_fixed_part_of_all():
+    some, whole = digits(samples=100), digits()
+    assert some.size == 100 and torch.equal(some.held_out.inputs, whole.held_out.inputs)
+    assert {*map(bytes, some.train.inputs.numpy())} < {*map(bytes, whole.train.inputs.numpy())}
+    assert len(some.train.targets.unique()) == 10
+    with pytest.raises(ValueError, match="samples=2000 must be at most 1437"):
+        digits(samples=2000)
+
+
+def test_label_noise_moves_a_share_of_the_training_labels_to_other_classes():
+    noisy, clean = digits(label_noise=0.1), digits()
+    assert int((noisy.train.targets != clean.train.targets).sum()) == round(0.1 * 1437)
+    assert torch.equal(noisy.held_out.targets, clean.held_out.targets)
+    assert torch.equal(noisy.train.inputs, clean.train.inputs)
+    assert (int(noisy.train.targets.min()), int(noisy.train.targets.max())) == (0, 9)
+
+
+def test_standardised_pixels_of_the_training_images():
+    inputs = digits(standardised=True, samples=500).train.inputs.double()
+    deviation = inputs.std(0, correction=0)
+    assert inputs.mean(0).abs().max() < 1e-6
+    assert torch.all(((deviation - 1).abs() < 1e-5) | (deviation == 0)) and 0 < int((deviation == 0).sum()) < 10
+
+
+def test_squared_error_has_one_hot_targets():
+    squared, classes = digits(loss="mse"), digits()
+    assert (squared.loss, classes.loss) == ("mse", "cross_entropy")
+    assert squared.train.targets.dtype == torch.float32 and squared.train.targets.shape == (1437, 10)
+    assert torch.equal(squared.train.targets.argmax(1), classes.train.targets)
+    assert torch.equal(squared.held_out.targets.sum(1), torch.ones(360))

@@ -70,3 +70,13 @@ def test_every_option_learns(options):
 def test_equal_generators_give_equal_models():
     first, second = (list(model().parameters()) for _ in range(2))
     assert all(torch.equal(a, b) for a, b in zip(first, second, strict=True))
+
+
+def test_batch_norm_is_that_of_the_batch_at_hand_in_either_mode():
+    network, x = model(norm="batchnorm", depth=1).double(), features(6).double()
+    hidden = x @ network.embedding.weight.T + network.embedding.bias
+    normed = (hidden - hidden.mean(0)) / torch.sqrt(hidden.var(0, correction=0) + 1e-5)
+    expected = torch.relu(normed) ** 2 @ network.readout.weight.T + network.readout.bias
+    for mode in (True, False):
+        torch.testing.assert_close(network.train(mode)(x), expected, rtol=1e-10, atol=1e-10)
+    assert not list(network.buffers())
