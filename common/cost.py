@@ -5,7 +5,8 @@ from collections import defaultdict
 from collections.abc import Iterable
 from pathlib import Path
 
-from common.config import DescriptionError, Model, Run, members, run_from_dict, to_dict
+from common.config import Model, Run, members, run_from_dict, to_dict
+from common.description import DescriptionError
 
 FULL_BATCH = 1024
 """ASSUME: examples in a training set that is used as a whole; the description does not say."""

@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from common import evaluation, models, optimizers, probes, schedules
-from common.config import Run
+from common.config import Probe, Run
 from common.data import Batch, Dataset
 from common.streams import torch_stream
 
@@ -84,6 +84,7 @@ class Training:
         self.schedule = schedules.build(self.run.schedule, steps=self.run.steps)
         self.position = 0
         self.done = 0
+        self.memory: dict[str, probes.Memory] = {probe.kind: {} for probe in self.run.probes}
         if self.resumed:
             self._restore(self.resumed, ())
         elif self.parent:
@@ -106,12 +107,18 @@ class Training:
                 yield self._row(losses)
                 losses = []
 
-    def state(self) -> State:
-        """A copy of the weights and of the optimizer's state, with the place in the run."""
+    def state(self, *, resumable: bool = False) -> State:
+        """A copy of the weights and of the optimizer's state, with the place in the run.
+
+        Args:
+            resumable: also what the probes remember, which this run needs to go on as if never interrupted.
+        """
         with optimizers.evaluation(self.optimizer):
             tensors = {f"model.{name}": tensor.clone() for name, tensor in self.model.state_dict().items()}
         moments = optimizers.state_tensors(self.optimizer)
         tensors |= {f"optimizer.{name}": tensor for name, tensor in moments.items()}
+        if resumable:
+            tensors |= {f"probe.{kind}.{name}": t for kind, kept in self.memory.items() for name, t in kept.items()}
         copies = {name: tensor.detach().cpu() for name, tensor in tensors.items()}
         return State(tensors=copies, step=self.start_step + self.done, position=self.position)
 
@@ -156,8 +163,19 @@ class Training:
         for probe in self.run.probes:
             if self._probe_due(probe.every, probe.steps) and self.reason is None:
                 with optimizers.evaluation(self.optimizer):
-                    row |= probes.KINDS[probe.kind](self.model)
+                    row |= probes.KINDS[probe.kind](self._subject(probe))
         return row
+
+    def _subject(self, probe: Probe) -> probes.Subject:
+        return probes.Subject(
+            model=self.model,
+            dataset=self.dataset,
+            optimizer=self.optimizer,
+            learning_rate=self.run.lr * self.schedule(min(self.done, self.run.steps - 1)),
+            run=self.run,
+            probe=probe,
+            memory=self.memory[probe.kind],
+        )
 
     def _due(self, every: int | None) -> bool:
         return self.done == self.run.steps or (every is not None and self.done % every == 0)
@@ -183,4 +201,7 @@ class Training:
                 name.removeprefix("optimizer."): t for name, t in state.tensors.items() if name.startswith("optimizer.")
             }
             optimizers.load_state_tensors(self.optimizer, moments)
+        for kind, kept in self.memory.items():
+            prefix = f"probe.{kind}."
+            kept |= {name.removeprefix(prefix): t for name, t in state.tensors.items() if name.startswith(prefix)}
         self.position = 0 if "data" in reset else state.position

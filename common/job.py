@@ -174,7 +174,7 @@ class _Session:
             "seconds": self.seconds,
             "outcomes": self.outcomes,
         }
-        states = {**self.states, "current": training.state()}
+        states = {**self.states, "current": training.state(resumable=True)}
         checkpoint.save(self.job.progress / "state.safetensors", states, about=about)
 
     def finish(self) -> None:

@@ -8,7 +8,8 @@ from collections import defaultdict
 from collections.abc import Callable
 from typing import Any
 
-from common.config import Data, Model, Run, Schedule, collecting, full_name, problems
+from common.config import Data, Model, Run, Schedule, full_name
+from common.description import collecting, problems
 
 SMOKE_SEEDS = 2
 SMOKE_FACTORS = (10, 5, 2, 1)

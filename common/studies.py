@@ -17,7 +17,8 @@ from pathlib import Path
 from typing import Any
 
 from common import config, provenance
-from common.config import DescriptionError, Run, full_name
+from common.config import Run, full_name
+from common.description import DescriptionError, collecting, problems
 from common.scales import SCALES
 
 STUDY_NAME = re.compile(r"[a-z][a-z0-9_]*")
@@ -231,7 +232,7 @@ def _load_study(file: Path) -> Study:
     try:
         tree = ast.parse(file.read_text(encoding="utf-8"), filename=str(file))
         code = compile(ast.fix_missing_locations(_UniqueDisplays().visit(tree)), str(file), "exec")
-        with config.collecting():
+        with collecting():
             exec(code, scope)
     except DescriptionError as error:
         raise DescriptionError([f"{where}{_line(error, file)}: {text}" for text in error.problems]) from None
@@ -289,7 +290,7 @@ def _check_study(study: Study) -> Iterator[Problem]:
         if not isinstance(run, Run):
             yield Problem(study.name, name, f"must be made with Run(...); found {reprlib.repr(run)}")
             continue
-        yield from (Problem(study.name, name, text) for text in config.problems(run))
+        yield from (Problem(study.name, name, text) for text in problems(run))
         same = seen.setdefault(repr(run), name)
         if same != name:
             yield Problem(study.name, name, f"describes the same training as {same!r}; use that run for both")

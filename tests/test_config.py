@@ -14,19 +14,17 @@ from common.config import (
     CORPORA,
     DECAY_SHAPES,
     Data,
-    DescriptionError,
     Model,
     Optimizer,
     Probe,
     Run,
     Schedule,
-    collecting,
     full_name,
     members,
-    problems,
     run_from_dict,
     to_dict,
 )
+from common.description import DescriptionError, collecting, problems
 
 MLP = {"model": Model(kind="mlp"), "data": Data(source="digits"), "lr": 0.1, "steps": 100, "seed": 0}
 TEXT = MLP | {"model": Model(heads=2), "data": Data(name="prose", context=8), "batch_size": 4}

@@ -4,7 +4,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from common.config import Data, Model, Probe, Run, Schedule, full_name, problems
+from common.config import Data, Model, Probe, Run, Schedule, full_name
+from common.description import problems
 from common.scales import SCALES, default, smoke
 from common.studies import Studies
 
