@@ -33,19 +33,28 @@ class Model:
     """Read out with the transpose of the embedding (transformer); tied if left out."""
     residual: bool | None = None
     """Add each hidden layer to its input from the second on (mlp); off if left out."""
+    gated: bool | None = None
+    """Multiply each residual branch with a learnt number that starts at 0 (mlp with residual); off if left out."""
     init_gain: float = 1.0
     """Factor on every initial weight matrix's standard deviation."""
+    metainit_steps: int | None = None
+    """Updates of MetaInit, which rescales the initial weights to a flat start (see common/metainit.py)."""
 
     def _rules(self) -> Iterator[str]:
-        fields = {"transformer": ("heads", "expansion?", "qk_norm?", "tied?"), "mlp": ("residual?",)}
+        fields = {
+            "transformer": ("heads", "expansion?", "qk_norm?", "tied?"),
+            "mlp": ("residual?", "gated?", "metainit_steps?"),
+        }
         yield from fits_kind(self, self.kind, fields)
-        yield from at_least(1, self, "width", "depth", "heads", "expansion")
+        yield from at_least(1, self, "width", "depth", "heads", "expansion", "metainit_steps")
         if self.norm == "batchnorm" and self.kind != "mlp":
             yield "norm='batchnorm' belongs to 'mlp'; choose layernorm, rmsnorm or none"
         if self.heads and self.width % self.heads:
             yield f"heads={self.heads} must divide width={self.width}"
         elif self.heads and self.width // self.heads % 2:
             yield f"heads={self.heads} gives heads of {self.width // self.heads} features; pairs need an even number"
+        if self.gated and not self.residual:
+            yield "gated=True needs residual=True: the gates are on residual branches"
         if self.init_gain <= 0:
             yield f"init_gain={self.init_gain} must be greater than 0"
 

@@ -19,6 +19,7 @@ from torch.nn import functional
 from common import evaluation, models, optimizers, probes, schedules
 from common.config import Probe, Run
 from common.data import Batch, Dataset
+from common.metainit import metainit
 from common.streams import torch_stream
 
 Row = dict[str, float | int]
@@ -90,6 +91,8 @@ class Training:
         elif self.parent:
             self.start_step = self.parent.step
             self._restore(self.parent, self.run.reset)
+        elif self.run.model.metainit_steps:
+            metainit(self.model, self._loss_of_batch, steps=self.run.model.metainit_steps)
         self.done = self.resumed.step - self.start_step if self.resumed else 0
         self._last_norm = math.nan
 
@@ -133,6 +136,12 @@ class Training:
         """Loss over the validation set; see `evaluation.evaluate`."""
         with optimizers.evaluation(self.optimizer):
             return dict(evaluation.evaluate(self.model, self.dataset, autocast=self._autocast()))
+
+    def _loss_of_batch(self, number: int) -> Tensor:
+        """Loss of the batch that the update of this number will see, with its graph."""
+        count = self.run.batch_size
+        batch = self.dataset.batch(seed=self.run.seed, position=number * (count or self.dataset.size), count=count)
+        return self.loss(Batch(*(tensor.to(self.device) for tensor in batch)))
 
     def _update(self) -> float:
         """One update; returns its training loss, computed before the weights move."""

@@ -22,6 +22,8 @@ class Role(StrEnum):
     READOUT = "readout"
     """Maps the width to the outputs."""
     BIAS = "bias"
+    GATE = "gate"
+    """One number that multiplies a branch."""
 
 
 class Rule(NamedTuple):
@@ -40,8 +42,9 @@ TABLE = {
     Role.HIDDEN: Rule(std=-0.5, forward=1.0, learning_rate=1.0),
     Role.READOUT: Rule(std=-0.5, forward=1.0, learning_rate=1.0),
     Role.BIAS: Rule(std=-math.inf, forward=1.0, learning_rate=1.0),
+    Role.GATE: Rule(std=-math.inf, forward=1.0, learning_rate=1.0),
 }
-"""SP: weights of variance 1 / fan-in, biases 0, one learning rate (LeCun et al. 1998, "Efficient BackProp", eq. 16)."""
+"""SP: weights of variance 1 / fan-in (LeCun et al. 1998, "Efficient BackProp", eq. 16), biases and gates 0, one rate."""
 
 
 class Initializer:

@@ -153,6 +153,7 @@ def training_code(run: Run) -> list[str]:
     parts += [f"common/models/{name}.py" for name in ("__init__", "layers", run.model.kind)]
     parts += [f"common/data/{data[run.data.source]}.py"] if run.data.source in data else []
     parts += ["common/data/text.py"] if text else []
+    parts += ["common/metainit.py"] if run.model.metainit_steps else []
     parts += [f"common/schedules.py::{name}" for name in ("build", run.schedule.kind)]
     parts += [f"common/optimizers.py::{name}" for name in (*UPDATE, run.optimizer.kind)]
     return parts + [f"common/probes.py::{probe.kind}" for probe in run.probes]

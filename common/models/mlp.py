@@ -25,6 +25,20 @@ class Layer(nn.Module):
         return functional.linear(x, self.weight * self.factor, self.bias)
 
 
+class Gate(nn.Module):
+    """One learnt number, 0 at first, that multiplies a branch (De & Smith 2020, arXiv:2002.10444: SkipInit)."""
+
+    value: Tensor
+
+    def __init__(self, initial: Initializer) -> None:
+        super().__init__()
+        initial.parameter(self, "value", Role.GATE, 1, fan_in=1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """The same shape."""
+        return x * self.value
+
+
 class MLP(nn.Module):
     """`depth` hidden layers of one width, then a readout; the norm acts before ("pre") or after the activation."""
 
@@ -38,13 +52,14 @@ class MLP(nn.Module):
         self.hidden = nn.ModuleList(
             Layer(Role.HIDDEN, inputs=width, outputs=width, initial=initial) for _ in range(model.depth - 1)
         )
+        self.gates = nn.ModuleList(Gate(initial) if model.gated else nn.Identity() for _ in self.hidden)
         self.readout = Layer(Role.READOUT, inputs=width, outputs=outputs, initial=initial)
 
     def forward(self, x: Tensor) -> Tensor:
         """Outputs, float32 (count, outputs), of features, float32 (count, inputs)."""
         x = self._activate(self.embedding(x))
-        for layer in self.hidden:
-            change = self._activate(layer(x))
+        for layer, gate in zip(self.hidden, self.gates, strict=True):
+            change = gate(self._activate(layer(x)))
             x = x + change if self.residual else change
         outputs: Tensor = self.readout(x)
         return outputs

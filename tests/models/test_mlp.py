@@ -11,6 +11,7 @@ OPTIONS = [
     {},
     {"depth": 1},
     {"residual": True},
+    {"residual": True, "gated": True},
     *({"activation": name} for name in ACTIVATIONS),
     *({"norm": norm, "norm_place": place} for norm in ("layernorm", "rmsnorm", "none") for place in ("pre", "post")),
     {"init_gain": 2.0},
@@ -27,7 +28,7 @@ def features(count):
     return torch.randn(count, INPUTS, generator=torch.Generator().manual_seed(1))
 
 
-def twin(network, x, *, norm="layernorm", norm_place="pre", activation="relu2", residual=False, **_):
+def twin(network, x, *, norm="layernorm", norm_place="pre", activation="relu2", residual=False, gated=False, **_):
     """Outputs from the parameters, by the definition, one example at a time."""
     act = ACTIVATIONS[activation]
     weights = dict(network.named_parameters())
@@ -38,7 +39,8 @@ def twin(network, x, *, norm="layernorm", norm_place="pre", activation="relu2", 
         for i, layer in enumerate(layers):
             z = torch.einsum("i,oi->o", h, weights[f"{layer}.weight"]) + weights[f"{layer}.bias"]
             z = act(normalised(z, norm)) if norm_place == "pre" else normalised(act(z), norm)
-            h = h + z if residual and i else z
+            gate = weights[f"gates.{i - 1}.value"] if gated and i else 1.0
+            h = h + gate * z if residual and i else z
         rows.append(torch.einsum("i,oi->o", h, weights["readout.weight"]) + weights["readout.bias"])
     return torch.stack(rows)
 
