@@ -260,16 +260,20 @@ class Schedule:
 class Probe:
     """A measurement of the model in training, called at its steps (see common/probes.py)."""
 
-    kind: Literal["norms"]
+    kind: Literal["norms", "sharpness"]
     every: int | None = None
     """Measure after every so many updates, at the start and at the end."""
     steps: tuple[int, ...] | None = None
     """Measure after these many updates of the run (0 is the start)."""
+    examples: int | None = None
+    """sharpness: training examples of the probe set, the first of a fixed order; all if left out."""
 
     def _rules(self) -> Iterator[str]:
         if (self.every is None) == (self.steps is None):
             yield f"every={self.every!r}, steps={self.steps!r}: give exactly one of the two"
         yield from at_least(1, self, "every")
+        yield from fits_kind(self, self.kind, {"norms": (), "sharpness": ("examples?",)})
+        yield from at_least(1, self, "examples")
         if self.steps is not None and any(step < 0 for step in self.steps):
             yield f"steps={self.steps} must not be negative"
 
@@ -343,6 +347,8 @@ class Run:
         for i, probe in enumerate(self.probes):
             if probe.kind in kinds[:i]:
                 yield f"probes[{i}].kind={probe.kind!r} is given twice; put all of its steps into one probe"
+            if probe.kind == "sharpness" and probe.examples is None and self.data.context is not None:
+                yield f"probes[{i}].examples is missing: data.source={self.data.source!r} has no full batch"
             if probe.steps and max(probe.steps) > self.steps:
                 yield f"probes[{i}].steps={probe.steps} must be at most steps={self.steps}"
 

@@ -44,7 +44,7 @@ TABLE = {
     Role.BIAS: Rule(std=-math.inf, forward=1.0, learning_rate=1.0),
     Role.GATE: Rule(std=-math.inf, forward=1.0, learning_rate=1.0),
 }
-"""SP: weights of variance 1 / fan-in (LeCun et al. 1998, "Efficient BackProp", eq. 16), biases and gates 0, one rate."""
+"""SP: weights of variance 1 / fan-in (LeCun et al. 1998, "Efficient BackProp", eq. 16), the others 0; one rate."""
 
 
 class Initializer:

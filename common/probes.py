@@ -7,6 +7,9 @@ import torch
 from torch import Tensor, nn
 
 from common.config import Probe, Run
+from common.curvature.lanczos import extremes
+from common.curvature.objective import Objective
+from common.curvature.operators import Hessian
 from common.data import Dataset
 
 Memory = dict[str, Tensor]
@@ -34,6 +37,36 @@ def norms(subject: Subject) -> dict[str, float]:
     return {"weight_norm": float(flat.norm()), "weight_max": float(flat.abs().max())}
 
 
-KINDS: dict[str, Callable[[Subject], dict[str, float]]] = {"norms": norms}
-COLUMNS = {"norms": ("weight_norm", "weight_max")}
+def sharpness(subject: Subject) -> dict[str, float]:
+    """Largest eigenvalue of the Hessian of the mean training loss, over the first `examples` of a fixed order.
+
+    Beside it: its residual bound, the second eigenvalue, the Hessian-vector products that it took from the last
+    measurement's vectors on, and 1 if the bound is within a thousandth of it. In units of loss per squared weight. The
+    model is in train mode; with batch normalisation the whole probe set is one batch.
+    """
+    objective = Objective.of_dataset(subject.model, subject.dataset, examples=subject.probe.examples)
+    start = subject.memory.get("start")
+    with objective.held():
+        found = extremes(Hessian(objective), start=None if start is None else start.numpy())
+    subject.memory["start"] = torch.from_numpy(found.start).contiguous()
+    return {
+        "sharpness": found.value,
+        "sharpness_bound": found.bound,
+        "sharpness_second": found.second,
+        "sharpness_products": found.products,
+        "sharpness_converged": int(found.converged),
+    }
+
+
+KINDS: dict[str, Callable[[Subject], dict[str, float]]] = {"norms": norms, "sharpness": sharpness}
+COLUMNS = {
+    "norms": ("weight_norm", "weight_max"),
+    "sharpness": (
+        "sharpness",
+        "sharpness_bound",
+        "sharpness_second",
+        "sharpness_products",
+        "sharpness_converged",
+    ),
+}
 """What each kind measures, in the order of its columns."""

@@ -156,6 +156,8 @@ def training_code(run: Run) -> list[str]:
     parts += ["common/metainit.py"] if run.model.metainit_steps else []
     parts += [f"common/schedules.py::{name}" for name in ("build", run.schedule.kind)]
     parts += [f"common/optimizers.py::{name}" for name in (*UPDATE, run.optimizer.kind)]
+    if any(probe.kind == "sharpness" for probe in run.probes):
+        parts += [f"common/curvature/{name}.py" for name in ("objective", "operators", "lanczos")]
     return parts + [f"common/probes.py::{probe.kind}" for probe in run.probes]
 
 

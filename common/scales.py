@@ -95,7 +95,9 @@ def _shrunk(run: Run, factor: int) -> Run:
         parent_step=run.parent_step and fewer(run.parent_step),
         probes=tuple(
             dataclasses.replace(
-                probe, every=probe.every and fewer(probe.every), steps=probe.steps and tuple(map(fewer, probe.steps))
+                probe,
+                every=probe.every and fewer(probe.every),
+                steps=probe.steps and tuple(sorted(set(map(fewer, probe.steps)))),
             )
             for probe in run.probes
         ),

@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from common import checkpoint, job, records
-from common.config import Optimizer, Schedule
+from common.config import Optimizer, Probe, Schedule
 from common.job import Interrupted, Job, train
 
 
@@ -118,6 +118,18 @@ def test_a_stopped_job_goes_on_to_the_same_bytes(tmp_path, text_run, monkeypatch
     for label in checkpoint.labels(calm.folder / "state.safetensors"):
         left, right = (checkpoint.load(made.folder / "state.safetensors", label).tensors for made in (calm, stopped))
         assert all(torch.equal(left[name], right[name]) for name in left)
+
+
+def test_a_stopped_job_measures_sharpness_as_if_it_had_not_been(tmp_path, digits_run, monkeypatch):
+    """Measurements start from each other, so what the probe remembers is saved too."""
+    run = dataclasses.replace(digits_run, probes=(Probe(kind="sharpness", every=2, examples=50),))
+    calm, stopped = make(tmp_path, run, "calm"), make(tmp_path, run, "stopped")
+    train(calm)
+    interrupted(stopped, 5, monkeypatch)
+    train(stopped)
+    assert (stopped.folder / "metrics.csv").read_bytes() == (calm.folder / "metrics.csv").read_bytes()
+    products = [int(row["sharpness_products"]) for row in rows_of(calm) if row["sharpness_products"]]
+    assert len(products) == 6 and max(products[1:]) < products[0]
 
 
 @pytest.mark.parametrize("fault", ["flip", "truncate", "other code"])

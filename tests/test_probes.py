@@ -5,6 +5,7 @@ import torch
 
 from common import data, probes
 from common.config import Data, Model, Probe, Run
+from common.engine import Training
 
 RUN = Run(model=Model(kind="mlp", width=4, depth=1), data=Data(source="digits"), lr=0.1, steps=3, seed=0)
 
@@ -31,5 +32,59 @@ def test_norms_are_those_of_all_weights_together():
     assert probes.norms(subject("norms")) == pytest.approx({"weight_norm": 13.0, "weight_max": 12.0})
 
 
+def trained(run, *, updates):
+    """A subject after some updates of a run."""
+    training = Training(run, data.load(run.data, corpora=None))
+    for _ in range(updates):
+        training._update()
+    return subject("sharpness", model=training.model, dataset=training.dataset, run=run)
+
+
+SMALL = dataclasses.replace(
+    RUN, model=Model(kind="mlp", width=3, depth=1, activation="tanh"), data=Data(source="digits", samples=60)
+)
+
+
+def dense_top(subject):
+    """Largest eigenvalue of the Hessian, column by column."""
+    parameters = list(subject.model.parameters())
+    batch = subject.dataset.batch(seed=0, position=0, count=None)
+    loss = torch.nn.functional.cross_entropy(subject.model(batch.inputs), batch.targets)
+    gradient = torch.cat([g.flatten() for g in torch.autograd.grad(loss, parameters, create_graph=True)])
+    columns = [
+        torch.cat([h.flatten() for h in torch.autograd.grad(entry, parameters, retain_graph=True)])
+        for entry in gradient
+    ]
+    return float(torch.linalg.eigvalsh(torch.stack(columns).double())[-1])
+
+
+def test_sharpness_is_the_top_of_the_dense_hessian():
+    for updates in (0, 3):
+        measured = trained(SMALL, updates=updates)
+        found = probes.sharpness(measured)
+        assert found["sharpness"] == pytest.approx(dense_top(measured), rel=2e-3)
+        assert found["sharpness_converged"] == 1 and found["sharpness_bound"] <= 1e-3 * found["sharpness"]
+
+
+def test_a_second_measurement_starts_from_the_first():
+    measured = trained(SMALL, updates=2)
+    cold, warm = probes.sharpness(measured), probes.sharpness(measured)
+    assert warm["sharpness"] == pytest.approx(cold["sharpness"], rel=2e-3)
+    assert warm["sharpness_products"] < cold["sharpness_products"] / 2
+
+
+def test_a_probe_set_of_some_examples():
+    whole, part = (
+        probes.sharpness(
+            dataclasses.replace(
+                trained(SMALL, updates=0), memory={}, probe=Probe(kind="sharpness", every=1, examples=examples)
+            )
+        )
+        for examples in (None, 20)
+    )
+    assert whole["sharpness"] != pytest.approx(part["sharpness"], rel=1e-2)
+
+
 def test_every_kind_names_its_columns():
-    assert {kind: tuple(measure(subject(kind))) for kind, measure in probes.KINDS.items()} == probes.COLUMNS
+    measured = trained(SMALL, updates=0)
+    assert {kind: tuple(measure(measured)) for kind, measure in probes.KINDS.items()} == probes.COLUMNS

@@ -1,0 +1,279 @@
+"""Extreme eigenvalues of a symmetric operator by Lanczos with full reorthogonalisation (layer 1).
+
+The basis is kept together with its images, so that the residual of every estimate is measured and not inferred, a start
+may be any set of directions (the vectors of the last measurement, the gradient), and neither costs a product.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+
+from common.curvature.objective import Block, Vector
+from common.curvature.operators import Operator
+from common.streams import stream
+
+Progress = Callable[[int, float], None]
+"""Called after each product with the number of products so far and the largest residual bound of the wanted pairs."""
+
+COLD_PRODUCTS = 10
+"""Products before a cold start may stop: a random vector can look converged while it still misses the top."""
+ROUNDING = 10.0
+"""Rounding of a residual, in units of the operator's precision times its largest known eigenvalue."""
+DEPENDENT = 1e-8
+"""A candidate that loses all but this share of its length to the basis is taken to lie within it."""
+
+
+@dataclass(frozen=True)
+class Pairs:
+    """Estimates of eigenvalues and eigenvectors."""
+
+    values: Vector
+    """Float64 (k,), in units of loss per squared weight for a Hessian."""
+    vectors: Block
+    """Orthonormal columns, float64 (size, k)."""
+    bounds: Vector
+    """Some eigenvalue lies within this distance of each value: |A v - value v| plus rounding, float64 (k,)."""
+
+
+@dataclass(frozen=True)
+class Extremes:
+    """The ends of a spectrum, as far as they were asked for."""
+
+    largest: Pairs
+    """The algebraically largest eigenvalues, from the top down."""
+    smallest: Pairs
+    """The algebraically smallest ones, from the bottom up."""
+    second: float
+    """Second largest eigenvalue, converged or not; nan if the basis has one vector only."""
+    second_bound: float
+    """Residual bound of `second`."""
+    products: int
+    """Products that this measurement took."""
+    converged: bool
+    """Whether every bound asked for is within the tolerance."""
+    start: Block
+    """Directions from which the next measurement of a slightly changed operator may start."""
+
+    @property
+    def value(self) -> float:
+        """The largest eigenvalue."""
+        return float(self.largest.values[0])
+
+    @property
+    def bound(self) -> float:
+        """Its residual bound. The value itself is never above the true one by more than rounding."""
+        return float(self.largest.bounds[0])
+
+
+def extremes(
+    operator: Operator,
+    *,
+    largest: int = 1,
+    smallest: int = 0,
+    start: Block | None = None,
+    seed: int = 0,
+    tolerance: float = 1e-3,
+    basis: int = 20,
+    least: int | None = None,
+    limit: int = 1000,
+    progress: Progress | None = None,
+) -> Extremes:
+    """The largest and, if asked for, the smallest eigenvalues, both from one basis.
+
+    Each step adds the residual of a wanted pair to the basis, which from one start vector is the Lanczos iteration, and
+    a full basis is cut to the best half of its Ritz vectors (thick restart). A bound says that an eigenvalue is near,
+    not that none is beyond: that rests on the start, which should have a part in every direction that may matter.
+    Several wanted pairs start from as many vectors, since one vector shows a multiple eigenvalue once.
+
+    Args:
+        operator: its products are counted by itself as well.
+        largest: how many from the top, at least 1.
+        smallest: how many from the bottom.
+        start: directions to begin with, float64 (size, k), for example `Extremes.start` of the measurement before and
+            the gradient; drawn at random if left out.
+        seed: of the random start.
+        tolerance: stop when every bound is at most this share of its value, or as small as rounding allows.
+        basis: most vectors kept; as many images are kept with them, so the memory is 16 * basis * size bytes.
+        least: products before the first stop; if left out one more than `start` has, or `COLD_PRODUCTS` without one.
+        limit: products after which to stop without having converged.
+        progress: told after each product.
+    Returns: values with vectors, bounds, the second eigenvalue and whether all have converged.
+    Raises: ValueError for more pairs than the operator has, or a start of another shape; ArithmeticError if a product
+        is not finite.
+    Source: Lanczos 1950; Wu and Simon 2000 (SIAM J. Matrix Anal. Appl. 22) for the thick restart; the bound is
+        theorem 4.5.1 of Parlett 1998.
+
+    >>> from common.curvature.operators import Dense
+    >>> found = extremes(Dense(np.diag([3.0, 1.0, -5.0])), smallest=1)
+    >>> round(found.value, 6), round(found.second, 6), found.smallest.values.round(6).tolist(), found.products
+    (3.0, 1.0, [-5.0], 3)
+    """
+    wanted = _Wanted(largest, smallest, tolerance)
+    _check(operator, wanted, start=start, basis=basis, limit=limit)
+    source = stream(seed, "lanczos")
+    if least is None:
+        least = COLD_PRODUCTS if start is None else start.shape[1] + 1
+    if start is None:
+        start = source.standard_normal((operator.size, max(largest, smallest)))
+    space = _Space(operator, capacity=min(basis, operator.size))
+    queue, before = list(start.T), operator.products
+    while True:
+        while not (queue and space.add(queue.pop(0))):
+            queue = queue or [source.standard_normal(operator.size)]
+        ritz = space.ritz(wanted)
+        products = operator.products - before
+        if progress:
+            progress(products, float(ritz.bounds.max()))
+        ready = not queue and products >= least and space.count >= max(largest, smallest, 2)
+        if (ready and ritz.converged) or space.count == operator.size or products >= limit:
+            return _result(space, ritz, wanted, products)
+        if space.count == space.capacity:
+            space.cut(wanted, ritz)
+        queue = queue or ritz.further
+
+
+@dataclass(frozen=True)
+class _Wanted:
+    """Which pairs are asked for, and how well."""
+
+    largest: int
+    smallest: int
+    tolerance: float
+
+    def places(self, count: int) -> list[int]:
+        """Where they are among `count` values in ascending order."""
+        return [*range(count - 1, max(count - 1 - self.largest, -1), -1), *range(min(self.smallest, count))]
+
+
+@dataclass(frozen=True)
+class _Ritz:
+    """The best estimates that a basis allows."""
+
+    values: Vector
+    """All of them in ascending order, float64 (count,)."""
+    rotation: Block
+    """Their vectors in the basis, as columns, float64 (count, count)."""
+    bounds: Vector
+    """Of the wanted pairs."""
+    converged: bool
+    further: list[Vector]
+    """The residual of the first wanted pair that has not converged, or of the worst; none if that is rounding."""
+
+
+class _Space:
+    """An orthonormal basis as rows, the images of its vectors, and the operator within it."""
+
+    def __init__(self, operator: Operator, *, capacity: int) -> None:
+        self.operator, self.capacity, self.count = operator, capacity, 0
+        self.basis = np.empty((capacity, operator.size))
+        self.images = np.empty((capacity, operator.size))
+        self.inner = np.empty((capacity, capacity))
+        self.scale = 0.0
+        """Largest known size of an eigenvalue."""
+
+    def add(self, candidate: Vector) -> bool:
+        """Take in the part of a vector that is new, for one product; False if there is none."""
+        length = np.linalg.norm(candidate)
+        if length == 0:
+            return False
+        new, old = candidate / length, self.basis[: self.count]
+        for _ in range(3):
+            new = new - (old @ new) @ old
+        length = np.linalg.norm(new)
+        if length < DEPENDENT:
+            return False
+        self.basis[self.count] = new / length
+        self.images[self.count] = self.operator(self.basis[self.count][:, None])[:, 0]
+        row = self.basis[: self.count + 1] @ self.images[self.count]
+        self.inner[self.count, : self.count + 1] = self.inner[: self.count + 1, self.count] = row
+        self.count += 1
+        return True
+
+    @property
+    def rounding(self) -> float:
+        return ROUNDING * self.operator.precision * self.scale
+
+    def ritz(self, wanted: _Wanted) -> _Ritz:
+        values, rotation = np.linalg.eigh(self.inner[: self.count, : self.count])
+        self.scale = max(self.scale, float(np.abs(values).max()))
+        places = wanted.places(self.count)
+        residuals = self.residuals(values[places], rotation[:, places])
+        norms = np.linalg.norm(residuals, axis=1)
+        open_pairs = norms > np.maximum(wanted.tolerance * np.abs(values[places]), self.rounding)
+        worst = int(np.argmax(open_pairs if open_pairs.any() else norms))
+        return _Ritz(
+            values=values,
+            rotation=rotation,
+            bounds=norms + self.rounding,
+            converged=not open_pairs.any(),
+            further=[residuals[worst]] if norms[worst] > self.rounding else [],
+        )
+
+    def residuals(self, values: Vector, rotation: Block) -> Block:
+        """A v - value v for Ritz pairs, as rows, float64 (k, size)."""
+        rows: Block = rotation.T @ self.images[: self.count] - values[:, None] * self.vectors(rotation)
+        return rows
+
+    def vectors(self, rotation: Block) -> Block:
+        """Vectors of weight space, as rows, float64 (k, size)."""
+        rows: Block = rotation.T @ self.basis[: self.count]
+        return rows
+
+    def cut(self, wanted: _Wanted, ritz: _Ritz) -> None:
+        """Keep the Ritz vectors nearest to the wanted ends: half of the basis, and at least one more than wanted."""
+        spare = max(self.capacity // 2 - wanted.largest - wanted.smallest, 1)
+        low = spare // 2 if wanted.smallest else 0
+        wider = _Wanted(wanted.largest + spare - low, wanted.smallest + low, 0.0)
+        places = wider.places(self.count)
+        kept = ritz.rotation[:, places]
+        self.basis[: len(places)] = self.vectors(kept)
+        self.images[: len(places)] = kept.T @ self.images[: self.count]
+        self.count = len(places)
+        self.inner[: self.count, : self.count] = np.diag(ritz.values[places])
+
+
+def _result(space: _Space, ritz: _Ritz, wanted: _Wanted, products: int) -> Extremes:
+    places = wanted.places(space.count)
+    top = places[: wanted.largest]
+    following = _Wanted(max(wanted.largest + 1, 2), wanted.smallest, 0.0).places(space.count)
+    second, second_bound = np.nan, np.nan
+    if space.count > 1:
+        second = float(ritz.values[-2])
+        residual = space.residuals(ritz.values[[-2]], ritz.rotation[:, [-2]])
+        second_bound = float(np.linalg.norm(residual)) + space.rounding
+    return Extremes(
+        largest=_pairs(space, ritz, top, ritz.bounds[: len(top)]),
+        smallest=_pairs(space, ritz, places[len(top) :], ritz.bounds[len(top) :]),
+        second=second,
+        second_bound=second_bound,
+        products=products,
+        converged=ritz.converged,
+        start=space.vectors(ritz.rotation[:, sorted(set(following), reverse=True)]).T,
+    )
+
+
+def _pairs(space: _Space, ritz: _Ritz, places: list[int], bounds: Vector) -> Pairs:
+    return Pairs(values=ritz.values[places], vectors=space.vectors(ritz.rotation[:, places]).T, bounds=bounds)
+
+
+def _check(operator: Operator, wanted: _Wanted, *, start: Block | None, basis: int, limit: int) -> None:
+    size, both = operator.size, wanted.largest + wanted.smallest
+    if not (1 <= wanted.largest <= size and 0 <= wanted.smallest <= size):
+        raise ValueError(
+            f"largest={wanted.largest} and smallest={wanted.smallest} must be within 1 to {size} and 0 to {size}, "
+            "the size of the operator; ask for fewer"
+        )
+    if basis < both + 2:
+        raise ValueError(f"basis={basis} must be at least {both + 2}, two more than the pairs asked for; enlarge it")
+    if limit < max(wanted.largest, wanted.smallest):
+        raise ValueError(f"limit={limit} products cannot give the pairs asked for; allow at least one for each")
+    if start is None:
+        return
+    if start.ndim != 2 or len(start) != size or not 0 < start.shape[1] < basis:
+        raise ValueError(
+            f"start of shape {start.shape} must have shape ({size}, k) with k from 1 to basis - 1 = {basis - 1}; "
+            "leave it out for a random one"
+        )
+    if not np.isfinite(start).all():
+        raise ValueError("start holds a value that is not finite; leave it out for a random one")
