@@ -56,3 +56,6 @@ include: "common/rules/mlflow.smk"
 for study in STUDIES:
 
     include: f"studies/{study}/rules.smk"
+
+
+build.keep_studies_apart(Path(workflow.basedir))

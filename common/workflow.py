@@ -61,6 +61,16 @@ def announce(studies: Studies, jobs: Iterable[Any], *, cores: int) -> None:
         print(cost.saving(runs, alone=sum(studies.lineage_updates(*name) for name in names)), file=sys.stderr)
 
 
+def keep_studies_apart(root: Path) -> None:
+    """Take the folders of included rule files out of the search path, where Snakemake has put them.
+
+    Scripts inherit the search path and look there before their own folder, so `import claims` in the script of one
+    study would find the claims of another, or the adapter of that name.
+    """
+    folders = (root / "studies", root / "common")
+    sys.path[:] = [path for path in sys.path if not any(Path(path).is_relative_to(folder) for folder in folders)]
+
+
 class Companions:
     """The processes beside a build: common/warm.py forks the trainings, common/tracking mirrors to MLflow.
 

@@ -37,9 +37,11 @@ def trained(outputs: set[str]) -> set[str]:
 def test_everything_is_there_and_a_second_run_has_nothing_to_do(built):
     assert "Nothing to be done" in built.snakemake(*SMOKE).stdout
     root = built.root / "scales/smoke"
-    for suffix in (".pdf", ".png", ".csv", ".json"):
-        assert (root / f"figures/wsd_loss{suffix}").stat().st_size > 0
-    assert "C8" in (root / "results/claims.md").read_text()
+    for figure in ("wsd_loss", "sharpness_eos"):
+        for suffix in (".pdf", ".png", ".csv", ".json"):
+            assert (root / f"figures/{figure}{suffix}").stat().st_size > 0
+    scoreboard = (root / "results/claims.md").read_text()
+    assert "C8" in scoreboard and "S1" in scoreboard
 
 
 def test_docstrings_comments_and_layout_run_nothing(copy):
