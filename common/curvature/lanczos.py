@@ -74,6 +74,7 @@ def extremes(
     start: Block | None = None,
     seed: int = 0,
     tolerance: float = 1e-3,
+    floor: float = 0.0,
     basis: int = 20,
     least: int | None = None,
     limit: int = 1000,
@@ -94,6 +95,8 @@ def extremes(
             the gradient; drawn at random if left out.
         seed: of the random start.
         tolerance: stop when every bound is at most this share of its value, or as small as rounding allows.
+        floor: a bound of this share of the largest eigenvalue in size is enough as well. The smallest eigenvalue of a
+            trained network lies near 0, where three digits of it take hundreds of products; 1e-3 here takes tens.
         basis: most vectors kept; as many images are kept with them, so the memory is 16 * basis * size bytes.
         least: products before the first stop; if left out one more than `start` has, or `COLD_PRODUCTS` without one.
         limit: products after which to stop without having converged.
@@ -109,7 +112,7 @@ def extremes(
     >>> round(found.value, 6), round(found.second, 6), found.smallest.values.round(6).tolist(), found.products
     (3.0, 1.0, [-5.0], 3)
     """
-    wanted = _Wanted(largest, smallest, tolerance)
+    wanted = _Wanted(largest, smallest, tolerance, floor)
     _check(operator, wanted, start=start, basis=basis, limit=limit)
     source = stream(seed, "lanczos")
     if least is None:
@@ -133,13 +136,26 @@ def extremes(
         queue = queue or ritz.further
 
 
+def outside(rows: Block, vector: Vector) -> Vector | None:
+    """Unit vector along the part of a vector outside the span of orthonormal rows (k, size); None if it lies within."""
+    length = np.linalg.norm(vector)
+    if length == 0:
+        return None
+    rest: Vector = vector / length
+    for _ in range(3):
+        rest = rest - (rows @ rest) @ rows
+    length = np.linalg.norm(rest)
+    return None if length < DEPENDENT else rest / length
+
+
 @dataclass(frozen=True)
 class _Wanted:
     """Which pairs are asked for, and how well."""
 
     largest: int
     smallest: int
-    tolerance: float
+    tolerance: float = 0.0
+    floor: float = 0.0
 
     def places(self, count: int) -> list[int]:
         """Where they are among `count` values in ascending order."""
@@ -174,16 +190,10 @@ class _Space:
 
     def add(self, candidate: Vector) -> bool:
         """Take in the part of a vector that is new, for one product; False if there is none."""
-        length = np.linalg.norm(candidate)
-        if length == 0:
+        new = outside(self.basis[: self.count], candidate)
+        if new is None:
             return False
-        new, old = candidate / length, self.basis[: self.count]
-        for _ in range(3):
-            new = new - (old @ new) @ old
-        length = np.linalg.norm(new)
-        if length < DEPENDENT:
-            return False
-        self.basis[self.count] = new / length
+        self.basis[self.count] = new
         self.images[self.count] = self.operator(self.basis[self.count][:, None])[:, 0]
         row = self.basis[: self.count + 1] @ self.images[self.count]
         self.inner[self.count, : self.count + 1] = self.inner[: self.count + 1, self.count] = row
@@ -200,7 +210,8 @@ class _Space:
         places = wanted.places(self.count)
         residuals = self.residuals(values[places], rotation[:, places])
         norms = np.linalg.norm(residuals, axis=1)
-        open_pairs = norms > np.maximum(wanted.tolerance * np.abs(values[places]), self.rounding)
+        enough = max(wanted.floor * self.scale, self.rounding)
+        open_pairs = norms > np.maximum(wanted.tolerance * np.abs(values[places]), enough)
         worst = int(np.argmax(open_pairs if open_pairs.any() else norms))
         return _Ritz(
             values=values,
@@ -224,7 +235,7 @@ class _Space:
         """Keep the Ritz vectors nearest to the wanted ends: half of the basis, and at least one more than wanted."""
         spare = max(self.capacity // 2 - wanted.largest - wanted.smallest, 1)
         low = spare // 2 if wanted.smallest else 0
-        wider = _Wanted(wanted.largest + spare - low, wanted.smallest + low, 0.0)
+        wider = _Wanted(wanted.largest + spare - low, wanted.smallest + low)
         places = wider.places(self.count)
         kept = ritz.rotation[:, places]
         self.basis[: len(places)] = self.vectors(kept)
@@ -236,7 +247,7 @@ class _Space:
 def _result(space: _Space, ritz: _Ritz, wanted: _Wanted, products: int) -> Extremes:
     places = wanted.places(space.count)
     top = places[: wanted.largest]
-    following = _Wanted(max(wanted.largest + 1, 2), wanted.smallest, 0.0).places(space.count)
+    following = _Wanted(max(wanted.largest + 1, 2), wanted.smallest).places(space.count)
     second, second_bound = np.nan, np.nan
     if space.count > 1:
         second = float(ritz.values[-2])

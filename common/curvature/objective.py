@@ -134,7 +134,7 @@ class Objective:
             whole = next(dataset.validation(chunk=examples or 2**31))
             if examples is not None and len(whole.inputs) < examples:
                 raise ValueError(f"examples={examples}: the validation set has {len(whole.inputs)}; ask for fewer")
-        pieces = zip(*(part.split(chunk or len(whole.inputs)) for part in whole), strict=True)
+        pieces = zip(*(torch.split(tensor, chunk or len(whole.inputs)) for tensor in whole), strict=True)
         return cls(model, LOSSES[dataset.loss], list(pieces))
 
     @property
@@ -247,7 +247,8 @@ class Objective:
 
     def _split(self, vector: Vector) -> list[Tensor]:
         """A vector as tensors of the weights' shapes and types."""
-        parts = torch.from_numpy(np.ascontiguousarray(vector)).split([one.numel() for one in self.parameters])
+        whole = torch.from_numpy(np.ascontiguousarray(vector))
+        parts = torch.split(whole, [one.numel() for one in self.parameters])
         return [
             part.to(one.device, one.dtype).view(one.shape) for part, one in zip(parts, self.parameters, strict=True)
         ]

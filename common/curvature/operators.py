@@ -96,8 +96,8 @@ class Remainder(Operator):
 class Scaled(Operator):
     """D^(1/2) A D^(1/2) + diag(shift), with the eigenvalues of D A (without shift).
 
-    With D the learning rate of each weight relative to the run's (of Adam: divided by the root of the second moment) its
-    top eigenvalue is the effective sharpness, which takes the place of the Hessian's in the conditions of `stability`.
+    With D the learning rate of each weight relative to the run's (of Adam: divided by the root of the second moment)
+    its top eigenvalue is the effective sharpness, to which the conditions of `stability` then apply.
     In its coordinates the weights w are D^(-1/2) w and the gradient g is D^(1/2) g (`gradient`).
 
     Args:
