@@ -56,6 +56,8 @@ class Training:
         parent: the state to continue; `run.reset` says which of its parts start afresh.
         resumed: a state of this very run at which it was interrupted; takes the place of `parent`, whose step is
             then needed as `start_step`.
+        inherited: what an evaluation of the parent's state on this very validation set gave, if that is known; it is
+            taken over at the start instead of being measured again.
     """
 
     run: Run
@@ -63,6 +65,7 @@ class Training:
     parent: State | None = None
     resumed: State | None = None
     start_step: int = 0
+    inherited: Row = field(default_factory=dict)
     kept: dict[int, State] = field(default_factory=dict)
     """States at `run.keep_steps`, by update of this run."""
     reason: str | None = None
@@ -168,7 +171,7 @@ class Training:
         if losses and (self.run.optimizer.clip is not None or self._due(self.run.log_every)):
             row["gradient_norm"] = self._last_norm
         if self._evaluates() and self.reason is None:
-            row |= self.evaluate()
+            row |= self.inherited if self.inherited and self.done == 0 else self.evaluate()
         for probe in self.run.probes:
             if self._probe_due(probe.every, probe.steps) and self.reason is None:
                 with optimizers.evaluation(self.optimizer):

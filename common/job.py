@@ -19,7 +19,7 @@ from common import checkpoint, config, data, provenance, records
 from common.checkpoint import DamagedState
 from common.config import Run
 from common.data import Dataset
-from common.engine import State, Training, columns
+from common.engine import Row, State, Training, columns
 from common.progress import Progress
 from common.workflow import OWNER, alive
 
@@ -164,6 +164,7 @@ class _Session:
             parent=self.parent,
             resumed=resumed,
             start_step=self.record["start_step"],
+            inherited=_inherited(self.job, self.dataset, self.parent),
         )
         return training, prefix, tags
 
@@ -225,16 +226,35 @@ def _empty(folder: Path) -> None:
             file.unlink()
 
 
+def _parent_file(job: Job) -> Path | None:
+    """The states of the run that a job continues, if it continues one."""
+    if job.run.parent is None:
+        return None
+    study, _, name = job.run.parent.rpartition("/")
+    return job.results / (study or job.study) / name / "state.safetensors"
+
+
 def _parent_state(job: Job) -> tuple[State | None, str | None]:
     """The state to continue, or why there is none although the run has a parent: that one diverged."""
-    if job.run.parent is None:
+    file = _parent_file(job)
+    if file is None:
         return None, None
-    study, _, name = job.run.parent.rpartition("/")
-    file = job.results / (study or job.study) / name / "state.safetensors"
     record = records.read_record(file)
     if record["status"] == "diverged":
         return None, f"its parent {job.run.parent} diverged: {record['reason']}"
     return checkpoint.load(file, "final" if job.run.parent_step is None else str(job.run.parent_step)), None
+
+
+def _inherited(job: Job, dataset: Dataset, parent: State | None) -> Row:
+    """What the parent's own evaluation of the state to continue gave; nothing where this run's would differ."""
+    file = _parent_file(job)
+    if file is None or parent is None or "weights" in job.run.reset:
+        return {}
+    record = records.read_record(file)
+    before = config.run_from_dict(record["description"])
+    same = (before.data, before.precision) == (job.run.data, job.run.precision)
+    same &= record["data"]["digest"] == dataset.digest
+    return records.evaluated(file.with_name("metrics.csv"), step=parent.step) if same else {}
 
 
 def _record(job: Job, dataset: Dataset, *, start_step: int) -> dict[str, Any]:

@@ -105,6 +105,13 @@ def read_record(path: Path) -> dict[str, Any]:
     return record
 
 
+def evaluated(path: Path, *, step: int) -> dict[str, float]:
+    """What a run's metrics.csv has in its columns val_... at a step; empty if it was not evaluated there."""
+    with path.open(encoding="utf-8", newline="") as file:
+        rows = [row for row in csv.DictReader(file) if int(row["step"]) == step]
+    return {name: float(value) for row in rows for name, value in row.items() if name.startswith("val_") and value}
+
+
 def read_runs(paths: Iterable[str | Path], *, lineage: bool = False) -> "pd.DataFrame":
     """Rows of several runs in one table: what was measured, and columns that say what the run was.
 

@@ -9,6 +9,7 @@ import torch
 
 from common import checkpoint, job, records
 from common.config import Optimizer, Probe, Schedule
+from common.engine import Training
 from common.job import Interrupted, Job, train
 
 
@@ -87,6 +88,40 @@ def test_divergence_is_recorded_and_inherited(tmp_path, digits_run):
     inherited = record_of(make(tmp_path, child, "child"))
     assert inherited["status"] == "diverged" and "its parent wild diverged" in inherited["reason"]
     assert (inherited["updates"], inherited["tokens_per_second"]) == (0, None)
+
+
+def branch_of(run, **fields):
+    return dataclasses.replace(
+        run, steps=4, schedule=Schedule(kind="wsd", decay_steps=4), parent="trunk", parent_step=8, **fields
+    )
+
+
+def test_a_branch_takes_over_what_its_parent_measured(tmp_path, text_run, monkeypatch):
+    """The same number as measuring again, without measuring."""
+    train(make(tmp_path, dataclasses.replace(text_run, schedule=Schedule(warmup_steps=2), keep_steps=(8,)), "trunk"))
+    with monkeypatch.context() as patch:
+        patch.setattr(job, "_inherited", lambda *_: {})
+        train(make(tmp_path, branch_of(text_run), "measured"))
+    calls, evaluate = [], Training.evaluate
+    monkeypatch.setattr(Training, "evaluate", lambda self: calls.append(self.done) or evaluate(self))
+    train(make(tmp_path, branch_of(text_run), "taken"))
+    assert calls == [4]
+    measured, taken = ((tmp_path / "study" / name / "metrics.csv").read_bytes() for name in ("measured", "taken"))
+    assert measured == taken
+
+
+@pytest.mark.parametrize("change", ["data", "weights", "precision"])
+def test_a_branch_measures_itself_where_the_parent_measured_something_else(tmp_path, text_run, monkeypatch, change):
+    train(make(tmp_path, dataclasses.replace(text_run, schedule=Schedule(warmup_steps=2), keep_steps=(8,)), "trunk"))
+    fields = {
+        "data": {"data": dataclasses.replace(text_run.data, validation_windows=4)},
+        "weights": {"reset": ("weights", "optimizer")},
+        "precision": {"precision": "bf16"},
+    }[change]
+    calls, evaluate = [], Training.evaluate
+    monkeypatch.setattr(Training, "evaluate", lambda self: calls.append(self.done) or evaluate(self))
+    train(make(tmp_path, branch_of(text_run, **fields), "branch"))
+    assert calls == [0, 4]
 
 
 def interrupted(made: Job, after: int, monkeypatch) -> None:

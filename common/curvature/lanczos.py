@@ -84,7 +84,8 @@ def extremes(
 
     Each step adds the residual of a wanted pair to the basis, which from one start vector is the Lanczos iteration, and
     a full basis is cut to the best half of its Ritz vectors (thick restart). A bound says that an eigenvalue is near,
-    not that none is beyond: that rests on the start, which should have a part in every direction that may matter.
+    not that none is beyond: that rests on the start, which should have a part in every direction that may matter, and
+    on the tolerance: at 1e-2 a search may stop at the second of two close eigenvalues before the first shows itself.
     Several wanted pairs start from as many vectors, since one vector shows a multiple eigenvalue once.
 
     Args:

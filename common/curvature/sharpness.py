@@ -73,7 +73,13 @@ def sharpness(
     operator = _seen(objective, optimizer, lr=lr, rule=rule)
     with objective.held():
         found = extremes(
-            operator, smallest=smallest, start=start, seed=seed, tolerance=tolerance, floor=floor, progress=progress
+            operator,
+            smallest=smallest,
+            start=start,
+            seed=seed,
+            tolerance=tolerance,
+            floor=floor,
+            progress=progress,
         )
     return Sharpness(found, threshold(optimizer, lr=lr), objective.mode, objective.targets)
 

@@ -1,5 +1,7 @@
 """The loss over a probe set and its exact derivatives, whatever the chunks, the mode and the device of the sums."""
 
+import weakref
+
 import numpy as np
 import pytest
 import torch
@@ -81,6 +83,15 @@ def test_one_forward_pass_for_a_block_and_none_for_a_held_graph():
     assert np.array_equal(first, free)
     objective.hessian_products(block)
     assert objective.forwards == 3
+
+
+def test_leaving_frees_the_graph():
+    objective = case("transformer")
+    with objective.held():
+        objective.hessian_products(np.ones((objective.size, 1)))
+        graph = weakref.ref(objective._held[0])
+        assert graph() is not None
+    assert graph() is None
 
 
 def test_a_held_graph_notices_new_weights_and_a_new_mode():
