@@ -113,6 +113,6 @@ def draw(runs: pd.DataFrame) -> tuple[Figure, pd.DataFrame]:
 
 
 if __name__ == "__main__":
-    runs = read_runs(snakemake.input.runs, lineage=True)
-    fig, table = draw(runs)
-    save(fig, snakemake.output, data=table, runs=snakemake.input.runs)
+    paths = [*snakemake.input.wsd, *snakemake.input.rivals]
+    fig, table = draw(read_runs(paths, lineage=True))
+    save(fig, snakemake.output, data=table, runs=paths)

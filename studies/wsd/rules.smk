@@ -88,17 +88,10 @@ rule wsd_bigram:
 rule wsd_s_vs_cosine:
     """WSD, WSD-S, cyclic and oracle cosine at three budgets."""
     input:
-        runs=STUDIES.outputs(
+        wsd=STUDIES.outputs("wsd", arm=["stable", "wsd"], lr=3e-3),
+        rivals=STUDIES.outputs(
             "wsd",
-            arm=[
-                "stable",
-                "wsd",
-                "wsd_s_total",
-                "wsd_s_lineage",
-                "cosine",
-                "cyclic",
-                "cyclic_rewarm",
-            ],
+            arm=["wsd_s_total", "wsd_s_lineage", "cosine", "cyclic", "cyclic_rewarm"],
         ),
     output:
         report("figures/wsd_s_vs_cosine.pdf", category="wsd", caption="s_vs_cosine.rst"),

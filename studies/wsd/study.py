@@ -63,7 +63,7 @@ TRUNKS = {
         lr=lr,
         steps=LONGEST,
         keep_steps=tuple(sorted({*map(stable_steps, BUDGETS), *(stable_steps(LONGEST, share) for share in LENGTHS)})),
-        evaluate_every=LONGEST // 10,
+        evaluate_every=LONGEST // 5,
         seed=seed,
     )
     for lr in STABLE_LRS
@@ -94,7 +94,7 @@ COSINES = {
         schedule=Schedule(kind="cosine", warmup_steps=WARMUP_STEPS),
         lr=lr,
         steps=budget,
-        evaluate_every=300,
+        evaluate_every=max(300, budget // 4),
         seed=seed,
     )
     for budget in BUDGETS
