@@ -6,6 +6,7 @@ import sys
 import pytest
 
 from common import claims
+from common.config import members
 from common.scales import SCALES
 from common.studies import Studies
 
@@ -27,6 +28,6 @@ def test_every_study_is_sound_at_every_scale(scale):
 @pytest.mark.parametrize("study", list(STUDIES))
 def test_there_are_as_many_seeds_as_the_claims_ask_for(study, monkeypatch):
     monkeypatch.setattr(sys, "path", [str(STUDIES[study].folder), *sys.path])
-    seeds = {run.seed for run in STUDIES[study].runs.values()}
+    seeds = {member.seed for run in STUDIES[study].runs.values() for member in members(run)}
     found = claims.claims_of(module_of(study))
     assert found and max(claim.seeds for claim in found) <= len(seeds)
