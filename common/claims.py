@@ -198,9 +198,10 @@ def read(path: Path) -> Report:
 
 
 def sentence(claim: Claim, runs: pd.DataFrame | None = None, **measured: pd.DataFrame) -> str:
-    """A claim's verdict, what decided it, and the number, for a figure."""
+    """A claim's verdict, what decided it, our number and the paper's, for a figure."""
     verdict = claim(runs, **measured)
-    return f"{claim.id} {verdict.verdict}{f' ({verdict.note})' if verdict.note else ''}\n{_ours(verdict)}"
+    lines = [f"{claim.id} {verdict.verdict}{f' ({verdict.note})' if verdict.note else ''}", _ours(verdict)]
+    return "\n".join([*lines, f"paper: {claim.published}"] if claim.published else lines)
 
 
 def scoreboard(paths: Iterable[Path]) -> str:

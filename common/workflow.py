@@ -58,7 +58,9 @@ def announce(studies: Studies, jobs: Iterable[Any], *, cores: int) -> None:
     runs = [studies.run(*name) for name in names]
     if runs:
         print(cost.estimate(runs, cores=cores, results=Path("results")), file=sys.stderr, flush=True)
-        print(cost.saving(runs, alone=sum(studies.lineage_updates(*name) for name in names)), file=sys.stderr)
+        alone = sum(studies.lineage_updates(*name) for name in names)
+        if alone > cost.own_updates(runs):
+            print(cost.saving(runs, alone=alone), file=sys.stderr, flush=True)
 
 
 def keep_studies_apart(root: Path) -> None:

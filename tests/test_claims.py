@@ -96,6 +96,11 @@ def test_the_parameters_of_a_claim_name_its_tables():
     assert judged[2].verdict.threshold == (0.02, None)
 
 
+def test_a_sentence_has_the_verdict_our_number_and_the_papers():
+    assert claims.sentence(first_claim, RUNS) == "C2 undecided\n0.0500 nats [0.0252, 0.0748; n = 3]\npaper: 0.1"
+    assert claims.sentence(third_claim, RUNS).splitlines() == ["C9 reported", "0.0400 nats [no interval, n = 1]"]
+
+
 def test_a_missing_table_is_named():
     with pytest.raises(LookupError, match="claim C4 needs the table 'valley'; given: runs"):
         judge([measured_claim], RUNS)

@@ -131,6 +131,15 @@ def test_the_price_is_told_for_trainings_only(tmp_path, monkeypatch, capsys):
     assert capsys.readouterr().err == ""
 
 
+def test_the_saving_of_shared_trunks_is_told(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    studies = Studies.load()
+    name, branch = next((name, run) for name, run in studies["wsd"].runs.items() if run.parent_step)
+    workflow.announce(studies, [job("train", branch.parent), job("train", name)], cores=2)
+    trunk = studies["wsd"].runs[branch.parent].steps
+    assert f"would take {trunk + branch.parent_step + branch.steps:,} updates" in capsys.readouterr().err
+
+
 def test_a_process_that_waits_to_be_collected_is_not_alive():
     child = subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE)
     assert workflow.alive(child.pid)

@@ -32,7 +32,7 @@ def draw(interpolation: pd.DataFrame) -> tuple[Figure, pd.DataFrame]:
     fig, panels = figure(width="page", columns=3, height=2.9, sharey=True, xlabel="position on the line")
     panels[0].set_ylabel("validation loss (nats/byte)")
     room = 0.3 * (table["mean"].max() - table["mean"].min())
-    panels[0].set_ylim(table["mean"].min() - 1.2 * room, table["mean"].max() + room / 3)
+    panels[0].set_ylim(table["mean"].min() - 1.4 * room, table["mean"].max() + room / 3)
     for ax, (kind, title) in zip(panels, PANELS.items(), strict=True):
         draw_lines(ax, table, kind)
         ax.set_title(title)

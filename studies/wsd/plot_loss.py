@@ -65,7 +65,7 @@ def draw(runs: pd.DataFrame) -> tuple[Figure, pd.DataFrame]:
     table = curves(runs)
     seen = table[table.step > table.step.max() / 20]
     margin = 0.06 * (seen["mean"].max() - seen["mean"].min())
-    limits = (seen["mean"].min() - 5 * margin, seen["mean"].max() + margin)
+    limits = (seen["mean"].min() - 8 * margin, seen["mean"].max() + margin)
     fig, (left, right) = figure(width="page", columns=2, height=3.4, sharey=True, xlabel="update", ylim=limits)
     left.set(ylabel="validation loss (nats/byte)", title="a  WSD and a cosine for each budget")
     right.set(title="b  Constant rates (solid), their decays (dashed)")
