@@ -198,10 +198,11 @@ def read(path: Path) -> Report:
 
 
 def sentence(claim: Claim, runs: pd.DataFrame | None = None, **measured: pd.DataFrame) -> str:
-    """A claim's verdict, what decided it, our number and the paper's, for a figure."""
+    """A claim's verdict, what decided it, our number, and the paper's or what follows from theory, for a figure."""
     verdict = claim(runs, **measured)
     lines = [f"{claim.id} {verdict.verdict}{f' ({verdict.note})' if verdict.note else ''}", _ours(verdict)]
-    return "\n".join([*lines, f"paper: {claim.published}"] if claim.published else lines)
+    origin = "theory" if claim.published_mark == "derived" else "paper"
+    return "\n".join([*lines, f"{origin}: {claim.published}"] if claim.published else lines)
 
 
 def scoreboard(paths: Iterable[Path]) -> str:

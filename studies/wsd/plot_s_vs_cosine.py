@@ -89,7 +89,7 @@ def draw_gaps(ax: Axes, table: pd.DataFrame) -> None:
         x = [budgets.index(end) + 0.13 * (i - 2) for end in rows.end]
         draw_points(ax, x, rows, color, fmt=marker, label=name)
     low, high = table.low.min(), table.high.max()
-    ax.set(ylim=(low - 0.45 * (high - low), high + 0.5 * (high - low)), xlim=(-0.5, len(budgets) - 0.5))
+    ax.set(ylim=(low - 0.75 * (high - low), high + 0.5 * (high - low)), xlim=(-0.5, len(budgets) - 0.5))
     ax.set_xticks(range(len(budgets)), [f"{budget:g}" for budget in budgets])
     ax.annotate("WSD", (-0.48, 0), (0, 2), textcoords="offset points", fontsize=7, color=COLOR["wsd"])
     ax.legend(loc="upper left", ncols=2, fontsize=6, handletextpad=0.3, columnspacing=0.8)
