@@ -50,7 +50,7 @@ def metainit(model: nn.Module, loss: Callable[[int], Tensor], *, steps: int) -> 
     for step in range(steps):
         quotient = gradient_quotient(loss(step), matrices)
         slopes = torch.autograd.grad(quotient, matrices)
-        quotients.append(float(quotient))
+        quotients.append(float(quotient.detach()))
         for i, (matrix, slope) in enumerate(zip(matrices, slopes, strict=True)):
             speeds[i] = MOMENTUM * speeds[i] - LEARNING_RATE * float(torch.sign((slope * matrix).sum()))
             _set_norm(matrix, speeds[i])

@@ -1,6 +1,7 @@
 """Symmetric linear maps of weight space, known by their products with vectors (layer 1)."""
 
 from abc import ABC, abstractmethod
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -57,40 +58,39 @@ class Dense(Operator):
         return self.matrix @ block
 
 
-class Hessian(Operator):
-    """Second derivative of an objective."""
+class _OfObjective(Operator):
+    """One of the products of an objective."""
 
-    def __init__(self, objective: Objective) -> None:
+    def __init__(self, objective: Objective, products: Callable[[Block], Block]) -> None:
         super().__init__(objective.size, precision=objective.precision)
-        self._products = objective.hessian_products
+        self._products = products
 
     def _apply(self, block: Block) -> Block:
         return self._products(block)
 
 
-class GaussNewton(Operator):
+class Hessian(_OfObjective):
+    """Second derivative of an objective."""
+
+    def __init__(self, objective: Objective) -> None:
+        super().__init__(objective, objective.hessian_products)
+
+
+class GaussNewton(_OfObjective):
     """The part of the Hessian that a network linear in its weights would have; see `gauss_newton_products`.
 
     For cross-entropy and the squared error it is also the Fisher matrix of the model's own predictions.
     """
 
     def __init__(self, objective: Objective) -> None:
-        super().__init__(objective.size, precision=objective.precision)
-        self._products = objective.gauss_newton_products
-
-    def _apply(self, block: Block) -> Block:
-        return self._products(block)
+        super().__init__(objective, objective.gauss_newton_products)
 
 
-class Remainder(Operator):
+class Remainder(_OfObjective):
     """Hessian minus Gauss-Newton part: the curvature of the network itself, weighted with the loss's slope."""
 
     def __init__(self, objective: Objective) -> None:
-        super().__init__(objective.size, precision=objective.precision)
-        self._products = objective.remainder_products
-
-    def _apply(self, block: Block) -> Block:
-        return self._products(block)
+        super().__init__(objective, objective.remainder_products)
 
 
 class Scaled(Operator):

@@ -9,7 +9,7 @@ import pandas as pd
 
 from common.claims import Judged, Report, read
 from common.plotting import COLOR, figure, save
-from common.verdicts import OUTCOMES, Verdict, number
+from common.verdicts import OUTCOMES, Verdict, leaves, number
 
 MARK = {"supported": "o", "contradicted": "X", "undecided": "D", "reported": "s"}
 ROW, HEADING = 0.36, 0.3
@@ -166,11 +166,6 @@ def shown(verdict: Verdict) -> list[Verdict]:
 def same(part: Verdict, verdict: Verdict) -> bool:
     """Is this the part whose numbers the verdict shows?"""
     return (part.estimate, part.low, part.high) == (verdict.estimate, verdict.low, verdict.high)
-
-
-def leaves(verdict: Verdict) -> list[Verdict]:
-    """The single tests behind a verdict."""
-    return [leaf for part in verdict.parts for leaf in leaves(part)] or [verdict]
 
 
 def limits(parts: Sequence[Verdict]) -> tuple[float, float]:

@@ -10,6 +10,7 @@ import pandas as pd
 from bound import reference_cases
 from losses import (
     BEFORE_DECAY,
+    at_each_budget,
     at_equal_sum,
     best,
     budgets_of,
@@ -20,6 +21,7 @@ from losses import (
     headline_peak,
     last_loss,
     late_stable_loss,
+    notches,
     stable_loss,
 )
 
@@ -30,6 +32,9 @@ from common.verdicts import Verdict, all_of, any_of, crossover, equivalence, exa
 UNIT = "nats/byte"
 LOGS = "Schaipp et al. 2025, logs of the 124M model, 50k updates"
 WEN = "Wen et al. 2024"
+WEN_RUNS = f"{WEN}, 0.1B to 1.2B parameters"
+TABULAR_PEAK = 32.0
+"""At twice this peak the noise of the uncertain contexts hides what the certain ones gain in a tenth of the budget."""
 
 
 @claim(
@@ -202,10 +207,6 @@ def uncertain_contexts_gain(tabular: pd.DataFrame, bigram: pd.DataFrame) -> Verd
     )
 
 
-TABULAR_PEAK = 32.0
-"""At twice this peak the noise of the uncertain contexts hides what the certain ones gain in a tenth of the budget."""
-
-
 def tabular_gain(tabular: pd.DataFrame, phase: str) -> pd.DataFrame:
     """Fall of the excess of the tabular WSD runs in a phase, by seed (rows) and kind of context (columns)."""
     rows = tabular[(tabular.arm == "wsd") & (tabular.lr == TABULAR_PEAK)].set_index("seed")
@@ -257,16 +258,10 @@ def wsd_matches_cosine(runs: pd.DataFrame) -> Verdict:
     return all_of(*gaps)
 
 
-def later_checkpoints(runs: pd.DataFrame, arm: str) -> list[pd.Series]:
-    """Losses by seed of an arm that goes on after the first budget, one for each later budget, at their best peak."""
-    losses = last_loss(runs, arm)
-    return [best(losses, budget)[1] for budget in sorted(losses.budget.unique())]
-
-
 @claim(
     "C9",
     "WSD-S is not worse than WSD at equal total compute",
-    source="Wen et al. 2024, 0.1B to 1.2B parameters",
+    source=WEN_RUNS,
     published="WSD-S is better than WSD",
     published_mark="published",
 )
@@ -275,7 +270,7 @@ def wsd_s_not_worse(runs: pd.DataFrame) -> Verdict:
     peak, budgets = headline_peak(runs), budgets_of(runs)[1:]
     parts = []
     for mode in ("total", "lineage"):
-        for budget, loss in zip(budgets, later_checkpoints(runs, f"wsd_s_{mode}"), strict=True):
+        for budget, loss in zip(budgets, at_each_budget(runs, f"wsd_s_{mode}"), strict=True):
             gap = paired_differences(loss, final(runs, "wsd", budget=budget, lr=peak))
             name = f"{mode}, budget {budget}"
             total = mode == "total"
@@ -286,14 +281,14 @@ def wsd_s_not_worse(runs: pd.DataFrame) -> Verdict:
 @claim(
     "C10",
     "a cyclic cosine is worse than WSD-S",
-    source="Wen et al. 2024, 0.1B to 1.2B parameters",
+    source=WEN_RUNS,
     published="WSD-S is better than cyclic cosine",
     published_mark="published",
 )
 def cyclic_cosine_is_worse(runs: pd.DataFrame) -> Verdict:
     """Equal updates (mode lineage), cyclic at its best peak: at least 0.01 nats worse at the second or third budget."""
     pairs = zip(
-        budgets_of(runs)[1:], later_checkpoints(runs, "cyclic"), later_checkpoints(runs, "wsd_s_lineage"), strict=True
+        budgets_of(runs)[1:], at_each_budget(runs, "cyclic"), at_each_budget(runs, "wsd_s_lineage"), strict=True
     )
     return any_of(
         *(
@@ -313,8 +308,8 @@ def cyclic_cosine_is_worse(runs: pd.DataFrame) -> Verdict:
 def short_decay_suffices(runs: pd.DataFrame) -> Verdict:
     """Linear decays at the headline peak: 10 % gains at least 0.7 of what the best length gains."""
     gains = cooldown_gains(runs, shape="linear", lr=headline_peak(runs))
-    longest = gains.mean().idxmax()
-    return greater(gains[0.1] / gains[longest], than=0.7, unit=f"of the gain with {longest:.0%}")
+    most = gains.mean().idxmax()
+    return greater(gains[0.1] / gains[most], than=0.7, unit=f"of the gain with {most:.0%}")
 
 
 @claim(
@@ -343,16 +338,6 @@ def constant_rate_is_half(runs: pd.DataFrame) -> Verdict:
     """Longest budget, best peak of each seed on a grid of factor 2: the cosine's is one or two notches higher."""
     budget = budgets_of(runs)[-1]
     return within(notches(runs, budget), low=0.5, high=2.5, unit="factors of 2")
-
-
-def notches(runs: pd.DataFrame, budget: int) -> pd.Series:
-    """Factors of 2 between the best peak of the cosine and that of WSD, by seed."""
-    peaks = []
-    for arm in ("cosine", "wsd"):
-        losses = last_loss(runs, arm)
-        table = losses[losses.budget == budget].pivot(index="seed", columns="lr", values="val_loss")
-        peaks.append(np.log2(table.idxmin(axis=1)))
-    return peaks[0] - peaks[1]
 
 
 @claim(

@@ -8,10 +8,10 @@ BEFORE_DECAY = 0.9
 
 
 def last_loss(runs: pd.DataFrame, *arms: str) -> pd.DataFrame:
-    """Last validation loss of each run of some arms, with its budget (updates behind it), steps, arm, lr and seed."""
+    """Last validation loss of each run of some arms, with its run, budget (updates behind), steps, arm, lr and seed."""
     rows = runs[runs.arm.isin(arms) & runs.val_loss.notna()].sort_values("step")
     last = rows.groupby("run").tail(1)
-    return last.rename(columns={"step": "budget"})[["budget", "steps", "arm", "lr", "seed", "val_loss"]]
+    return last.rename(columns={"step": "budget"})[["run", "budget", "steps", "arm", "lr", "seed", "val_loss"]]
 
 
 def final(runs: pd.DataFrame, arm: str, *, budget: int, lr: float) -> pd.Series:
@@ -57,6 +57,22 @@ def best(losses: pd.DataFrame, budget: int) -> tuple[float, pd.Series]:
     return lr, table[lr]
 
 
+def at_each_budget(runs: pd.DataFrame, arm: str) -> list[pd.Series]:
+    """Losses by seed of an arm at each of its budgets, from the shortest on, at the best peak of each."""
+    losses = last_loss(runs, arm)
+    return [best(losses, budget)[1] for budget in sorted(losses.budget.unique())]
+
+
+def notches(runs: pd.DataFrame, budget: int) -> pd.Series:
+    """Factors of 2 between the best peak of the cosine and that of WSD, by seed."""
+    peaks = []
+    for arm in ("cosine", "wsd"):
+        losses = last_loss(runs, arm)
+        table = losses[losses.budget == budget].pivot(index="seed", columns="lr", values="val_loss")
+        peaks.append(np.log2(table.idxmin(axis=1)))
+    return peaks[0] - peaks[1]
+
+
 def falls(runs: pd.DataFrame, budget: int) -> pd.DataFrame:
     """Fall of the loss in the decay before a budget, by seed (rows) and peak (columns)."""
     peaks = sorted(runs[runs.arm == "wsd"].lr.unique())
@@ -97,11 +113,11 @@ def at_equal_sum(runs: pd.DataFrame, *, budget: int, lr: float, other: float) ->
 
     Raises: LookupError if the sum lies outside those of the other peak's budgets.
     """
-    rows = runs[(runs.arm == "wsd") & runs.val_loss.notna()].sort_values("step").groupby("run").tail(1)
-    table = rows.assign(lr_sum=rows.run.map(lr_sums(runs)))
+    losses = last_loss(runs, "wsd")
+    table = losses.assign(lr_sum=losses.run.map(lr_sums(runs)))
     differences = {}
     for seed, group in table.groupby("seed"):
-        here = group[(group.lr == lr) & (group.step == budget)].iloc[0]
+        here = group[(group.lr == lr) & (group.budget == budget)].iloc[0]
         there = group[group.lr == other].sort_values("lr_sum")
         if not there.lr_sum.min() <= here.lr_sum <= there.lr_sum.max():
             raise LookupError(

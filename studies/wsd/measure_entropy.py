@@ -50,15 +50,16 @@ def measure(trunks: Sequence[Path], decays: Sequence[Path]) -> pd.DataFrame:
     """
     dataset = trained.read(trunks[0]).dataset
     ends = sorted((trained.read(path, dataset=dataset) for path in decays), key=lambda end: end.state.step)
-    by_seed = {trunk.run.seed: (path, trunk) for path in trunks for trunk in [trained.read(path, dataset=dataset)]}
+    by_seed = {trained.read(path, dataset=dataset).run.seed: path for path in trunks}
     seeds = sorted(by_seed)
     decayed = {seed: [end for end in ends if end.run.seed == seed] for seed in seeds}
     tables = []
     for seed, following in zip(seeds, [*seeds[1:], seeds[0]], strict=True):
         reference = decayed[following][-1]
         entropies = token_entropies(reference.model, dataset).double().numpy()
-        trunk = by_seed[seed][0]
-        earlier, later = (trained.read(trunk, str(end.run.parent_step), dataset=dataset) for end in decayed[seed][-2:])
+        earlier, later = (
+            trained.read(by_seed[seed], str(end.run.parent_step), dataset=dataset) for end in decayed[seed][-2:]
+        )
         for phase, before, after in (("stable", earlier, later), ("decay", later, decayed[seed][-1])):
             about = {"seed": seed, "phase": phase, "start": before.state.step, "end": after.state.step}
             tables.append(gains(before, after, entropies=entropies).assign(**about))

@@ -10,6 +10,7 @@ import pandas as pd
 from common import data, trained
 from common.curvature.line import distance, losses_along
 from common.data import Dataset
+from common.data.text import VALIDATION_WINDOWS
 from common.evaluation import evaluate
 from common.trained import Trained
 
@@ -20,7 +21,7 @@ SHARES = tuple(i / 10 for i in range(11))
 def probe_set(trunk: Path) -> Dataset:
     """Half as many validation windows as the training used; the same for every line."""
     whole = trained.read(trunk).run.data
-    half = dataclasses.replace(whole, validation_windows=(whole.validation_windows or 2) // 2)
+    half = dataclasses.replace(whole, validation_windows=(whole.validation_windows or VALIDATION_WINDOWS) // 2)
     return data.load(half, corpora=trunk.parent.parent.parent / "data")
 
 

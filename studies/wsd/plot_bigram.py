@@ -19,16 +19,14 @@ def excess_curves(table: pd.DataFrame, *, arms: list[str], part: str) -> pd.Data
 
 def draw_excess(ax: Axes, curves: pd.DataFrame) -> None:
     """Certain and uncertain contexts on a logarithmic scale: constant rate dotted, with the decay solid."""
-    labels = []
     for (arm, kind), curve in curves.groupby(["arm", "kind"]):
         color, name = KINDS[kind]
         constant = arm in ("constant", "bigram_stable")
         draw_band(ax, curve, color, linestyle=":" if constant else "-")
         if not constant:
-            labels.append((curve.step.iloc[-1], curve["mean"].iloc[-1], name, color))
+            end = (curve.step.iloc[-1], curve["mean"].iloc[-1])
+            ax.annotate(name, end, (4, 0), textcoords="offset points", fontsize=7, color=color, va="center")
     ax.set_yscale("log")
-    for x, y, name, color in labels:
-        ax.annotate(name, (x, y), (4, 0), textcoords="offset points", fontsize=7, color=color, va="center")
 
 
 def bucket_gains(entropy: pd.DataFrame) -> pd.DataFrame:

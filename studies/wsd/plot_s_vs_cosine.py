@@ -3,8 +3,8 @@
 from collections.abc import Iterator
 
 import pandas as pd
-from claims import cyclic_cosine_is_worse, later_checkpoints, wsd_s_not_worse
-from losses import best, budgets_of, final, headline_peak, last_loss
+from claims import cyclic_cosine_is_worse, wsd_s_not_worse
+from losses import at_each_budget, best, budgets_of, final, headline_peak, last_loss
 
 from common.claims import sentence
 from common.plotting import COLOR, Axes, Figure, draw_band, draw_points, figure, label_lines, mean_band, note, save
@@ -73,7 +73,7 @@ def gaps(runs: pd.DataFrame) -> pd.DataFrame:
     """
     rows, budgets, peak = [], budgets_of(runs), headline_peak(runs)
     for arm in RIVALS:
-        losses = later_checkpoints(runs, arm)
+        losses = at_each_budget(runs, arm)
         for budget, loss in zip(budgets[-len(losses) :], losses, strict=True):
             interval = t_interval(paired_differences(loss, final(runs, "wsd", budget=budget, lr=peak)))
             rows.append({"part": "gap", "arm": arm, "end": budget, **vars(interval)})

@@ -103,15 +103,14 @@ COSINES = {
 }
 
 COSINES_TO_ZERO = {
-    f"cosine_to_zero-{budget}-s{seed}": Run(
+    f"cosine_to_zero-{BUDGETS[1]}-s{seed}": Run(
         **SETTINGS,
         arm="cosine_to_zero",
         schedule=Schedule(kind="cosine", warmup_steps=WARMUP_STEPS, floor=0.0),
         lr=PEAK,
-        steps=budget,
+        steps=BUDGETS[1],
         seed=seed,
     )
-    for budget in BUDGETS[1:2]
     for seed in SEEDS
 }
 

@@ -58,7 +58,7 @@ def test_a_bigger_clock_is_worth_what_it_costs(valley):
 
 
 def test_cosine_needs_a_higher_peak_than_wsd(valley):
-    assert set(claims.notches(valley, 2400)) == {1.0}
+    assert set(losses.notches(valley, 2400)) == {1.0}
 
 
 def test_cooldowns_hold_every_shape_and_length(valley):
