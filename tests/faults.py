@@ -4,6 +4,7 @@ As a script: `python -m tests.faults --kills 30 --seed 0`; as a test with a few 
 """
 
 import argparse
+import contextlib
 import os
 import random
 import shutil
@@ -12,6 +13,7 @@ import sqlite3
 import subprocess
 import tempfile
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import psutil
@@ -32,21 +34,30 @@ def start(repository: Repository) -> subprocess.Popen[bytes]:
     )
 
 
+def running(above: int) -> Iterator[tuple[psutil.Process, list[str], int]]:
+    """Every process below one, with its command line and its parent's id; what ends meanwhile is left out."""
+    for process in psutil.Process(above).children(recursive=True):
+        with contextlib.suppress(psutil.NoSuchProcess):
+            yield process, process.cmdline(), process.ppid()
+
+
 def kill(build: subprocess.Popen[bytes], victim: str, chance: random.Random) -> str:
     """End a part of a running build without warning, else its main process; returns what was hit."""
-    below = psutil.Process(build.pid).children(recursive=True)
-    servers = [process for process in below if "common.warm" in process.cmdline() and process.ppid() == build.pid]
-    mirrors = [process for process in below if "common.tracking" in process.cmdline()]
-    adapters = [process for process in below if any("train.py" in part for part in process.cmdline())]
-    trainers = [child for server in servers for child in server.children()] or adapters
+    below = list(running(build.pid))
+    servers = [process for process, command, parent in below if "common.warm" in command and parent == build.pid]
+    mirrors = [process for process, command, _ in below if "common.tracking" in command]
+    adapters = [process for process, command, _ in below if any("train.py" in part for part in command)]
+    pids = {server.pid for server in servers}
+    trainers = [process for process, _, parent in below if parent in pids] or adapters
     chosen = {"trainer": trainers, "server": servers, "mirror": mirrors}.get(victim, [])
     if victim == "group":
         os.killpg(build.pid, signal.SIGKILL)
-    elif chosen:
+        return victim
+    try:
         chance.choice(chosen).kill()
-    else:
+    except (IndexError, psutil.NoSuchProcess):  # none of them runs now
         build.kill()
-        victim = "snakemake"
+        return "snakemake"
     return victim
 
 
