@@ -256,23 +256,27 @@ class Schedule:
                 yield f"{name}={ends}: warm-up ({warm}) and decay ({decay}) overlap before update {end}"
 
 
+CURVATURE = ("sharpness", "effective_sharpness")
+"""Kinds of probe that take products with the Hessian."""
+
+
 @description
 class Probe:
     """A measurement of the model in training, called at its steps (see common/probes.py)."""
 
-    kind: Literal["norms", "sharpness"]
+    kind: Literal["norms", "sharpness", "effective_sharpness"]
     every: int | None = None
     """Measure after every so many updates, at the start and at the end."""
     steps: tuple[int, ...] | None = None
     """Measure after these many updates of the run (0 is the start)."""
     examples: int | None = None
-    """sharpness: training examples of the probe set, the first of a fixed order; all if left out."""
+    """Kinds of sharpness: training examples of the probe set, the first of a fixed order; all if left out."""
 
     def _rules(self) -> Iterator[str]:
         if (self.every is None) == (self.steps is None):
             yield f"every={self.every!r}, steps={self.steps!r}: give exactly one of the two"
         yield from at_least(1, self, "every")
-        yield from fits_kind(self, self.kind, {"norms": (), "sharpness": ("examples?",)})
+        yield from fits_kind(self, self.kind, {"norms": (), **dict.fromkeys(CURVATURE, ("examples?",))})
         yield from at_least(1, self, "examples")
         if self.steps is not None and any(step < 0 for step in self.steps):
             yield f"steps={self.steps} must not be negative"
@@ -312,6 +316,8 @@ class Run:
     probes: tuple[Probe, ...] = ()
     sweep: dict[str, tuple[int | float, ...]] | None = None
     """Fields of this run and the values that its members take, every combination trained in one job."""
+    stacked: bool = False
+    """Train the members of a sweep over lr and seed side by side (see common/stack.py), not one by one."""
     arm: str | None = None
     """A word that names this run's group in comparisons; no number depends on it."""
     precision: Literal["fp32", "bf16"] = "fp32"
@@ -347,7 +353,7 @@ class Run:
         for i, probe in enumerate(self.probes):
             if probe.kind in kinds[:i]:
                 yield f"probes[{i}].kind={probe.kind!r} is given twice; put all of its steps into one probe"
-            if probe.kind == "sharpness" and probe.examples is None and self.data.context is not None:
+            if probe.kind in CURVATURE and probe.examples is None and self.data.context is not None:
                 yield f"probes[{i}].examples is missing: data.source={self.data.source!r} has no full batch"
             if probe.steps and max(probe.steps) > self.steps:
                 yield f"probes[{i}].steps={probe.steps} must be at most steps={self.steps}"
@@ -361,9 +367,14 @@ class Run:
             else:
                 for value in values:
                     trial = {field.name: getattr(self, field.name) for field in dataclasses.fields(self)}
+                    trial["stacked"] = False
                     with collecting():
                         found = problems(Run(**(trial | {name: value, "sweep": None})))
                     yield from (f"sweep: {problem}" for problem in found)
+        if self.stacked and not {"lr", "seed"} >= (self.sweep or {"none": ()}).keys():
+            yield f"stacked=True needs a sweep over lr or seed and nothing else; sweep={self.sweep} trains one by one"
+        if self.stacked and self.compile:
+            yield "stacked=True has no compiled form; leave out compile=True"
         if self.sweep is not None and not self.sweep:
             yield "sweep={} is empty; leave it out for a single run"
 
@@ -412,7 +423,7 @@ def _from_plain(plain: Any, hint: Any) -> Any:
 
 def members(run: Run) -> list[Run]:
     """The single runs of a sweep, in the order of its values; a run without sweep is its only member."""
-    singles = [dataclasses.replace(run, sweep=None)]
+    singles = [dataclasses.replace(run, sweep=None, stacked=False)]
     for name, values in (run.sweep or {}).items():
         swept: list[dict[str, Any]] = [{name: value} for value in values]
         singles = [dataclasses.replace(single, **field) for single in singles for field in swept]

@@ -14,11 +14,11 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional
 
 from common import evaluation, models, optimizers, probes, schedules
 from common.config import Probe, Run
 from common.data import Batch, Dataset
+from common.losses import LOSSES
 from common.metainit import metainit
 from common.streams import torch_stream
 
@@ -47,6 +47,9 @@ def columns(run: Run, dataset: Dataset) -> list[str]:
 @dataclass
 class Training:
     """One run in progress. Iterate it for its rows; ask `state` between two rows.
+
+    A loop of another kind (see common/stack.py) calls `opening`, then while it is `running` fills the gradients of the
+    loss of the `upcoming` batch and calls `take`.
 
     Making one sets torch's threads to the run's and flushes denormal numbers to zero, for the whole process.
 
@@ -98,20 +101,51 @@ class Training:
             metainit(self.model, self._loss_of_batch, steps=self.run.model.metainit_steps)
         self.done = self.resumed.step - self.start_step if self.resumed else 0
         self._last_norm = math.nan
+        self._losses: list[float] = []
 
     def __iter__(self) -> Iterator[Row]:
-        if self.done == 0 and self.resumed is None:
-            yield self._row(losses=[])
-        losses: list[float] = []
-        while self.done < self.run.steps and self.reason is None:
-            losses.append(self._update())
-            if not math.isfinite(losses[-1]):
-                self.reason = f"training loss {losses[-1]} at update {self.done - 1} of {self.run.steps}"
-            if self.done in self.run.keep_steps:
-                self.kept[self.done] = self.state()
-            if self._due(self.run.log_every) or self._evaluates() or self._probed() or self.reason:
-                yield self._row(losses)
-                losses = []
+        if (row := self.opening()) is not None:
+            yield row
+        while self.running:
+            self.optimizer.zero_grad(set_to_none=True)
+            loss = self.loss(self.upcoming())
+            loss.backward()  # type: ignore[no-untyped-call]
+            if (row := self.take(loss)) is not None:
+                yield row
+
+    @property
+    def running(self) -> bool:
+        """Whether updates are left and the run is sound."""
+        return self.done < self.run.steps and self.reason is None
+
+    def opening(self) -> Row | None:
+        """The row of the start; None if the run was resumed."""
+        return self._row() if self.done == 0 and self.resumed is None else None
+
+    def upcoming(self) -> Batch:
+        """The batch of the next update, on the device."""
+        batch = self.dataset.batch(seed=self.run.seed, position=self.position, count=self.run.batch_size)
+        return Batch(*(tensor.to(self.device, non_blocking=True) for tensor in batch))
+
+    def take(self, loss: Tensor) -> Row | None:
+        """Make the update whose gradients the weights hold; its row, if something is to be said after it.
+
+        Args:
+            loss: of the upcoming batch at the present weights, shape ().
+        """
+        optimizers.set_lr(self.optimizer, self.run.lr * self.schedule(self.done))
+        self.position += self.run.batch_size or self.dataset.size
+        self.done += 1
+        if self.run.optimizer.clip is not None or self._due(self.run.log_every):
+            self._last_norm = float(optimizers.clip(self.model.parameters(), self.run.optimizer.clip))
+        self.optimizer.step()
+        self._losses.append(loss.item())
+        if not math.isfinite(self._losses[-1]):
+            self.reason = f"training loss {self._losses[-1]} at update {self.done - 1} of {self.run.steps}"
+        if self.done in self.run.keep_steps:
+            self.kept[self.done] = self.state()
+        due = self._due(self.run.log_every) or self._evaluates() or self._probed() or self.reason
+        return self._row() if due else None
 
     def state(self, *, resumable: bool = False) -> State:
         """A copy of the weights and of the optimizer's state, with the place in the run.
@@ -129,16 +163,18 @@ class Training:
         return State(tensors=copies, step=self.start_step + self.done, position=self.position)
 
     def loss(self, batch: Batch) -> Tensor:
-        """Mean loss of a batch: cross-entropy in nats per target, or half the squared error summed over outputs."""
-        outputs: Tensor = self.forward(batch.inputs)
-        if self.dataset.loss == "cross_entropy":
-            return functional.cross_entropy(outputs.flatten(0, -2), batch.targets.flatten())
-        return 0.5 * (outputs - batch.targets).square().sum(-1).mean()
+        """Mean loss of a batch (see common/losses.py), shape (), with its graph."""
+        with self.autocast():
+            return LOSSES[self.dataset.loss](self.forward(batch.inputs), batch.targets)
+
+    def autocast(self) -> AbstractContextManager[Any]:
+        """The context of the run's forward passes, which chooses their precision."""
+        return torch.autocast(self.device.type, torch.bfloat16) if self.run.precision == "bf16" else nullcontext()
 
     def evaluate(self) -> Row:
         """Loss over the validation set; see `evaluation.evaluate`."""
         with optimizers.evaluation(self.optimizer):
-            return dict(evaluation.evaluate(self.model, self.dataset, autocast=self._autocast()))
+            return dict(evaluation.evaluate(self.model, self.dataset, autocast=self.autocast()))
 
     def _loss_of_batch(self, number: int) -> Tensor:
         """Loss of the batch that the update of this number will see, with its graph."""
@@ -146,23 +182,9 @@ class Training:
         batch = self.dataset.batch(seed=self.run.seed, position=number * (count or self.dataset.size), count=count)
         return self.loss(Batch(*(tensor.to(self.device) for tensor in batch)))
 
-    def _update(self) -> float:
-        """One update; returns its training loss, computed before the weights move."""
-        optimizers.set_lr(self.optimizer, self.run.lr * self.schedule(self.done))
-        batch = self.dataset.batch(seed=self.run.seed, position=self.position, count=self.run.batch_size)
-        self.optimizer.zero_grad(set_to_none=True)
-        with self._autocast():
-            loss = self.loss(Batch(*(tensor.to(self.device, non_blocking=True) for tensor in batch)))
-        loss.backward()  # type: ignore[no-untyped-call]
-        self.position += len(batch.inputs)
-        self.done += 1
-        if self.run.optimizer.clip is not None or self._due(self.run.log_every):
-            self._last_norm = float(optimizers.clip(self.model.parameters(), self.run.optimizer.clip))
-        self.optimizer.step()
-        return loss.item()
-
-    def _row(self, losses: list[float]) -> Row:
+    def _row(self) -> Row:
         row: Row = {"step": self.start_step + self.done}
+        losses, self._losses = self._losses, []
         if losses:
             row |= {
                 "learning_rate": self.run.lr * self.schedule(self.done - 1),
@@ -179,11 +201,13 @@ class Training:
         return row
 
     def _subject(self, probe: Probe) -> probes.Subject:
+        rate = self.run.lr * self.schedule(min(self.done, self.run.steps - 1))
+        optimizers.set_lr(self.optimizer, rate)
         return probes.Subject(
             model=self.model,
             dataset=self.dataset,
             optimizer=self.optimizer,
-            learning_rate=self.run.lr * self.schedule(min(self.done, self.run.steps - 1)),
+            learning_rate=rate,
             run=self.run,
             probe=probe,
             memory=self.memory[probe.kind],
@@ -200,9 +224,6 @@ class Training:
 
     def _probe_due(self, every: int | None, steps: tuple[int, ...] | None) -> bool:
         return self.done in steps if steps is not None else self._due(every)
-
-    def _autocast(self) -> AbstractContextManager[Any]:
-        return torch.autocast(self.device.type, torch.bfloat16) if self.run.precision == "bf16" else nullcontext()
 
     def _restore(self, state: State, reset: tuple[str, ...]) -> None:
         if "weights" not in reset:

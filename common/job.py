@@ -8,7 +8,7 @@ import os
 import signal
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TextIO
@@ -21,6 +21,7 @@ from common.config import Run
 from common.data import Dataset
 from common.engine import Row, State, Training, columns
 from common.progress import Progress
+from common.stack import together
 from common.workflow import OWNER, alive
 
 
@@ -71,6 +72,10 @@ class Job:
         return {name: getattr(self.members[index], name) for name in self.run.sweep or {}}
 
 
+CURRENT = "current/"
+"""Begins the label of a state at which a member was interrupted."""
+
+
 class Interrupted(SystemExit):
     """The job was asked to end; its state is saved."""
 
@@ -86,8 +91,8 @@ def train(job: Job) -> None:
     _end_with_owner()
     with records.exclusive(job.folder):
         session = _Session(job, stop)
-        for index in range(len(session.outcomes), len(job.members)):
-            session.train_member(index)
+        for group in session.groups():
+            session.train_group(group)
         session.finish()
 
 
@@ -100,7 +105,7 @@ class _Session:
         self.parent, self.orphaned = _parent_state(job)
         self.outcomes: list[dict[str, Any]] = []
         self.states: dict[str, State] = {}
-        self.current: State | None = None
+        self.current: dict[int, State] = {}
         self.seconds = 0.0
         saved = _saved(job, self.dataset)
         if saved:
@@ -119,64 +124,84 @@ class _Session:
         self.record = records.read_record(file)
         self.outcomes, self.seconds = saved["outcomes"], saved["seconds"]
         self.states = {label: checkpoint.load(file, label) for label in checkpoint.labels(file)}
-        self.current = self.states.pop("current", None)
+        self.current = {
+            index: self.states.pop(label)
+            for index in range(len(self.job.members))
+            if (label := f"{CURRENT}{index}") in self.states
+        }
         self.rows = records.Rows(self.job.progress / "metrics.csv", self._columns(), size=saved["rows_size"])
 
     def _columns(self) -> list[str]:
         swept = ["member", *self.job.run.sweep] if self.job.run.sweep else []
         return [*swept, *columns(self.job.members[0], self.dataset)]
 
-    def train_member(self, index: int) -> None:
-        """Train one member to its end."""
+    def groups(self) -> list[list[int]]:
+        """Members that train together, and have not yet: all at once if the run stacks them, else each alone."""
+        left = list(range(len(self.outcomes), len(self.job.members)))
+        return [left] if self.job.run.stacked and left else [[index] for index in left]
+
+    def train_group(self, group: list[int]) -> None:
+        """Train some members to their end."""
         if self.orphaned:
             self.outcomes.append(
-                {"member": index, "swept": {}, "status": "diverged", "reason": self.orphaned, "updates": 0}
+                {"member": 0, "swept": {}, "status": "diverged", "reason": self.orphaned, "updates": 0}
             )
             return
-        training, prefix, tags = self._training(index)
-        progress = _progress(self.job, training)
+        trainings = [self._training(index) for index in group]
+        progress = _progress(self.job, trainings)
         before, began = self.seconds, time.monotonic()
         saved = began
-        for row in training:
-            self.rows.append(tags | row)
-            self.states |= {f"{prefix}{step}": state for step, state in training.kept.items()}
-            progress.update(training.done, row.get("train_loss"))
+        for rows in _rows(self.job, trainings):
+            for place, row in rows.items():
+                self._record(group[place], trainings[place], row)
+            done = max(training.done for training in trainings)
+            progress.update(done, next(iter(rows.values())).get("train_loss"))
             now = time.monotonic()
             self.seconds = before + now - began
             if self.stop.is_set() or now - saved >= self.job.save_seconds:
-                self._save(training)
+                self._save(dict(zip(group, trainings, strict=True)))
                 saved = now
             if self.stop.is_set():
-                raise Interrupted(f"{self.job.label}: stopped after update {training.done}; its state is saved")
-        self.states[f"{prefix}final"] = training.state()
+                raise Interrupted(f"{self.job.label}: stopped after update {done}; its state is saved")
+        for index, training in zip(group, trainings, strict=True):
+            self._conclude(index, training)
+
+    def _record(self, index: int, training: Training, row: Row) -> None:
+        """Keep a row of a member, and the states that it has come by."""
+        swept = self.job.swept(index)
+        self.rows.append(({"member": index, **swept} if swept else {}) | row)
+        self.states |= {f"{self._prefix(index)}{step}": state for step, state in training.kept.items()}
+
+    def _conclude(self, index: int, training: Training) -> None:
+        """Keep the last state of a member and what became of it."""
+        self.states[f"{self._prefix(index)}final"] = training.state()
         status = "diverged" if training.reason else "complete"
         outcome = {"status": status, "reason": training.reason, "updates": training.done}
         self.outcomes.append({"member": index, "swept": self.job.swept(index), **outcome})
 
-    def _training(self, index: int) -> tuple[Training, str, dict[str, Any]]:
-        """The training of a member, the prefix of its states' labels, and the columns that name it."""
-        swept = self.job.swept(index)
-        prefix, tags = (f"{index}/", {"member": index, **swept}) if swept else ("", {})
-        resumed, self.current = self.current, None
-        training = Training(
+    def _prefix(self, index: int) -> str:
+        """What the labels of a member's states begin with."""
+        return f"{index}/" if self.job.run.sweep else ""
+
+    def _training(self, index: int) -> Training:
+        return Training(
             self.job.members[index],
             self.dataset,
             parent=self.parent,
-            resumed=resumed,
+            resumed=self.current.pop(index, None),
             start_step=self.record["start_step"],
             inherited=_inherited(self.job, self.dataset, self.parent),
         )
-        return training, prefix, tags
 
-    def _save(self, training: Training) -> None:
+    def _save(self, trainings: Mapping[int, Training]) -> None:
         about = {
             "identity": _identity(self.job, self.dataset),
             "rows_size": self.rows.size(),
             "seconds": self.seconds,
             "outcomes": self.outcomes,
         }
-        states = {**self.states, "current": training.state(resumable=True)}
-        checkpoint.save(self.job.progress / "state.safetensors", states, about=about)
+        current = {f"{CURRENT}{index}": training.state(resumable=True) for index, training in trainings.items()}
+        checkpoint.save(self.job.progress / "state.safetensors", self.states | current, about=about)
 
     def finish(self) -> None:
         """Write the complete files and move them to their places."""
@@ -278,10 +303,20 @@ def _record(job: Job, dataset: Dataset, *, start_step: int) -> dict[str, Any]:
     }
 
 
-def _progress(job: Job, training: Training) -> Progress:
-    run, unit = training.run, "tok" if training.dataset.context else "ex"
-    each = (run.batch_size or training.dataset.size) * (training.dataset.context or 1)
-    return Progress(job.label, steps=run.steps, tokens_per_step=each, unit=unit, to=job.terminal)
+def _rows(job: Job, trainings: list[Training]) -> Iterator[dict[int, Row]]:
+    """Rows of trainings as they come, by place in the list."""
+    if job.run.stacked:
+        return together(trainings)
+    (alone,) = trainings
+    return ({0: row} for row in alone)
+
+
+def _progress(job: Job, trainings: list[Training]) -> Progress:
+    run, dataset = trainings[0].run, trainings[0].dataset
+    each = (run.batch_size or dataset.size) * (dataset.context or 1) * len(trainings)
+    return Progress(
+        job.label, steps=run.steps, tokens_per_step=each, unit="tok" if dataset.context else "ex", to=job.terminal
+    )
 
 
 def _stop_flag() -> threading.Event:

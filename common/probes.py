@@ -7,9 +7,11 @@ import torch
 from torch import Tensor, nn
 
 from common.config import Probe, Run
-from common.curvature.lanczos import extremes
-from common.curvature.objective import Objective
+from common.curvature.lanczos import Extremes, extremes
+from common.curvature.objective import Block, Objective
 from common.curvature.operators import Hessian
+from common.curvature.sharpness import PRECONDITIONED
+from common.curvature.sharpness import sharpness as rule_sharpness
 from common.data import Dataset
 
 Memory = dict[str, Tensor]
@@ -24,6 +26,7 @@ class Subject:
     """With the weights to be measured (of Schedule-Free, the average)."""
     dataset: Dataset
     optimizer: torch.optim.Optimizer
+    """At the rate of the next update."""
     learning_rate: float
     """Of the next update; at the end of the run, of the last one."""
     run: Run
@@ -45,28 +48,59 @@ def sharpness(subject: Subject) -> dict[str, float]:
     model is in train mode; with batch normalisation the whole probe set is one batch.
     """
     objective = Objective.of_dataset(subject.model, subject.dataset, examples=subject.probe.examples)
-    start = subject.memory.get("start")
     with objective.held():
-        found = extremes(Hessian(objective), start=None if start is None else start.numpy())
+        found = extremes(Hessian(objective), start=_remembered(subject))
+    return _named("sharpness", _remember(subject, found))
+
+
+def effective_sharpness(subject: Subject) -> dict[str, float]:
+    """Largest eigenvalue of D^(1/2) H D^(1/2), with D the rates and preconditioner of the update rule, and its place.
+
+    As `sharpness` otherwise, with `normalised_sharpness`: the eigenvalue over the rule's threshold at the rate of the
+    next update, 1 at the edge of stability (see common/curvature/sharpness.py). Nothing before the first update of a
+    rule that divides by its second moment, which it does not have yet.
+    """
+    if subject.run.optimizer.kind in PRECONDITIONED and not subject.optimizer.state:
+        return {}
+    measured = rule_sharpness(
+        Objective.of_dataset(subject.model, subject.dataset, examples=subject.probe.examples),
+        subject.run.optimizer,
+        lr=subject.learning_rate,
+        rule=subject.optimizer,
+        start=_remembered(subject),
+    )
+    found = _remember(subject, measured.found)
+    return _named("effective_sharpness", found) | {"normalised_sharpness": measured.normalised}
+
+
+def _remembered(subject: Subject) -> Block | None:
+    """Vectors of the last measurement."""
+    start = subject.memory.get("start")
+    return None if start is None else start.numpy()
+
+
+def _remember(subject: Subject, found: Extremes) -> Extremes:
     subject.memory["start"] = torch.from_numpy(found.start).contiguous()
-    return {
-        "sharpness": found.value,
-        "sharpness_bound": found.bound,
-        "sharpness_second": found.second,
-        "sharpness_products": found.products,
-        "sharpness_converged": int(found.converged),
-    }
+    return found
 
 
-KINDS: dict[str, Callable[[Subject], dict[str, float]]] = {"norms": norms, "sharpness": sharpness}
+def _named(kind: str, found: Extremes) -> dict[str, float]:
+    values = (found.value, found.bound, found.second, found.products, int(found.converged))
+    return dict(zip(_eigenvalue_columns(kind), values, strict=True))
+
+
+def _eigenvalue_columns(kind: str) -> tuple[str, ...]:
+    return (kind, *(f"{kind}_{part}" for part in ("bound", "second", "products", "converged")))
+
+
+KINDS: dict[str, Callable[[Subject], dict[str, float]]] = {
+    "norms": norms,
+    "sharpness": sharpness,
+    "effective_sharpness": effective_sharpness,
+}
 COLUMNS = {
     "norms": ("weight_norm", "weight_max"),
-    "sharpness": (
-        "sharpness",
-        "sharpness_bound",
-        "sharpness_second",
-        "sharpness_products",
-        "sharpness_converged",
-    ),
+    "sharpness": _eigenvalue_columns("sharpness"),
+    "effective_sharpness": (*_eigenvalue_columns("effective_sharpness"), "normalised_sharpness"),
 }
 """What each kind measures, in the order of its columns."""

@@ -10,7 +10,7 @@ from functools import cache
 from importlib import metadata
 from pathlib import Path
 
-from common.config import Run
+from common.config import CURVATURE, Run
 
 ROOT = Path(__file__).resolve().parent.parent
 """The repository: the folder that holds `common` and `studies`."""
@@ -137,6 +137,8 @@ def script_digest(path: str) -> str:
     return digest(str(module.relative_to(ROOT)) for module in imports(ROOT / path))
 
 
+ENGINE = ("engine", "evaluation", "losses", "streams", "parametrization", "data/__init__")
+"""Modules of `common` that every training runs."""
 UPDATE = ("build", "set_lr", "clip", "evaluation", "state_tensors", "load_state_tensors")
 """What the training loop calls in common/optimizers.py, whatever the kind."""
 
@@ -149,15 +151,19 @@ def training_code(run: Run) -> list[str]:
     """
     text = run.data.source in ("corpus", "files", "huggingface")
     data = {"digits": "digits", "teacher": "synthetic", "bigram": "synthetic", "huggingface": "huggingface"}
-    parts = [f"common/{name}.py" for name in ("engine", "evaluation", "streams", "parametrization", "data/__init__")]
+    parts = [f"common/{name}.py" for name in ENGINE]
+    parts += ["common/stack.py"] if run.stacked else []
     parts += [f"common/models/{name}.py" for name in ("__init__", "layers", run.model.kind)]
     parts += [f"common/data/{data[run.data.source]}.py"] if run.data.source in data else []
     parts += ["common/data/text.py"] if text else []
     parts += ["common/metainit.py"] if run.model.metainit_steps else []
     parts += [f"common/schedules.py::{name}" for name in ("build", run.schedule.kind)]
     parts += [f"common/optimizers.py::{name}" for name in (*UPDATE, run.optimizer.kind)]
-    if any(probe.kind == "sharpness" for probe in run.probes):
+    measured = {probe.kind for probe in run.probes}
+    if measured & set(CURVATURE):
         parts += [f"common/curvature/{name}.py" for name in ("objective", "operators", "lanczos")]
+    if "effective_sharpness" in measured:
+        parts += [f"common/curvature/{name}.py" for name in ("sharpness", "stability")]
     return parts + [f"common/probes.py::{probe.kind}" for probe in run.probes]
 
 

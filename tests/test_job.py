@@ -79,6 +79,20 @@ def test_members_of_a_sweep_are_rows_with_their_values(tmp_path, digits_run):
     assert [row["train_loss"] for row in rows[12:]] == [row["train_loss"] for row in rows_of(single)]
 
 
+def test_a_stack_keeps_every_member(tmp_path, digits_run):
+    run = dataclasses.replace(
+        digits_run, steps=4, keep_steps=(2,), log_every=2, sweep={"lr": (0.01, 0.05), "seed": (2, 3)}, stacked=True
+    )
+    made = make(tmp_path, run)
+    train(made)
+    assert [(row["step"], row["member"], row["lr"], row["seed"]) for row in rows_of(made)[4:8]] == [
+        ("2", "0", "0.01", "2"), ("2", "1", "0.01", "3"), ("2", "2", "0.05", "2"), ("2", "3", "0.05", "3"),
+    ]  # fmt: skip
+    assert [member["updates"] for member in record_of(made)["members"]] == [4] * 4
+    labels = checkpoint.labels(made.folder / "state.safetensors")
+    assert sorted(labels) == sorted(f"{index}/{name}" for index in range(4) for name in ("2", "final"))
+
+
 def test_divergence_is_recorded_and_inherited(tmp_path, digits_run):
     wild = dataclasses.replace(digits_run, lr=1e20, optimizer=Optimizer(kind="sgd"), steps=50)
     child = dataclasses.replace(wild, lr=0.1, parent="wild")
@@ -140,9 +154,11 @@ def interrupted(made: Job, after: int, monkeypatch) -> None:
             train(made)
 
 
-@pytest.mark.parametrize("sweep", [None, {"lr": (0.01, 0.02)}])
-def test_a_stopped_job_goes_on_to_the_same_bytes(tmp_path, text_run, monkeypatch, sweep):
-    run = dataclasses.replace(text_run, keep_steps=(3,), sweep=sweep)
+@pytest.mark.parametrize(
+    "fields", [{}, {"sweep": {"lr": (0.01, 0.02)}}, {"sweep": {"lr": (0.01, 0.02)}, "stacked": True}]
+)
+def test_a_stopped_job_goes_on_to_the_same_bytes(tmp_path, text_run, monkeypatch, fields):
+    run = dataclasses.replace(text_run, keep_steps=(3,), **fields)
     calm, stopped = make(tmp_path, run, "calm"), make(tmp_path, run, "stopped")
     train(calm)
     interrupted(stopped, 5, monkeypatch)

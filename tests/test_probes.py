@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from common import data, probes
-from common.config import Data, Model, Probe, Run
+from common.config import Data, Model, Optimizer, Probe, Run, Schedule
 from common.engine import Training
 
 RUN = Run(model=Model(kind="mlp", width=4, depth=1), data=Data(source="digits"), lr=0.1, steps=3, seed=0)
@@ -36,8 +36,10 @@ def trained(run, *, updates):
     """A subject after some updates of a run."""
     training = Training(run, data.load(run.data, corpora=None))
     for _ in range(updates):
-        training._update()
-    return subject("sharpness", model=training.model, dataset=training.dataset, run=run)
+        training.loss(training.upcoming()).backward()
+        training.take(torch.zeros(()))
+        training.optimizer.zero_grad()
+    return subject("sharpness", model=training.model, dataset=training.dataset, optimizer=training.optimizer, run=run)
 
 
 SMALL = dataclasses.replace(
@@ -86,5 +88,41 @@ def test_a_probe_set_of_some_examples():
 
 
 def test_every_kind_names_its_columns():
-    measured = trained(SMALL, updates=0)
+    measured = trained(SMALL, updates=1)
     assert {kind: tuple(measure(measured)) for kind, measure in probes.KINDS.items()} == probes.COLUMNS
+
+
+def test_effective_sharpness_of_plain_gradient_descent_is_sharpness_over_its_edge():
+    run = dataclasses.replace(SMALL, optimizer=Optimizer(kind="sgd"))
+    about = trained(run, updates=3)
+    for group in about.optimizer.param_groups:
+        group["lr"] = about.learning_rate
+    plain, effective = probes.sharpness(about), probes.effective_sharpness(dataclasses.replace(about, memory={}))
+    assert effective["effective_sharpness"] == pytest.approx(plain["sharpness"], rel=1e-6)
+    assert effective["normalised_sharpness"] == pytest.approx(about.learning_rate * plain["sharpness"] / 2, rel=1e-6)
+
+
+def test_adam_has_no_effective_sharpness_before_its_first_update():
+    run = dataclasses.replace(
+        SMALL, optimizer=Optimizer(kind="adam"), steps=4, probes=(Probe(kind="effective_sharpness", every=2),)
+    )
+    rows = [row for row in Training(run, data.load(run.data, corpora=None)) if row["step"] in (0, 2, 4)]
+    assert "normalised_sharpness" not in rows[0]
+    assert all(row["normalised_sharpness"] > 0 for row in rows[1:])
+
+
+def test_normalised_sharpness_is_taken_at_the_rate_of_the_next_update():
+    """The weights' rates follow the schedule together with the threshold, so the eigenvalue itself does not."""
+    warm, whole = (
+        dataclasses.replace(
+            SMALL,
+            optimizer=Optimizer(kind="sgd"),
+            schedule=schedule,
+            steps=4,
+            probes=(Probe(kind="effective_sharpness", steps=(0,)),),
+        )
+        for schedule in (Schedule(warmup_steps=4), Schedule())
+    )
+    slow, fast = (next(iter(Training(run, data.load(run.data, corpora=None)))) for run in (warm, whole))
+    assert slow["effective_sharpness"] == pytest.approx(fast["effective_sharpness"], rel=1e-6)
+    assert slow["normalised_sharpness"] == pytest.approx(fast["normalised_sharpness"] / 4, rel=1e-6)

@@ -7,9 +7,10 @@ import numpy as np
 from torch import nn
 
 from common.curvature.lanczos import Extremes, extremes
-from common.curvature.objective import LOSSES, Block, Objective, Vector
+from common.curvature.objective import Block, Objective, Vector
 from common.curvature.operators import Hessian
 from common.data import Dataset
+from common.losses import LOSSES
 
 
 @dataclass(frozen=True)

@@ -14,32 +14,16 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.func import functional_call
-from torch.nn import functional
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from common.data import Dataset
+from common.losses import LOSSES, Loss
 
 Vector = NDArray[np.float64]
 """Float64 (size,): one number for each weight."""
 Block = NDArray[np.float64]
 """Float64 (size, k): vectors side by side, as columns."""
-Loss = Callable[[Any, Tensor], Tensor]
-"""From a network's outputs and the targets to the mean loss over the targets, shape ()."""
 Mode = Literal["train", "eval", "mixed"]
-
-
-def cross_entropy(outputs: Tensor, targets: Tensor) -> Tensor:
-    """Cross-entropy in nats per target: logits (..., classes) and int64 targets (...)."""
-    return functional.cross_entropy(outputs.flatten(0, -2), targets.flatten())
-
-
-def half_squared_error(outputs: Tensor, targets: Tensor) -> Tensor:
-    """Half the squared error summed over outputs, per example: both (count, outputs)."""
-    return 0.5 * (outputs - targets).square().sum(-1).mean()
-
-
-LOSSES: dict[str, Loss] = {"cross_entropy": cross_entropy, "mse": half_squared_error}
-"""The losses of the repository's data sets, as the training loop takes them."""
 
 
 def count_targets(targets: Tensor) -> int:
@@ -67,6 +51,7 @@ class Objective:
     Raises: ValueError if no parameter requires gradients or the probe set is empty.
 
     >>> from torch import nn
+    >>> from common.losses import half_squared_error
     >>> x = torch.tensor([[1.0, 0.0], [0.0, 2.0]])
     >>> model = nn.Linear(2, 1, bias=False)
     >>> objective = Objective(model, half_squared_error, [(x, torch.zeros(2, 1))])

@@ -62,7 +62,7 @@ def sharpness(
     Raises: ValueError for a preconditioned kind without its `rule`; else as `extremes`, `threshold` and `diagonal`.
 
     >>> from torch import nn
-    >>> from common.curvature.objective import half_squared_error
+    >>> from common.losses import half_squared_error
     >>> model = nn.Linear(2, 1, bias=False)
     >>> batch = torch.tensor([[1.0, 0.0], [0.0, 2.0]]), torch.zeros(2, 1)
     >>> objective = Objective(model, half_squared_error, [batch])  # its Hessian is diag(0.5, 2)

@@ -16,11 +16,16 @@ EPSILON = 1e-5
 class _SquaredReLU(torch.autograd.Function):
     """Two passes over memory fewer than autograd's chain of relu and square; differentiable twice."""
 
+    generate_vmap_rule = True
+
     @staticmethod
-    def forward(ctx: Any, x: Tensor) -> Tensor:
-        ctx.save_for_backward(x)
+    def forward(x: Tensor) -> Tensor:
         positive = torch.relu(x)
         return positive.mul_(positive)
+
+    @staticmethod
+    def setup_context(ctx: Any, inputs: tuple[Tensor], _output: Tensor) -> None:
+        ctx.save_for_backward(*inputs)
 
     @staticmethod
     def backward(ctx: Any, *upstream: Tensor) -> Tensor:

@@ -9,10 +9,11 @@ from torch import nn
 from torch.nn import functional
 
 from common.config import Data, Model, Optimizer, Run
-from common.curvature.objective import Objective, cross_entropy, half_squared_error
+from common.curvature.objective import Objective
 from common.data import load
 from common.data.synthetic import teacher
 from common.engine import Training
+from common.losses import cross_entropy, half_squared_error
 from tests.curvature.cases import CASES, case, classes, dense, drawn, mlp, outputs_jacobian, regression, transformer
 
 RNG = np.random.default_rng(0)

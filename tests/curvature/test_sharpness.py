@@ -6,9 +6,10 @@ import torch
 
 from common import optimizers
 from common.config import Optimizer
-from common.curvature.objective import Objective, cross_entropy, half_squared_error
+from common.curvature.objective import Objective
 from common.curvature.sharpness import sharpness
 from common.curvature.stability import diagonal
+from common.losses import cross_entropy, half_squared_error
 from tests.curvature.cases import case, classes, dense, drawn, mlp, regression
 
 

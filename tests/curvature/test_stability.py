@@ -8,9 +8,10 @@ from torch import nn
 from common import optimizers
 from common.config import Optimizer
 from common.curvature.lanczos import extremes
-from common.curvature.objective import Objective, cross_entropy
+from common.curvature.objective import Objective
 from common.curvature.operators import Dense, Hessian, Scaled
 from common.curvature.stability import decay, diagonal, threshold
+from common.losses import cross_entropy
 from tests.curvature.cases import classes, dense, mlp
 
 SGD = [

@@ -1,0 +1,83 @@
+"""Members side by side: the same training as one by one, to rounding."""
+
+import dataclasses
+
+import pytest
+
+from common import data
+from common.config import Model, Optimizer, Probe, Run, members
+from common.description import DescriptionError
+from common.engine import Training
+from common.stack import together
+
+
+def swept(run: Run, **fields) -> Run:
+    return dataclasses.replace(run, sweep={"lr": (0.01, 0.05), "seed": (2, 3)}, stacked=True, **fields)
+
+
+def rows_of_each(run: Run, dataset) -> list[list[dict]]:
+    """Rows of every member of a stacked sweep."""
+    trainings = [Training(member, dataset) for member in members(run)]
+    found: list[list[dict]] = [[] for _ in trainings]
+    for rows in together(trainings):
+        for place, row in rows.items():
+            found[place].append(row)
+    return found
+
+
+RULES = [
+    Optimizer(kind="sgd", momentum=0.9, nesterov=True, weight_decay=0.01),
+    Optimizer(kind="sgd", clip=0.1),
+    Optimizer(kind="adamw", clip=1.0),
+    Optimizer(kind="schedule_free"),
+]
+
+
+@pytest.mark.parametrize("optimizer", RULES, ids=lambda rule: rule.kind)
+def test_members_train_as_alone(digits_run, optimizer):
+    run = swept(digits_run, optimizer=optimizer, steps=6, evaluate_every=3, probes=(Probe(kind="norms", every=2),))
+    dataset = data.load(run.data, corpora=None)
+    for member, rows in zip(members(run), rows_of_each(run, dataset), strict=True):
+        alone = list(Training(member, dataset))
+        assert [row.keys() for row in rows] == [row.keys() for row in alone]
+        for row, wanted in zip(rows, alone, strict=True):
+            assert row == pytest.approx(wanted, rel=2e-5, abs=1e-7)
+
+
+@pytest.mark.parametrize("norm", ["layernorm", "batchnorm"])
+def test_normalised_members_train_as_alone(digits_run, norm):
+    run = swept(digits_run, model=Model(kind="mlp", width=8, depth=3, norm=norm), steps=4)
+    dataset = data.load(run.data, corpora=None)
+    for member, rows in zip(members(run), rows_of_each(run, dataset), strict=True):
+        assert rows[-1] == pytest.approx(list(Training(member, dataset))[-1], rel=1e-4)
+
+
+def test_transformers_stack_too(text_run):
+    run = swept(text_run)
+    dataset = data.load(run.data, corpora=None)
+    for member, rows in zip(members(run), rows_of_each(run, dataset), strict=True):
+        assert rows[-1] == pytest.approx(list(Training(member, dataset))[-1], rel=1e-4)
+
+
+def test_the_others_go_on_when_a_member_diverges(digits_run):
+    run = dataclasses.replace(
+        digits_run, optimizer=Optimizer(kind="sgd"), sweep={"lr": (0.05, 1e20)}, stacked=True, steps=50, log_every=5
+    )
+    dataset = data.load(run.data, corpora=None)
+    sound, wild = rows_of_each(run, dataset)
+    assert wild[-1]["step"] < 50 and not wild[-1]["train_loss"] < float("inf")
+    assert sound[-1]["step"] == 50
+    assert sound[-1] == pytest.approx(list(Training(members(run)[0], dataset))[-1], rel=1e-4)
+
+
+@pytest.mark.parametrize(
+    ("fields", "problem"),
+    [
+        ({"sweep": None}, "stacked=True needs a sweep over lr or seed and nothing else; sweep=None"),
+        ({"sweep": {"batch_size": (8, 16)}}, "stacked=True needs a sweep over lr or seed and nothing else"),
+        ({"compile": True}, "stacked=True has no compiled form"),
+    ],
+)
+def test_what_cannot_stack_is_refused(digits_run, fields, problem):
+    with pytest.raises(DescriptionError, match=problem):
+        dataclasses.replace(swept(digits_run), **fields)
