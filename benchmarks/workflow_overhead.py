@@ -1,6 +1,7 @@
-"""What Snakemake and the files around the trainings cost: a no-op, growth with the number of runs, share of a build.
+"""What the workflow around the trainings costs: a no-op, growth with the number of runs, sweeps, share of a build.
 
 python benchmarks/workflow_overhead.py growth
+python benchmarks/workflow_overhead.py sweep
 python benchmarks/workflow_overhead.py share --wall 612        # after a build that took 612 s, from results/
 """
 
@@ -28,6 +29,32 @@ RUNS = {{
     for seed in range({runs})
 }}
 '''
+
+SWEPT = '''\
+"""A learning rate and seed sweep. (A study of the benchmark.)"""
+
+from common.config import Data, Model, Optimizer, Run, members
+
+SWEEP = Run(
+    model=Model(kind="mlp", width={width}, depth=5, activation="relu", norm="none"),
+    data=Data(source="digits", standardised=True, label_noise=0.1),
+    optimizer=Optimizer(kind="sgd"),
+    lr=0.01,
+    steps=400,
+    batch_size={batch},
+    log_every=20,
+    seed=0,
+    sweep={{"lr": {rates}, "seed": tuple(range({seeds}))}},
+    stacked={stacked},
+)
+RUNS = {runs}
+'''
+"""Small networks, as in a phase diagram: members = rates x seeds."""
+WAYS = {
+    "one job for each member": (False, '{f"one-{i}": member for i, member in enumerate(members(SWEEP))}'),
+    "a sweep, one by one": (False, '{"sweep": SWEEP}'),
+    "a sweep, stacked": (True, '{"sweep": SWEEP}'),
+}
 
 
 def timed(repository: Repository, *arguments: str, repeats: int = 3) -> float:
@@ -62,6 +89,22 @@ def growth(counts: list[int]) -> None:
             print(f"| {runs} | {plan:.2f} | {timed(repository, target):.2f} |", flush=True)
 
 
+def sweep(*, width: int, batch: int, rates: int, seeds: int) -> None:
+    """Seconds on one core for the members of a sweep, trained by the workflow in three ways."""
+    values = {"width": width, "batch": batch, "rates": tuple(0.001 * 1.1**i for i in range(rates)), "seeds": seeds}
+    print(f"width {width}, batch {batch}, {rates * seeds} members\n| way | s | gain |\n|---|---|---|")
+    slowest = None
+    for way, (stacked, runs) in WAYS.items():
+        with tempfile.TemporaryDirectory() as folder:
+            repository = Repository(Path(folder) / "copy", studies=())
+            repository.add_tiny_study("many")
+            study = SWEPT.format(**values, stacked=stacked, runs=runs)
+            (repository.root / "studies/many/study.py").write_text(study)
+            seconds = timed(repository, "figures/many_loss.pdf", "--cores", "1", repeats=1)
+        slowest = slowest or seconds
+        print(f"| {way} | {seconds:.1f} | {slowest / seconds:.2f} |", flush=True)
+
+
 def share(results: Path, *, wall: float, cores: int) -> None:
     """Part of a build's core time that was not training: 1 - sum of the runs' seconds / (cores x wall)."""
     seconds = [json.loads(file.read_text())["seconds"] for file in results.glob("*/*/run.json")]
@@ -74,6 +117,9 @@ def main() -> None:
     commands = parser.add_subparsers(dest="command", required=True)
     growing = commands.add_parser("growth")
     growing.add_argument("--runs", type=int, nargs="+", default=[10, 100, 1000])
+    sweeping = commands.add_parser("sweep")
+    for name, default in {"width": 64, "batch": 256, "rates": 14, "seeds": 5}.items():
+        sweeping.add_argument(f"--{name}", type=int, default=default)
     sharing = commands.add_parser("share")
     sharing.add_argument("--results", type=Path, default=Path("results"))
     sharing.add_argument("--wall", type=float, required=True, help="seconds that the build took")
@@ -81,6 +127,8 @@ def main() -> None:
     given = parser.parse_args()
     if given.command == "growth":
         growth(given.runs)
+    elif given.command == "sweep":
+        sweep(width=given.width, batch=given.batch, rates=given.rates, seeds=given.seeds)
     else:
         share(given.results, wall=given.wall, cores=given.cores)
 

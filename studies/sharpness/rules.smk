@@ -20,3 +20,169 @@ rule sharpness_eos:
         code=provenance.script_digest("studies/sharpness/plot_eos.py"),
     script:
         "plot_eos.py"
+
+
+rule sharpness_adam:
+    """Preconditioned sharpness of full-batch Adam at several learning rates, with the edge 38/lr."""
+    input:
+        runs=STUDIES.outputs("sharpness", arm="adam"),
+    output:
+        report("figures/sharpness_adam.pdf", category="sharpness", caption="adam.rst"),
+        multiext("figures/sharpness_adam", ".png", ".csv", ".json"),
+    log:
+        "logs/figures/sharpness_adam.log",
+    conda:
+        "../../envs/environment.yml"
+    params:
+        code=provenance.script_digest("studies/sharpness/plot_adam.py"),
+    script:
+        "plot_adam.py"
+
+
+rule sharpness_batchsize:
+    """Plateau of the sharpness against batch size, and sharpness of random batches against their size."""
+    input:
+        runs=[
+            *STUDIES.outputs("sharpness", arm="batch"),
+            *STUDIES.outputs("sharpness", arm="gd", lr=0.4),
+        ],
+        batches="results/sharpness/batches.csv",
+    output:
+        report(
+            "figures/sharpness_batchsize.pdf",
+            category="sharpness",
+            caption="batchsize.rst",
+        ),
+        multiext("figures/sharpness_batchsize", ".png", ".csv", ".json"),
+    log:
+        "logs/figures/sharpness_batchsize.log",
+    conda:
+        "../../envs/environment.yml"
+    params:
+        code=provenance.script_digest("studies/sharpness/plot_batchsize.py"),
+    script:
+        "plot_batchsize.py"
+
+
+rule sharpness_spectrum:
+    """Largest eigenvalues and spectral density with and without batch normalisation."""
+    input:
+        spectrum="results/sharpness/spectrum.csv",
+        runs=STUDIES.outputs("sharpness", arm="spectrum"),
+    output:
+        report(
+            "figures/sharpness_spectrum.pdf",
+            category="sharpness",
+            caption="spectrum.rst",
+        ),
+        multiext("figures/sharpness_spectrum", ".png", ".csv", ".json"),
+    log:
+        "logs/figures/sharpness_spectrum.log",
+    conda:
+        "../../envs/environment.yml"
+    params:
+        code=provenance.script_digest("studies/sharpness/plot_spectrum.py"),
+    script:
+        "plot_spectrum.py"
+
+
+rule sharpness_preln_postln:
+    """Gradient norms at the start of transformers against depth, with the norms before and after the branches."""
+    input:
+        layers="results/sharpness/layers.csv",
+    output:
+        report(
+            "figures/sharpness_preln_postln.pdf",
+            category="sharpness",
+            caption="preln_postln.rst",
+        ),
+        multiext("figures/sharpness_preln_postln", ".png", ".csv", ".json"),
+    log:
+        "logs/figures/sharpness_preln_postln.log",
+    conda:
+        "../../envs/environment.yml"
+    params:
+        code=provenance.script_digest("studies/sharpness/plot_preln_postln.py"),
+    script:
+        "plot_preln_postln.py"
+
+
+rule sharpness_measure_batches:
+    """Sharpness of random batches beside that of the whole training set."""
+    input:
+        STUDIES.outputs("sharpness", "state.safetensors", arm="gd", lr=0.4),
+    output:
+        "results/sharpness/batches.csv",
+    log:
+        "logs/sharpness/measure_batches.log",
+    conda:
+        "../../envs/environment.yml"
+    threads: 1
+    params:
+        code=provenance.script_digest("studies/sharpness/measure_batches.py"),
+    script:
+        "measure_batches.py"
+
+
+rule sharpness_measure_spectrum:
+    """Largest eigenvalues, spectral density and a percentile, with and without batch normalisation."""
+    input:
+        STUDIES.outputs("sharpness", "state.safetensors", arm="spectrum"),
+    output:
+        "results/sharpness/spectrum.csv",
+    log:
+        "logs/sharpness/measure_spectrum.log",
+    conda:
+        "../../envs/environment.yml"
+    threads: 1
+    params:
+        code=provenance.script_digest("studies/sharpness/measure_spectrum.py"),
+    script:
+        "measure_spectrum.py"
+
+
+rule sharpness_measure_layers:
+    """Gradient norms of feed-forward weights at the start of transformers of several depths."""
+    output:
+        "results/sharpness/layers.csv",
+    log:
+        "logs/sharpness/measure_layers.log",
+    conda:
+        "../../envs/environment.yml"
+    threads: 1
+    params:
+        code=provenance.script_digest("studies/sharpness/measure_layers.py"),
+    script:
+        "measure_layers.py"
+
+
+rule sharpness_measure_estimator:
+    """The Lanczos estimate against the whole Hessian of small random networks."""
+    output:
+        "results/sharpness/estimator.csv",
+    log:
+        "logs/sharpness/measure_estimator.log",
+    conda:
+        "../../envs/environment.yml"
+    threads: 1
+    params:
+        code=provenance.script_digest("studies/sharpness/measure_estimator.py"),
+    script:
+        "measure_estimator.py"
+
+
+rule sharpness_measure_critical:
+    """Critical sharpness beside the largest eigenvalue at late states of gradient descent."""
+    input:
+        STUDIES.outputs("sharpness", "state.safetensors", arm="gd"),
+    output:
+        "results/sharpness/critical.csv",
+    log:
+        "logs/sharpness/measure_critical.log",
+    conda:
+        "../../envs/environment.yml"
+    threads: 1
+    params:
+        code=provenance.script_digest("studies/sharpness/measure_critical.py"),
+    script:
+        "measure_critical.py"

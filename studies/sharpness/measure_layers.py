@@ -1,0 +1,89 @@
+"""Gradient norms of feed-forward weights of transformers at their start, norms before and after the branches.
+
+As in Xiong et al. 2020 (arXiv:2002.04745): one head, ReLU, and the loss of a single position. Tokens are uniformly
+random.
+"""
+
+from collections.abc import Sequence
+
+import numpy as np
+import pandas as pd
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+from torch.nn import functional
+
+from common import models
+from common.config import Model
+from common.models.transformer import Transformer
+from common.streams import torch_stream
+
+SEEDS = tuple(range(20))
+PLACES = ("post", "pre")
+DEPTHS = (2, 4, 8, 16)
+WIDTH = 64
+TOKENS = 256
+CONTEXT = 32
+SEQUENCES = 8
+"""Each gives the loss at one of its positions; these are spread evenly over the context."""
+
+
+def build(place: str, *, depth: int, seed: int) -> Transformer:
+    """A network at its start, with the norms before ("pre") or after ("post") each branch."""
+    description = Model(
+        kind="transformer",
+        width=WIDTH,
+        depth=depth,
+        heads=1,
+        activation="relu",
+        norm="layernorm",
+        norm_place="pre" if place == "pre" else "post",
+        tied=False,
+    )
+    generator = torch_stream(seed, "weights")
+    network = models.build(description, inputs=TOKENS, outputs=TOKENS, context=CONTEXT, generator=generator)
+    assert isinstance(network, Transformer)
+    return network
+
+
+def position_losses(network: nn.Module, tokens: Tensor) -> Tensor:
+    """Cross-entropy at one position of each sequence, (count,), of tokens, int64 (count, context + 1)."""
+    count, context = len(tokens), tokens.shape[1] - 1
+    places = torch.arange(count) * context // count
+    logits = network(tokens[:, :-1])[torch.arange(count), places]
+    return functional.cross_entropy(logits, tokens[torch.arange(count), places + 1], reduction="none")
+
+
+def gradient_norms(losses: Tensor, weights: Sequence[Tensor]) -> NDArray[np.float64]:
+    """Root mean square over losses of the Frobenius norm of each weight's gradient, float64 (weights,)."""
+    gradients = (torch.autograd.grad(loss, weights, retain_graph=True) for loss in losses)
+    squares = [[float(part.square().sum()) for part in gradient] for gradient in gradients]
+    norms: NDArray[np.float64] = np.sqrt(np.mean(squares, axis=0))
+    return norms
+
+
+def measure(seeds: Sequence[int] = SEEDS) -> pd.DataFrame:
+    """Columns place, depth, seed, block (1 at the input), gradient_norm.
+
+    The norm is of the matrix that ends the block's feed-forward layer: of every block of the deepest networks, of the
+    last one of the others.
+    """
+    rows = []
+    for seed in seeds:
+        tokens = torch.randint(TOKENS, (SEQUENCES, CONTEXT + 1), generator=torch_stream(seed, "tokens"))
+        for place in PLACES:
+            for depth in DEPTHS:
+                network = build(place, depth=depth, seed=seed)
+                first = 1 if depth == max(DEPTHS) else depth
+                blocks = range(first, depth + 1)
+                norms = gradient_norms(position_losses(network, tokens), [network.blocks[b - 1].down for b in blocks])
+                about = {"place": place, "depth": depth, "seed": seed}
+                rows += [
+                    {**about, "block": block, "gradient_norm": norm} for block, norm in zip(blocks, norms, strict=True)
+                ]
+    return pd.DataFrame(rows)
+
+
+if __name__ == "__main__":
+    torch.set_num_threads(1)
+    measure().to_csv(snakemake.output[0], index=False, lineterminator="\n")

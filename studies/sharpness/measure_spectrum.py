@@ -1,0 +1,73 @@
+"""Largest eigenvalues, spectral density and a high percentile of the Hessian, with and without batch normalisation.
+
+With batch normalisation the loss is that of the training: batches of its size, each of which normalises itself.
+"""
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from common import checkpoint, trained
+from common.curvature.density import Density, density
+from common.curvature.lanczos import extremes
+from common.curvature.objective import Objective
+from common.curvature.operators import Hessian
+from common.trained import Trained
+
+TOP = 20
+"""Largest eigenvalues measured: twice the number of classes."""
+TOLERANCE = 1e-2
+STEPS = 80
+DRAWS = 2
+WIDTH = 0.06
+"""Standard deviation of the kernel that smooths the density, as an eigenvalue."""
+POINTS = 400
+SHARE = 0.95
+
+
+def percentile(measured: Density, share: float) -> float:
+    """Eigenvalue below which this share of the spectrum lies, mean over draws.
+
+    ASSUME: the spectrum's distribution function is a straight line between the middles of the quadrature's steps.
+    """
+    draws = zip(measured.nodes, measured.weights, strict=True)
+    return float(np.mean([np.interp(share, np.cumsum(part) - part / 2, nodes) for nodes, part in draws]))
+
+
+def objective_of(after: Trained) -> Objective:
+    """The training loss over whole batches; of a network with batch normalisation batch by batch."""
+    size, batch = after.dataset.size, after.run.batch_size or after.dataset.size
+    chunk = batch if after.run.model.norm == "batchnorm" else None
+    return Objective.of_dataset(after.model, after.dataset, examples=size // batch * batch, chunk=chunk)
+
+
+def spectrum(after: Trained) -> Iterator[dict[str, float | str]]:
+    """The rows of one state: `top` by rank, `density` on a grid, and the `percentile`."""
+    objective = objective_of(after)
+    with objective.held(chunks=after.dataset.size):
+        operator = Hessian(objective)
+        top = extremes(operator, largest=TOP, basis=3 * TOP, tolerance=TOLERANCE, seed=after.run.seed)
+        measured = density(operator, steps=STEPS, draws=DRAWS, seed=after.run.seed)
+    for rank, value in enumerate(top.largest.values, start=1):
+        yield {"quantity": "top", "rank": rank, "eigenvalue": value}
+    grid = measured.grid(width=WIDTH, points=POINTS)
+    for eigenvalue, value in zip(grid, measured.smoothed(grid, width=WIDTH), strict=True):
+        yield {"quantity": "density", "eigenvalue": eigenvalue, "density": value}
+    yield {"quantity": "percentile", "eigenvalue": percentile(measured, SHARE)}
+
+
+def measure(paths: Sequence[Path]) -> pd.DataFrame:
+    """Columns norm, seed, quantity (top, density or percentile), rank (of top), eigenvalue, density (of density)."""
+    rows = []
+    for path in paths:
+        for label in checkpoint.labels(path):
+            after = trained.read(path, label)
+            about = {"norm": after.run.model.norm, "seed": after.run.seed}
+            rows += [{**about, **row} for row in spectrum(after)]
+    return pd.DataFrame(rows).astype({"rank": "Int64"})
+
+
+if __name__ == "__main__":
+    measure([Path(path) for path in snakemake.input]).to_csv(snakemake.output[0], index=False, lineterminator="\n")

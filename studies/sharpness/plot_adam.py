@@ -1,0 +1,36 @@
+"""Preconditioned sharpness of full-batch Adam at several learning rates, with the edge 38/lr."""
+
+import pandas as pd
+from claims import adam_sits_at_its_edge
+
+from common.claims import sentence
+from common.plotting import Figure, draw_band, figure, label_lines, mean_band, note, save, shades
+from common.records import read_runs
+
+
+def draw(runs: pd.DataFrame) -> tuple[Figure, pd.DataFrame]:
+    """The figure and the numbers drawn."""
+    rows = runs[runs.effective_sharpness.notna()]
+    table = mean_band(rows, by=["lr", "step"], value="effective_sharpness")
+    rates, last = sorted(table.lr.unique()), table.step.max()
+    fig, ax = figure(
+        width="page",
+        height=3.4,
+        title="Adam climbs to its own edge 38/lr (dashed)",
+        xlabel="update",
+        ylabel="largest eigenvalue of the Hessian\nin Adam's preconditioned weights",
+    )
+    labels = []
+    for lr, color in zip(rates, shades("wsd", len(rates)), strict=True):
+        draw_band(ax, table[table.lr == lr], color)
+        ax.plot([0, last], [38 / lr, 38 / lr], color=color, linestyle="--", linewidth=0.8)
+        labels.append((last, 38 / lr, f"lr {lr:g}", color))
+    ax.set(xlim=(0, None), ylim=(0, 1.25 * 38 / rates[0]))
+    label_lines(ax, labels)
+    note(ax, sentence(adam_sits_at_its_edge, runs), corner="lower right", width=80)
+    return fig, table
+
+
+if __name__ == "__main__":
+    fig, table = draw(read_runs(snakemake.input.runs))
+    save(fig, snakemake.output, data=table, runs=snakemake.input.runs)
