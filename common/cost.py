@@ -14,6 +14,9 @@ FULL_BATCH = 1024
 ASSUMED_GFLOPS = 20.0
 """ASSUME: one core sustains this many GFLOP/s in training a small model, until a run of its kind has been measured."""
 
+FILTER, PIXELS = 9, 64
+"""Weights of a filter between two channels, and the places where it is used: digits have 8 x 8 pixels."""
+
 FORWARD_SHARE = 1 / 3
 """ASSUME: evaluating a token costs this part of training on it."""
 
@@ -25,9 +28,13 @@ VALIDATION_WINDOWS = 1024
 
 
 def parameters(model: Model) -> int:
-    """Weights in the matrices of the blocks; what the cost of a token follows."""
-    per_block = (4 + 2 * (model.expansion or 4)) if model.kind == "transformer" else 1
-    return model.depth * per_block * model.width**2
+    """Products of an example with the matrices of the blocks, in squared widths; what the cost of a token follows."""
+    per_block = {
+        "transformer": 4 + 2 * (model.expansion or 4),
+        "mlp": model.block_layers or 1,
+        "convnet": FILTER * PIXELS,
+    }
+    return model.depth * per_block[model.kind] * model.width**2
 
 
 def work(run: Run) -> float:

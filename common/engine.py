@@ -20,6 +20,7 @@ from common.config import Probe, Run
 from common.data import Batch, Dataset
 from common.losses import LOSSES
 from common.metainit import metainit
+from common.roles import named_factors
 from common.streams import torch_stream
 
 Row = dict[str, float | int]
@@ -87,7 +88,9 @@ class Training:
         )
         self.model: nn.Module = model.to(self.device)
         self.forward: Any = torch.compile(self.model) if self.run.compile else self.model
-        self.optimizer = optimizers.build(self.run.optimizer, self.model.named_parameters(), lr=self.run.lr)
+        self.optimizer = optimizers.build(
+            self.run.optimizer, self.model.named_parameters(), lr=self.run.lr, factors=named_factors(self.model)
+        )
         self.schedule = schedules.build(self.run.schedule, steps=self.run.steps)
         self.position = 0
         self.done = 0

@@ -18,9 +18,10 @@ from torch.nn import Parameter
 from torch.optim import SGD, Adam, AdamW, Optimizer
 
 from common import config
+from common.parametrization import Factors
 
 Groups = list[dict[str, Any]]
-"""Parameter groups as torch.optim takes them: params (pairs of name and tensor), weight_decay, lr_factor."""
+"""Parameter groups as torch.optim takes them: params (pairs of name and tensor), weight_decay, and two factors."""
 
 
 def sgd(groups: Groups, *, lr: float, momentum: float = 0.0, nesterov: bool = False) -> Optimizer:
@@ -37,7 +38,7 @@ def adam(groups: Groups, *, lr: float, beta1: float = 0.9, beta2: float = 0.95, 
 
     Weight decay L adds L w to the gradient g. Source: Kingma and Ba 2015 (arXiv:1412.6980, algorithm 1).
     """
-    return Adam(groups, lr=lr, betas=(beta1, beta2), eps=epsilon, fused=True)
+    return Adam(_with_epsilon(groups, "eps", epsilon), lr=lr, betas=(beta1, beta2), fused=True)
 
 
 def adamw(groups: Groups, *, lr: float, beta1: float = 0.9, beta2: float = 0.95, epsilon: float = 1e-8) -> Optimizer:
@@ -46,14 +47,18 @@ def adamw(groups: Groups, *, lr: float, beta1: float = 0.9, beta2: float = 0.95,
     Source: Loshchilov and Hutter 2019 (arXiv:1711.05101, algorithm 2; L is multiplied by the scheduled rate, as in
     torch, not only by the schedule's factor).
     """
-    return AdamW(groups, lr=lr, betas=(beta1, beta2), eps=epsilon, fused=True)
+    return AdamW(_with_epsilon(groups, "eps", epsilon), lr=lr, betas=(beta1, beta2), fused=True)
 
 
 def schedule_free(
     groups: Groups, *, lr: float, beta1: float = 0.9, beta2: float = 0.95, epsilon: float = 1e-8
 ) -> Optimizer:
     """Schedule-Free AdamW (see `ScheduleFree`)."""
-    return ScheduleFree(groups, lr=lr, beta1=beta1, beta2=beta2, epsilon=epsilon)
+    return ScheduleFree(_with_epsilon(groups, "epsilon", epsilon), lr=lr, beta1=beta1, beta2=beta2, epsilon=epsilon)
+
+
+def _with_epsilon(groups: Groups, key: str, epsilon: float) -> Groups:
+    return [group | {key: epsilon * group["epsilon_factor"]} for group in groups]
 
 
 class ScheduleFree(Optimizer):
@@ -155,7 +160,13 @@ KINDS: dict[str, Callable[..., Optimizer]] = {
 }
 
 
-def build(optimizer: config.Optimizer, named_parameters: Iterable[tuple[str, Parameter]], *, lr: float) -> Optimizer:
+def build(
+    optimizer: config.Optimizer,
+    named_parameters: Iterable[tuple[str, Parameter]],
+    *,
+    lr: float,
+    factors: Mapping[str, Factors] | None = None,
+) -> Optimizer:
     """The update rule that a description means, over the parameters that take gradients.
 
     Fields that the description leaves out take the defaults in the signature of the kind's constructor; `clip` is left
@@ -165,22 +176,43 @@ def build(optimizer: config.Optimizer, named_parameters: Iterable[tuple[str, Par
         optimizer: the description.
         named_parameters: as from `module.named_parameters()`; the names are those of the state.
         lr: learning rate until `set_lr` is called.
-    Raises: ValueError if no parameter takes a gradient.
+        factors: of each parameter's rate, epsilon and weight decay, by name (see common/parametrization.py); all 1 if
+            left out.
+    Raises: ValueError if no parameter takes a gradient, one has no factors, or they are not made for this kind.
     """
     given = config.to_dict(optimizer)
     rule = {name: value for name, value in given.items() if name not in ("kind", "weight_decay", "clip")}
-    return KINDS[optimizer.kind](groups(named_parameters, weight_decay=optimizer.weight_decay), lr=lr, **rule)
+    built = KINDS[optimizer.kind](groups(optimizer, named_parameters, factors=factors), lr=lr, **rule)
+    set_lr(built, lr)
+    return built
 
 
-def groups(named_parameters: Iterable[tuple[str, Parameter]], *, weight_decay: float) -> Groups:
-    """Two parameter groups: tensors of two or more dimensions with the weight decay, the others without."""
+def groups(
+    optimizer: config.Optimizer,
+    named_parameters: Iterable[tuple[str, Parameter]],
+    *,
+    factors: Mapping[str, Factors] | None = None,
+) -> Groups:
+    """Parameter groups of equal settings: first tensors of two or more dimensions, with weight decay, then the others.
+
+    Args and Raises: as `build`.
+    """
     trained = [(name, parameter) for name, parameter in named_parameters if parameter.requires_grad]
     if not trained:
         raise ValueError("named_parameters holds no tensor with requires_grad=True; there is nothing to train")
-    matrices = [(name, parameter) for name, parameter in trained if parameter.ndim >= 2]
-    vectors = [(name, parameter) for name, parameter in trained if parameter.ndim < 2]
-    split = [(matrices, weight_decay), (vectors, 0.0)]
-    return [{"params": part, "weight_decay": decay, "lr_factor": 1.0} for part, decay in split if part]
+    if factors is not None and (missing := [name for name, _ in trained if name not in factors]):
+        raise ValueError(f"factors say nothing of {', '.join(missing)}; give those of every parameter, or none at all")
+    split: dict[tuple[bool, float, float, float], list[tuple[str, Parameter]]] = {}
+    for matrix in (True, False):
+        for name, parameter in trained:
+            if (parameter.ndim >= 2) == matrix:
+                own = Factors() if factors is None else factors[name]
+                decay = optimizer.weight_decay * own.weight_decay(optimizer.kind) if matrix else 0.0
+                split.setdefault((matrix, own.rate(optimizer.kind), own.epsilon, decay), []).append((name, parameter))
+    return [
+        {"params": part, "weight_decay": decay, "lr_factor": rate, "epsilon_factor": epsilon}
+        for (_, rate, epsilon, decay), part in split.items()
+    ]
 
 
 def set_lr(optimizer: Optimizer, lr: float) -> None:

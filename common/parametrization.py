@@ -1,98 +1,298 @@
-"""Parametrization: how a tensor's role decides its initial scale, its forward factor and its learning rate.
+"""Parametrizations: how initial scales, forward factors and learning rates follow a network's size (layer 0).
 
-Every initial value of every model is drawn here. `TABLE` has one column today, the standard parametrization (SP).
+Sizes are relative to a base: m = width / base width and r = depth / base depth. A rule holds exponents of m or r, so at
+the base every factor is exactly 1, and all parametrizations are one and the same network. Another parametrization is
+another entry of `TABLE`, another treatment of depth one of `DEPTH`; nothing else has to change.
+
+`python -m common.parametrization` prints both tables; docs/parametrization.md shows them.
 """
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from enum import StrEnum
+from fractions import Fraction
 from typing import NamedTuple
-
-import torch
-from torch import nn
 
 
 class Role(StrEnum):
-    """What a tensor does; the table has one rule for each role."""
+    """What a tensor does, told by which of its sides grow with the width."""
 
     EMBEDDING = "embedding"
-    """Maps tokens, positions or features to the width."""
+    """Maps features to the width. The initial scale is relative to 1 / sqrt(number of features)."""
+    TOKENS = "tokens"
+    """One vector of the width for each token. Relative to 1 / sqrt(width), as a tied readout needs it."""
     HIDDEN = "hidden"
-    """Maps the width, or a multiple of it, to the width, or a multiple of it."""
+    """Maps a multiple of the width to a multiple of the width. Relative to 1 / sqrt(fan-in), as the readout's."""
     READOUT = "readout"
     """Maps the width to the outputs."""
-    BIAS = "bias"
-    GATE = "gate"
-    """One number that multiplies a branch."""
+    VECTOR = "vector"
+    """One number for each feature of the width, equal for all at first: a bias, the gain of a norm."""
+    FINITE = "finite"
+    """Nothing of it grows: the bias of the readout, the gate of a branch."""
 
 
 class Rule(NamedTuple):
-    """How one role is treated."""
+    """Exponents of the width multiplier m for one role."""
 
     std: float
-    """Exponent of the fan-in in the initial standard deviation; minus infinity starts at zero."""
+    """Initial standard deviation, relative to gain / sqrt(fan-in)."""
     forward: float
-    """Factor on the tensor's product. The models apply that of the readout; the other roles must have 1."""
-    learning_rate: float
-    """Factor on the run's learning rate."""
+    """Factor on the tensor's product."""
+    sgd: float
+    """Learning rate of sgd; not a number where the parametrization is not defined for it."""
+    adam: float
+    """Learning rate of adam, adamw and schedule_free."""
+    epsilon: float
+    """What the latter add to the root of the second moment; where it follows the gradient's size, it stays small."""
 
 
-TABLE = {
-    Role.EMBEDDING: Rule(std=-0.5, forward=1.0, learning_rate=1.0),
-    Role.HIDDEN: Rule(std=-0.5, forward=1.0, learning_rate=1.0),
-    Role.READOUT: Rule(std=-0.5, forward=1.0, learning_rate=1.0),
-    Role.BIAS: Rule(std=-math.inf, forward=1.0, learning_rate=1.0),
-    Role.GATE: Rule(std=-math.inf, forward=1.0, learning_rate=1.0),
+@dataclass(frozen=True, kw_only=True)
+class Parametrization:
+    """The rules of all roles."""
+
+    rules: Mapping[Role, Rule]
+    attention: float
+    """Exponent of the multiplier of the head size in the attention logits, relative to q.k / sqrt(head size)."""
+    source: str
+
+
+SP = Parametrization(
+    rules={role: Rule(std=0, forward=0, sgd=0, adam=0, epsilon=0) for role in Role},
+    attention=0,
+    source="standard: variance 1 / fan-in (LeCun et al. 1998, Efficient BackProp, eq. 16), one rate for all tensors",
+)
+NTP = Parametrization(
+    rules={
+        Role.EMBEDDING: Rule(std=0, forward=0, sgd=0, adam=0, epsilon=0),
+        Role.TOKENS: Rule(std=1 / 2, forward=0, sgd=0, adam=0, epsilon=0),
+        Role.HIDDEN: Rule(std=0, forward=0, sgd=-1, adam=-1 / 2, epsilon=1 / 2),
+        Role.READOUT: Rule(std=0, forward=0, sgd=-1, adam=-1 / 2, epsilon=1 / 2),
+        Role.VECTOR: Rule(std=0, forward=0, sgd=0, adam=0, epsilon=0),
+        Role.FINITE: Rule(std=0, forward=0, sgd=0, adam=0, epsilon=0),
+    },
+    attention=0,
+    source="neural tangent: weights N(0, 1) with products / sqrt(fan-in) and one rate (Jacot et al. 2018, "
+    "arXiv:1806.07572), moved into the scale of the weights by the switching rule; literal for Adam, which it is not "
+    "stable with",
+)
+MUP = Parametrization(
+    rules={
+        Role.EMBEDDING: Rule(std=0, forward=0, sgd=1, adam=0, epsilon=-1),
+        Role.TOKENS: Rule(std=1 / 2, forward=0, sgd=1, adam=0, epsilon=-1),
+        Role.HIDDEN: Rule(std=0, forward=0, sgd=0, adam=-1, epsilon=-1),
+        Role.READOUT: Rule(std=1 / 2, forward=-1, sgd=1, adam=0, epsilon=-1),
+        Role.VECTOR: Rule(std=0, forward=0, sgd=1, adam=0, epsilon=-1),
+        Role.FINITE: Rule(std=0, forward=0, sgd=0, adam=0, epsilon=0),
+    },
+    attention=-1 / 2,
+    source="maximal update (Yang et al. 2022, arXiv:2203.03466), in the form of their library mup 1.0.0 (optim.py, "
+    "layer.py, init.py), where the readout's initial scale is constant and its product is divided by m; epsilon as in "
+    "CompleteP (Dey et al. 2025, arXiv:2505.01618), the library leaves it constant",
+)
+SP_LAYERWISE = Parametrization(
+    rules={
+        Role.EMBEDDING: Rule(std=0, forward=0, sgd=math.nan, adam=0, epsilon=-1 / 2),
+        Role.TOKENS: Rule(std=1 / 2, forward=0, sgd=math.nan, adam=0, epsilon=-1 / 2),
+        Role.HIDDEN: Rule(std=0, forward=0, sgd=math.nan, adam=-1, epsilon=-1 / 2),
+        Role.READOUT: Rule(std=0, forward=0, sgd=math.nan, adam=-1, epsilon=0),
+        Role.VECTOR: Rule(std=0, forward=0, sgd=math.nan, adam=0, epsilon=-1 / 2),
+        Role.FINITE: Rule(std=0, forward=0, sgd=math.nan, adam=0, epsilon=0),
+    },
+    attention=0,
+    source="standard scales with a rate for each layer, Adam only (Everett et al. 2024, arXiv:2407.05872); epsilon "
+    "follows the size of the gradients at first (derived: 1 / sqrt(m) below the readout)",
+)
+
+TABLE = {"sp": SP, "ntp": NTP, "mup": MUP, "sp_layerwise": SP_LAYERWISE}
+
+
+@dataclass(frozen=True, kw_only=True)
+class DepthRule:
+    """Exponents of the depth multiplier r: one for the residual branches, the others for the tensors inside them."""
+
+    branch: float
+    """Factor on what a branch adds to the stream: minus alpha."""
+    sgd: float
+    adam: float
+    epsilon: float
+    source: str
+
+
+DEPTH = {
+    "none": DepthRule(branch=0, sgd=0, adam=0, epsilon=0, source="every branch counts in full, alpha = 0"),
+    "depth_mup": DepthRule(
+        branch=-1 / 2,
+        sgd=0,
+        adam=-1 / 2,
+        epsilon=-1 / 2,
+        source="alpha = 1/2 (Yang et al. 2023, arXiv:2310.02244; Bordelon et al. 2023, arXiv:2309.16620); the gradient "
+        "carries the branch's factor, which sgd's rate and epsilon follow (derived)",
+    ),
+    "completep": DepthRule(
+        branch=-1,
+        sgd=1,
+        adam=0,
+        epsilon=-1,
+        source="alpha = 1 (Dey et al. 2025, arXiv:2505.01618), made for Adam; sgd's rate follows from the gradient "
+        "(derived)",
+    ),
 }
-"""SP: weights of variance 1 / fan-in (LeCun et al. 1998, "Efficient BackProp", eq. 16), the others 0; one rate."""
 
 
-class Initializer:
-    """Draws the parameters of one model from one generator, in the order in which the model asks for them.
+class Factors(NamedTuple):
+    """What one tensor's initial standard deviation, product, learning rates and epsilon are multiplied with."""
 
-    Args:
-        generator: source of every initial value; equal generators give equal models.
-        gain: factor on every initial standard deviation (`config.Model.init_gain`).
-    """
+    std: float = 1.0
+    forward: float = 1.0
+    sgd: float = 1.0
+    adam: float = 1.0
+    epsilon: float = 1.0
 
-    def __init__(self, generator: torch.Generator, *, gain: float) -> None:
-        self._generator = generator
-        self._gain = gain
+    def rate(self, kind: str) -> float:
+        """Factor on the learning rate of a kind of `config.Optimizer`: that of sgd, or that of the rules after Adam.
 
-    def parameter(self, module: nn.Module, name: str, role: Role, *shape: int, fan_in: int) -> None:
-        """Give `module` the parameter `name` and note its role.
-
-        Args:
-            module: owner of the parameter.
-            name: attribute under which it is reached.
-            role: decides the initial scale.
-            shape: of the tensor.
-            fan_in: number of terms that each of its outputs sums.
+        Raises: ValueError if the parametrization is not defined for the kind.
         """
-        std = 0.0 if TABLE[role].std == -math.inf else self._gain * float(fan_in) ** TABLE[role].std
-        value = torch.empty(shape).normal_(generator=self._generator).mul_(std)
-        module.register_parameter(name, nn.Parameter(value))
-        module.__dict__.setdefault("roles", {})[name] = role
+        factor = self.sgd if kind == "sgd" else self.adam
+        if math.isnan(factor):
+            raise ValueError(f"the parametrization has no rate for kind={kind!r}; choose adam, adamw or schedule_free")
+        return factor
+
+    def weight_decay(self, kind: str) -> float:
+        """Factor on the weight decay: the inverse of the rate's, so that their product does not depend on the size.
+
+        Source: mup 1.0.0 (optim.py), for sgd, adam and adamw alike. ASSUME: for adam, which adds the decay to the
+        gradient before it is normalised, the sizes then agree only roughly.
+        """
+        return 1 / self.rate(kind)
+
+    def switched(self, theta: float) -> "Factors":
+        """The same training in another form: the product multiplied by `theta`, the weights divided by it.
+
+        Gradients are then `theta` times as large, so sgd's rate is divided by theta**2, Adam's by theta, and epsilon
+        grows with the gradient. Source: Yang and Hu 2021 (arXiv:2011.14522, the symmetry of abc-parametrizations).
+        """
+        return Factors(
+            std=self.std / theta,
+            forward=self.forward * theta,
+            sgd=self.sgd / theta**2,
+            adam=self.adam / theta,
+            epsilon=self.epsilon * theta,
+        )
+
+    def absorbed(self) -> "Factors":
+        """The form without a factor on the product, for modules that have none."""
+        return self.switched(1 / self.forward)
 
 
-def named_roles(module: nn.Module) -> dict[str, Role]:
-    """The role of every parameter, under its name and in the order of `module.named_parameters()`.
+@dataclass(frozen=True, kw_only=True)
+class Scaling:
+    """How much larger than its base a network is, and the parametrization that makes up for it.
 
-    Raises: LookupError if a parameter was not made by an `Initializer`.
+    >>> Scaling(parametrization="mup", width=4).factors(Role.HIDDEN)
+    Factors(std=1.0, forward=1.0, sgd=1.0, adam=0.25, epsilon=0.25)
+    >>> Scaling(parametrization="mup", width=4).factors(Role.READOUT).absorbed()  # initial variance 1 / fan-in**2
+    Factors(std=0.5, forward=1.0, sgd=0.25, adam=0.25, epsilon=1.0)
+    >>> deep = Scaling(depth_rule="depth_mup", depth=4)
+    >>> deep.branch, deep.factors(Role.HIDDEN, inside=True).adam, deep.factors(Role.READOUT).adam
+    (0.5, 0.5, 1.0)
     """
-    noted = dict(_noted(module))
-    names = [name for name, _ in module.named_parameters()]
-    if unknown := [name for name in names if name not in noted]:
-        raise LookupError(f"parameters without a role: {', '.join(unknown)}; make them with Initializer.parameter")
-    return {name: noted[name] for name in names}
+
+    parametrization: str = "sp"
+    """A name in `TABLE`."""
+    width: float = 1.0
+    """Width over base width: m."""
+    head: float = 1.0
+    """Size of an attention head over that at the base."""
+    depth_rule: str = "none"
+    """A name in `DEPTH`."""
+    depth: float = 1.0
+    """Residual blocks over those of the base: r."""
+
+    def __post_init__(self) -> None:
+        for field, table in (("parametrization", TABLE), ("depth_rule", DEPTH)):
+            if getattr(self, field) not in table:
+                raise ValueError(f"{field}={getattr(self, field)!r} must be one of {', '.join(table)}")
+        for field in ("width", "head", "depth"):
+            if not getattr(self, field) > 0:
+                raise ValueError(f"{field}={getattr(self, field)} must be above 0: it is a size over that of the base")
+
+    def factors(self, role: Role, *, inside: bool = False) -> Factors:
+        """The factors of a tensor with this role; `inside` says whether it lies in a residual branch."""
+        rule, deep = TABLE[self.parametrization].rules[role], DEPTH[self.depth_rule if inside else "none"]
+        m, r = float(self.width), float(self.depth)
+        return Factors(
+            std=m**rule.std,
+            forward=m**rule.forward,
+            sgd=m**rule.sgd * r**deep.sgd,
+            adam=m**rule.adam * r**deep.adam,
+            epsilon=m**rule.epsilon * r**deep.epsilon,
+        )
+
+    @property
+    def branch(self) -> float:
+        """Factor on what each residual branch adds."""
+        factor: float = float(self.depth) ** DEPTH[self.depth_rule].branch
+        return factor
+
+    @property
+    def attention(self) -> float:
+        """Factor on the attention logits q.k / sqrt(head size)."""
+        factor: float = float(self.head) ** TABLE[self.parametrization].attention
+        return factor
 
 
-def learning_rate_factors(module: nn.Module) -> dict[str, float]:
-    """The factor on the run's learning rate for every parameter, under the names of `named_roles`."""
-    return {name: TABLE[role].learning_rate for name, role in named_roles(module).items()}
+def can_tie(parametrization: str) -> bool:
+    """Whether one tensor can be the table of tokens and the readout: scale and rates of both roles are the same.
+
+    The readout's factor on the product then acts where the tensor reads out, and only there.
+
+    >>> [name for name in TABLE if can_tie(name)]
+    ['sp', 'mup']
+    """
+    rules = TABLE[parametrization].rules
+    return rules[Role.TOKENS] == rules[Role.READOUT]._replace(forward=rules[Role.TOKENS].forward)
 
 
-def _noted(module: nn.Module) -> Iterator[tuple[str, Role]]:
-    for place, inner in module.named_modules():
-        roles: dict[str, Role] = inner.__dict__.get("roles", {})
-        yield from ((f"{place}.{name}" if place else name, role) for name, role in roles.items())
+def defined_for(parametrization: str, kind: str) -> bool:
+    """Whether a parametrization has learning rates for a kind of `config.Optimizer`."""
+    return kind != "sgd" or not any(math.isnan(rule.sgd) for rule in TABLE[parametrization].rules.values())
+
+
+def markdown() -> str:
+    """All rules and their sources, in Markdown."""
+    head = ("role", "initial std", "product", "rate, sgd", "rate, adam", "epsilon")
+    parts = []
+    for name, entry in TABLE.items():
+        rows = [(f"`{role}`", *(_power("m", power) for power in rule)) for role, rule in entry.rules.items()]
+        logits = f"Attention logits: {_power('h', entry.attention)}."
+        parts += [f"### `{name}`", f"{_sentence(entry.source)} {logits}", _table(head, rows)]
+    deep = [
+        (f"`{name}`", *(_power("r", power) for power in (rule.branch, rule.sgd, rule.adam, rule.epsilon)), rule.source)
+        for name, rule in DEPTH.items()
+    ]
+    parts += ["### Depth rules", _table(("rule", "branch", *(f"{name}, inside" for name in head[3:]), "source"), deep)]
+    return "\n\n".join(parts)
+
+
+def _sentence(text: str) -> str:
+    return f"{text[0].upper()}{text[1:]}."
+
+
+def _power(base: str, exponent: float) -> str:
+    """A factor in words, such as 1, m, 1/m or m^(-1/2)."""
+    if math.isnan(exponent):
+        return "-"
+    if exponent in (0, 1, -1):
+        return {0: "1", 1: base, -1: f"1/{base}"}[int(exponent)]
+    return f"{base}^({Fraction(exponent).limit_denominator(12)})"
+
+
+def _table(head: tuple[str, ...], rows: Iterable[tuple[str, ...]]) -> str:
+    lines = [head, ("---",) * len(head), *rows]
+    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+
+
+if __name__ == "__main__":
+    print(markdown())

@@ -137,7 +137,7 @@ def script_digest(path: str) -> str:
     return digest(str(module.relative_to(ROOT)) for module in imports(ROOT / path))
 
 
-ENGINE = ("engine", "evaluation", "losses", "streams", "parametrization", "data/__init__")
+ENGINE = ("engine", "evaluation", "losses", "streams", "parametrization", "roles", "data/__init__")
 """Modules of `common` that every training runs."""
 UPDATE = ("build", "set_lr", "clip", "evaluation", "state_tensors", "load_state_tensors")
 """What the training loop calls in common/optimizers.py, whatever the kind."""

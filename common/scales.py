@@ -4,6 +4,7 @@ A scale maps the runs of all studies, by their full names `study/run`, to those 
 """
 
 import dataclasses
+import math
 from collections import defaultdict
 from collections.abc import Callable
 from typing import Any
@@ -110,9 +111,26 @@ def _quarter(count: int, *, least: int = 1) -> int:
 
 
 def _small_model(model: Model) -> Model:
-    heads = model.heads or 1
-    width = 2 * _quarter(model.width // heads // 2) * heads if model.heads else _quarter(model.width)
-    return dataclasses.replace(model, width=width, depth=max(1, model.depth // 2))
+    """A quarter of the width and half of the depth; those of the base shrink by the same, so that ratios stay."""
+    pair = 2 if model.heads else 1
+    size = model.width // (model.heads or 1) // pair
+    base_size = model.base_width and model.base_width // (model.base_heads or model.heads or 1) // pair
+    unit = math.gcd(size, base_size or size)
+    level = math.gcd(model.depth, model.base_depth or model.depth)
+
+    def narrower(width: int) -> int:
+        return width // unit * _quarter(unit)
+
+    def shallower(depth: int) -> int:
+        return depth // level * max(1, level // 2)
+
+    return dataclasses.replace(
+        model,
+        width=narrower(model.width),
+        depth=shallower(model.depth),
+        base_width=model.base_width and narrower(model.base_width),
+        base_depth=model.base_depth and shallower(model.base_depth),
+    )
 
 
 def _small_data(data: Data) -> Data:

@@ -99,6 +99,27 @@ def test_round_numbers_become_a_tenth_and_sizes_a_quarter():
     assert (after.data.context, after.data.validation_windows, after.batch_size) == (32, 16, 2)
 
 
+SIZES = {
+    "wide": {"kind": "mlp", "width": 512, "base_width": 128},
+    "odd": {"kind": "mlp", "width": 300, "base_width": 200},
+    "narrow": {"kind": "mlp", "width": 64, "base_width": 256},
+    "more heads": {"width": 128, "heads": 8, "base_width": 32, "base_heads": 2},
+    "larger heads": {"width": 128, "heads": 2, "base_width": 32},
+    "deep": {"kind": "mlp", "residual": True, "block_layers": 2, "depth": 32, "base_depth": 4},
+    "uneven": {"kind": "mlp", "residual": True, "block_layers": 1, "depth": 6, "base_depth": 3},
+}
+
+
+@pytest.mark.parametrize("fields", SIZES.values(), ids=SIZES)
+def test_sizes_shrink_with_their_base(fields):
+    model = Model(**({"depth": 4, "parametrization": "mup" if "base_width" in fields else "sp"} | fields))
+    data = TEXT if model.kind == "transformer" else MLP
+    [small] = smoke({"s/a": Run(**(data | {"model": model, "steps": 100}))}).values()
+    assert small.model.scaling == model.scaling
+    if fields not in (SIZES["odd"], SIZES["uneven"]):
+        assert (small.model.width, small.model.depth) == (model.width // 4, model.depth // 2)
+
+
 def test_the_first_two_seeds_of_each_run_stay():
     runs = {
         f"s/{arm}-s{seed}": run(arm=arm, seed=seed)

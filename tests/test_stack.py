@@ -52,8 +52,27 @@ def test_normalised_members_train_as_alone(digits_run, norm):
         assert rows[-1] == pytest.approx(list(Training(member, dataset))[-1], rel=1e-4)
 
 
-def test_transformers_stack_too(text_run):
-    run = swept(text_run)
+SCALED = {
+    "mup": {"parametrization": "mup", "base_width": 4},
+    "deep": {"residual": True, "block_layers": 2, "depth_rule": "depth_mup", "base_depth": 1},
+    "convnet": {"kind": "convnet", "parametrization": "mup", "base_width": 4},
+}
+
+
+@pytest.mark.parametrize("fields", SCALED.values(), ids=SCALED)
+@pytest.mark.parametrize("kind", ["sgd", "adamw"])
+def test_scaled_members_train_as_alone(digits_run, fields, kind):
+    model = Model(**({"kind": "mlp", "width": 16, "depth": 2, "activation": "tanh"} | fields))
+    run = swept(digits_run, model=model, optimizer=Optimizer(kind=kind), steps=4)
+    dataset = data.load(run.data, corpora=None)
+    for member, rows in zip(members(run), rows_of_each(run, dataset), strict=True):
+        assert rows[-1] == pytest.approx(list(Training(member, dataset))[-1], rel=1e-4)
+
+
+@pytest.mark.parametrize("fields", [{}, {"parametrization": "mup", "base_width": 4, "base_depth": 2}], ids=str)
+def test_transformers_stack_too(text_run, fields):
+    depth_rule = {"depth_rule": "completep"} if fields else {}
+    run = swept(dataclasses.replace(text_run, model=dataclasses.replace(text_run.model, **fields, **depth_rule)))
     dataset = data.load(run.data, corpora=None)
     for member, rows in zip(members(run), rows_of_each(run, dataset), strict=True):
         assert rows[-1] == pytest.approx(list(Training(member, dataset))[-1], rel=1e-4)

@@ -4,9 +4,10 @@ import torch
 from torch import nn
 
 from common.config import Model
-from common.models.mlp import MLP
+from common.models.convnet import ConvNet
+from common.models.mlp import MLP, ResidualMLP
 from common.models.transformer import Transformer
-from common.parametrization import Initializer
+from common.roles import Initializer
 
 
 def build(model: Model, *, inputs: int, outputs: int, context: int | None, generator: torch.Generator) -> nn.Module:
@@ -22,11 +23,14 @@ def build(model: Model, *, inputs: int, outputs: int, context: int | None, gener
         features (count, inputs) to float32 (count, outputs).
     Raises: ValueError if the description and the data do not fit together.
     """
-    initial = Initializer(generator, gain=model.init_gain)
-    if model.kind == "mlp":
+    initial = Initializer(generator, model)
+    if model.kind != "transformer":
         if context is not None:
-            raise ValueError(f"model.kind='mlp' reads features, but the data has context={context}; use 'transformer'")
-        return MLP(model, inputs=inputs, outputs=outputs, initial=initial)
+            raise ValueError(
+                f"model.kind={model.kind!r} reads features, but the data has context={context}; use 'transformer'"
+            )
+        network = {"mlp": ResidualMLP if model.block_layers else MLP, "convnet": ConvNet}[model.kind]
+        return network(model, inputs=inputs, outputs=outputs, initial=initial)
     if context is None:
         raise ValueError("model.kind='transformer' reads tokens, but the data has context=None; use 'mlp'")
     if model.tied is not False and inputs != outputs:

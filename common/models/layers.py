@@ -1,13 +1,15 @@
-"""Parts that the networks share: activations and norms."""
+"""Parts that the networks share: affine maps, activations and norms."""
 
 from collections.abc import Callable
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn import functional
 
 from common.config import Model
+from common.parametrization import Role
+from common.roles import Initializer
 
 EPSILON = 1e-5
 """Added to the variance, or the mean square, inside every norm."""
@@ -81,3 +83,26 @@ def norms(model: Model) -> tuple[Map, Map]:
     """What acts before and what acts after a branch or an activation; one of the two is the identity."""
     norm = NORMS[model.norm]
     return (norm, linear) if model.norm_place == "pre" else (linear, norm)
+
+
+def scaled(tensor: Tensor, factor: float) -> Tensor:
+    """`factor` times the tensor; the tensor itself for a factor of 1."""
+    return tensor if factor == 1 else tensor * factor
+
+
+class Layer(nn.Module):
+    """One affine map; the role's forward factor multiplies the weight, not the bias."""
+
+    weight: Tensor
+    bias: Tensor
+
+    def __init__(self, role: Role, *, inputs: int, outputs: int, initial: Initializer, inside: bool = False) -> None:
+        super().__init__()
+        self.factor = initial.forward_factor(role)
+        bias = Role.FINITE if role is Role.READOUT else Role.VECTOR
+        initial.parameter(self, "weight", role, outputs, inputs, fan_in=inputs, inside=inside)
+        initial.parameter(self, "bias", bias, outputs, fan_in=1, inside=inside)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(count, inputs) to (count, outputs)."""
+        return functional.linear(x, scaled(self.weight, self.factor), self.bias)

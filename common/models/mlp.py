@@ -1,28 +1,11 @@
-"""Fully connected network."""
+"""Fully connected networks."""
 
 from torch import Tensor, nn
-from torch.nn import functional
 
 from common.config import Model
-from common.models.layers import ACTIVATIONS, norms
-from common.parametrization import TABLE, Initializer, Role
-
-
-class Layer(nn.Module):
-    """One affine map; the role's forward factor multiplies the weight, not the bias."""
-
-    weight: Tensor
-    bias: Tensor
-
-    def __init__(self, role: Role, *, inputs: int, outputs: int, initial: Initializer) -> None:
-        super().__init__()
-        self.factor = TABLE[role].forward
-        initial.parameter(self, "weight", role, outputs, inputs, fan_in=inputs)
-        initial.parameter(self, "bias", Role.BIAS, outputs, fan_in=1)
-
-    def forward(self, x: Tensor) -> Tensor:
-        """(count, inputs) to (count, outputs)."""
-        return functional.linear(x, self.weight * self.factor, self.bias)
+from common.models.layers import ACTIVATIONS, Layer, norms, scaled
+from common.parametrization import Role
+from common.roles import Initializer
 
 
 class Gate(nn.Module):
@@ -32,7 +15,7 @@ class Gate(nn.Module):
 
     def __init__(self, initial: Initializer) -> None:
         super().__init__()
-        initial.parameter(self, "value", Role.GATE, 1, fan_in=1)
+        initial.parameter(self, "value", Role.FINITE, 1, fan_in=1, inside=True)
 
     def forward(self, x: Tensor) -> Tensor:
         """The same shape."""
@@ -66,3 +49,50 @@ class MLP(nn.Module):
 
     def _activate(self, x: Tensor) -> Tensor:
         return self.after(self.activation(self.before(x)))
+
+
+class Branch(nn.Module):
+    """What a residual block adds: weight layers of one width, each after norm and activation, with a gate if wanted."""
+
+    def __init__(self, model: Model, *, initial: Initializer) -> None:
+        super().__init__()
+        width = model.width
+        self.activation = ACTIVATIONS[model.activation]
+        self.before, self.after = norms(model)
+        self.layers = nn.ModuleList(
+            Layer(Role.HIDDEN, inputs=width, outputs=width, initial=initial, inside=True)
+            for _ in range(model.block_layers or 1)
+        )
+        self.gate = Gate(initial) if model.gated else nn.Identity()
+
+    def forward(self, x: Tensor) -> Tensor:
+        """The same shape."""
+        for layer in self.layers:
+            x = layer(self.after(self.activation(self.before(x))))
+        change: Tensor = self.gate(x)
+        return change
+
+
+class ResidualMLP(nn.Module):
+    """`depth` residual blocks around a stream that no activation acts on; the readout sees its activation.
+
+    Each block adds a sum of features of either sign, so that the stream of a deep network does not drift.
+    Source: Noci et al. 2024 (arXiv:2402.17457), with `block_layers` weight layers for their k.
+    """
+
+    def __init__(self, model: Model, *, inputs: int, outputs: int, initial: Initializer) -> None:
+        super().__init__()
+        self.activation = ACTIVATIONS[model.activation]
+        self.before, self.after = norms(model)
+        self.factor = initial.scaling.branch
+        self.embedding = Layer(Role.EMBEDDING, inputs=inputs, outputs=model.width, initial=initial)
+        self.blocks = nn.ModuleList(Branch(model, initial=initial) for _ in range(model.depth))
+        self.readout = Layer(Role.READOUT, inputs=model.width, outputs=outputs, initial=initial)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Outputs, float32 (count, outputs), of features, float32 (count, inputs)."""
+        x = self.embedding(x)
+        for block in self.blocks:
+            x = x + scaled(block(x), self.factor)
+        outputs: Tensor = self.readout(self.after(self.activation(self.before(x))))
+        return outputs

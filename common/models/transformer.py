@@ -1,12 +1,15 @@
 """Decoder-only transformer without biases and without gains (Vaswani et al. 2017; pre-norm as Radford et al. 2019)."""
 
+import math
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
 from common.config import Model
-from common.models.layers import ACTIVATIONS, layernorm, linear, norms
-from common.parametrization import TABLE, Initializer, Role
+from common.models.layers import ACTIVATIONS, layernorm, linear, norms, scaled
+from common.parametrization import Role
+from common.roles import Initializer
 
 
 class Block(nn.Module):
@@ -24,34 +27,36 @@ class Block(nn.Module):
         super().__init__()
         width, inner = model.width, model.width * (model.expansion or 4)
         self.heads = heads
+        self.factor = initial.scaling.branch
+        self.scale = initial.scaling.attention / math.sqrt(width // heads)
         self.activation = ACTIVATIONS[model.activation]
         self.before, self.after = norms(model)
         self.match = layernorm if model.qk_norm else linear
-        initial.parameter(self, "qkv", Role.HIDDEN, 3 * width, width, fan_in=width)
-        initial.parameter(self, "out", Role.HIDDEN, width, width, fan_in=width)
-        initial.parameter(self, "up", Role.HIDDEN, inner, width, fan_in=width)
-        initial.parameter(self, "down", Role.HIDDEN, width, inner, fan_in=inner)
+        initial.parameter(self, "qkv", Role.HIDDEN, 3 * width, width, fan_in=width, inside=True)
+        initial.parameter(self, "out", Role.HIDDEN, width, width, fan_in=width, inside=True)
+        initial.parameter(self, "up", Role.HIDDEN, inner, width, fan_in=width, inside=True)
+        initial.parameter(self, "down", Role.HIDDEN, width, inner, fan_in=inner, inside=True)
 
     def forward(self, x: Tensor, turns: Tensor) -> Tensor:
         """Residual stream to residual stream, float32 (count * context, width); `turns` as from `rotations`."""
-        x = self.after(_add(x, self._mix(self.before(x), turns), self.out))
+        x = self.after(_add(x, self._mix(self.before(x), turns), self.out, factor=self.factor))
         inner = self.activation(torch.mm(self.before(x), self.up.t()))
-        return self.after(_add(x, inner, self.down))
+        return self.after(_add(x, inner, self.down, factor=self.factor))
 
     def _mix(self, x: Tensor, turns: Tensor) -> Tensor:
         """Softmax attention of every head over its past, (count * context, width)."""
         qkv = torch.mm(x, self.qkv.t()).view(-1, len(turns), 3, self.heads, x.shape[1] // self.heads)
         q, k = _turned(self.match(qkv[:, :, :2]), turns).permute(2, 0, 3, 1, 4).unbind()
         v = qkv[:, :, 2].transpose(1, 2)
-        mixed = functional.scaled_dot_product_attention(q, k, v, is_causal=True)
+        mixed = functional.scaled_dot_product_attention(q, k, v, is_causal=True, scale=self.scale)
         return mixed.transpose(1, 2).reshape(x.shape)
 
 
-def _add(x: Tensor, branch: Tensor, weight: Tensor) -> Tensor:
-    """`x + branch @ weight.T`; under autocast the sum stays in the precision of `x`, which addmm would lower."""
+def _add(x: Tensor, branch: Tensor, weight: Tensor, *, factor: float) -> Tensor:
+    """`x + factor * branch @ weight.T`; under autocast the sum keeps the precision of `x`, which addmm would lower."""
     if torch.is_autocast_enabled(x.device.type):
-        return x + torch.mm(branch, weight.t())
-    return torch.addmm(x, branch, weight.t())
+        return torch.add(x, torch.mm(branch, weight.t()), alpha=factor)
+    return torch.addmm(x, branch, weight.t(), alpha=factor)
 
 
 def rotations(*, context: int, size: int) -> Tensor:
@@ -88,7 +93,8 @@ class Transformer(nn.Module):
         super().__init__()
         width = model.width
         self.tied = model.tied is not False
-        initial.parameter(self, "embedding", Role.EMBEDDING, inputs, width, fan_in=width)
+        self.factors = initial.forward_factor(Role.TOKENS), initial.forward_factor(Role.READOUT)
+        initial.parameter(self, "embedding", Role.TOKENS, inputs, width, fan_in=width)
         self.register_buffer("turns", rotations(context=context, size=width // heads), persistent=False)
         self.blocks = nn.ModuleList(Block(model, heads=heads, initial=initial) for _ in range(model.depth))
         self.norm = norms(model)[0]
@@ -98,9 +104,10 @@ class Transformer(nn.Module):
     def forward(self, tokens: Tensor) -> Tensor:
         """Logits, float32 (count, context, outputs), of int64 tokens (count, context)."""
         count, context = tokens.shape
-        x = functional.embedding(tokens, self.embedding).view(count * context, -1)
+        embedding_factor, readout_factor = self.factors
+        x = scaled(functional.embedding(tokens, self.embedding).view(count * context, -1), embedding_factor)
         turns = self.turns[:context].to(self.embedding.dtype.to_complex())
         for block in self.blocks:
             x = block(x, turns)
-        readout = (self.embedding if self.tied else self.readout) * TABLE[Role.READOUT].forward
+        readout = scaled(self.embedding if self.tied else self.readout, readout_factor)
         return torch.mm(self.norm(x), readout.t()).view(count, context, -1)

@@ -69,6 +69,42 @@ def test_every_option_learns(options):
     assert losses[-1] < losses[0]
 
 
+BLOCKS = [
+    {"block_layers": 1},
+    {"block_layers": 2, "norm": "none", "activation": "tanh"},
+    {"block_layers": 2, "norm_place": "post", "gated": True},
+    {"block_layers": 2, "depth": 4, "depth_rule": "depth_mup", "base_depth": 1, "factor": 1 / 2},
+    {"block_layers": 1, "depth": 4, "depth_rule": "completep", "base_depth": 2, "factor": 1 / 2},
+    {"block_layers": 1, "depth": 4, "depth_rule": "none", "base_depth": 2},
+    {"block_layers": 1, "parametrization": "mup", "width": 8, "base_width": 2, "outputs": 1 / 4},
+]
+
+
+@pytest.mark.parametrize("options", BLOCKS, ids=str)
+def test_residual_blocks_equal_the_definition(options):
+    options = dict(options)
+    factor, outputs = options.pop("factor", 1.0), options.pop("outputs", 1.0)
+    network, x = model(residual=True, **options).double(), features(4).double()
+    with torch.no_grad():
+        for parameter in network.parameters():
+            parameter.add_(0.1)
+    weights = dict(network.named_parameters())
+    act, norm = ACTIVATIONS[options.get("activation", "relu2")], options.get("norm", "layernorm")
+
+    def activated(h):
+        return act(normalised(h, norm)) if options.get("norm_place") != "post" else normalised(act(h), norm)
+
+    h = x @ weights["embedding.weight"].T + weights["embedding.bias"]
+    for i in range(options.get("depth", 3)):
+        branch = h
+        for j in range(options["block_layers"]):
+            place = f"blocks.{i}.layers.{j}"
+            branch = activated(branch) @ weights[f"{place}.weight"].T + weights[f"{place}.bias"]
+        h = h + factor * branch * (weights[f"blocks.{i}.gate.value"] if options.get("gated") else 1.0)
+    expected = outputs * activated(h) @ weights["readout.weight"].T + weights["readout.bias"]
+    torch.testing.assert_close(network(x), expected, rtol=1e-10, atol=1e-10)
+
+
 def test_equal_generators_give_equal_models():
     first, second = (list(model().parameters()) for _ in range(2))
     assert all(torch.equal(a, b) for a, b in zip(first, second, strict=True))

@@ -26,6 +26,10 @@ OPTIONS = [
     {"qk_norm": True},
     {"tied": False},
     {"init_gain": 0.5},
+    {"embedding_factor": 2.0, "readout_factor": 0.5, "tied": False},
+    {"parametrization": "mup", "base_width": 4},
+    {"parametrization": "mup", "base_width": 4, "base_heads": 1, "tied": False},
+    {"depth_rule": "completep", "base_depth": 1},
 ]
 
 
@@ -56,10 +60,11 @@ def turned(x, t):
     return out
 
 
-def attention(x, weights, *, heads, qk_norm):
+def attention(x, weights, *, heads, qk_norm, scale):
     """Causal attention of one window (context, width), position by position and head by head."""
     context, width = x.shape
     size = width // heads
+    scale = size**-0.5 if scale is None else scale
     q, k, v = (torch.einsum("tw,ow->to", x, part) for part in weights["qkv"].chunk(3))
     mixed = torch.zeros_like(x)
     for head in range(heads):
@@ -70,22 +75,39 @@ def attention(x, weights, *, heads, qk_norm):
                 query, keys = normalised(query, "layernorm"), normalised(keys, "layernorm")
             query = turned(query, t)
             keys = torch.stack([turned(key, s) for s, key in enumerate(keys)])
-            scores = torch.exp(torch.einsum("d,sd->s", query, keys) / math.sqrt(size))
+            scores = torch.exp(scale * torch.einsum("d,sd->s", query, keys))
             mixed[t, part] = torch.einsum("s,sd->d", scores / scores.sum(), v[: t + 1, part])
     return torch.einsum("tw,ow->to", mixed, weights["out"])
 
 
-def twin(network, window, *, norm="layernorm", norm_place="pre", activation="relu2", heads=2, qk_norm=False, **_):
+def twin(
+    network,
+    window,
+    *,
+    norm="layernorm",
+    norm_place="pre",
+    activation="relu2",
+    heads=2,
+    qk_norm=False,
+    embedding_factor=1.0,
+    readout_factor=1.0,
+    **sizes,
+):
     """Logits of one window from the parameters, by the definition."""
     before, after = (norm, "none") if norm_place == "pre" else ("none", norm)
+    scale = math.sqrt(sizes["base_width"] / sizes.get("base_heads", 2)) / (8 / heads) if "base_width" in sizes else None
+    outputs = readout_factor * sizes.get("base_width", 8) / 8
+    branch = sizes.get("base_depth", 2) / 2
     parameters = dict(network.named_parameters())
-    x = torch.stack([network.embedding[token] for token in window])
+    x = torch.stack([embedding_factor * network.embedding[token] for token in window])
     for i in range(len(network.blocks)):
         weights = {name: parameters[f"blocks.{i}.{name}"] for name in ("qkv", "out", "up", "down")}
-        x = normalised(x + attention(normalised(x, before), weights, heads=heads, qk_norm=qk_norm), after)
+        mixed = attention(normalised(x, before), weights, heads=heads, qk_norm=qk_norm, scale=scale)
+        x = normalised(x + branch * mixed, after)
         inner = ACTIVATIONS[activation](torch.einsum("tw,ow->to", normalised(x, before), weights["up"]))
-        x = normalised(x + torch.einsum("ti,wi->tw", inner, weights["down"]), after)
-    return torch.einsum("tw,vw->tv", normalised(x, before), parameters.get("readout", network.embedding))
+        x = normalised(x + branch * torch.einsum("ti,wi->tw", inner, weights["down"]), after)
+    readout = parameters.get("readout", network.embedding)
+    return outputs * torch.einsum("tw,vw->tv", normalised(x, before), readout)
 
 
 @pytest.mark.parametrize("options", OPTIONS, ids=str)
