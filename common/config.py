@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any, Literal
 
 from common.description import at_least, between, collecting, description, fits_kind, problems
-from common.parametrization import Scaling, can_tie, defined_for
+from common.parametrization import can_tie, defined_for
 
 
 @description
@@ -58,18 +58,6 @@ class Model:
     """Depth at which all depth rules are one."""
     metainit_steps: int | None = None
     """Updates of MetaInit, which rescales the initial weights to a flat start (see common/metainit.py)."""
-
-    @property
-    def scaling(self) -> Scaling:
-        """How many times larger than its base the network is, and what follows from it."""
-        width = self.width / (self.base_width or self.width)
-        return Scaling(
-            parametrization=self.parametrization,
-            width=width,
-            head=width * (self.base_heads or self.heads or 1) / (self.heads or 1),
-            depth_rule=self.depth_rule or "none",
-            depth=self.depth / (self.base_depth or self.depth),
-        )
 
     def _rules(self) -> Iterator[str]:
         deep = ("depth_rule?", "base_depth?")

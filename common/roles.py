@@ -22,6 +22,18 @@ class Note(NamedTuple):
     factors: Factors
 
 
+def scaling_of(model: Model) -> Scaling:
+    """How many times larger than its base a network is, by its description; 1 where no base is given."""
+    width = model.width / (model.base_width or model.width)
+    return Scaling(
+        parametrization=model.parametrization,
+        width=width,
+        head=width * (model.base_heads or model.heads or 1) / (model.heads or 1),
+        depth_rule=model.depth_rule or "none",
+        depth=model.depth / (model.base_depth or model.depth),
+    )
+
+
 class Initializer:
     """Draws the parameters of one model from one generator, in the order in which the model asks for them.
 
@@ -35,7 +47,7 @@ class Initializer:
 
     def __init__(self, generator: torch.Generator, model: Model) -> None:
         self._generator = generator
-        self.scaling = model.scaling
+        self.scaling = scaling_of(model)
         readout = 1.0 if model.readout_gain is None else model.readout_gain
         self._gain = dict.fromkeys((Role.EMBEDDING, Role.TOKENS, Role.HIDDEN), model.init_gain)
         self._gain |= {Role.READOUT: model.init_gain * readout, Role.VECTOR: 0.0, Role.FINITE: 0.0}

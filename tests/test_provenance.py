@@ -245,6 +245,10 @@ def some_runs() -> dict[str, Run]:
         fields = {"model": Model(width=4, heads=1, depth=1), "batch_size": 2} if text else {}
         runs[f"data {source}"] = Run(**(MLP | fields | {"data": Data(source=source, **DATA.get(source, {}))}))
     runs["clip"] = Run(**MLP, optimizer=Optimizer(clip=0.1))
+    runs["convnet"] = Run(**(MLP | {"model": Model(kind="convnet", width=4, depth=2)}))
+    blocks = {"residual": True, "block_layers": 2, "gated": True, "depth_rule": "depth_mup", "base_depth": 1}
+    scaled = Model(kind="mlp", width=4, depth=2, parametrization="mup", base_width=2, **blocks)
+    runs["scaled"] = Run(**(MLP | {"model": scaled}))
     return runs
 
 
