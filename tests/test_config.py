@@ -70,6 +70,7 @@ ACCEPTED = [
     (Probe, {"kind": "norms", "every": 1}),
     (Probe, {"kind": "norms", "steps": (0, 4)}),
     (Probe, {"kind": "sharpness", "every": 5, "examples": 100}),
+    (Probe, {"kind": "effective_sharpness", "every": 5}),
     (Run, MLP | {"keep_steps": (1, 99), "evaluate_every": 1, "log_every": 1, "threads": 2, "precision": "bf16"}),
     (Run, MLP | {"parent": "a", "parent_step": 5, "reset": ("weights", "optimizer", "data")}),
     (Run, MLP | {"schedule": Schedule(kind="wsd", warmup_steps=50, decay_steps=50)}),

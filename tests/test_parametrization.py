@@ -318,6 +318,48 @@ def test_layerwise_rates_keep_hidden_layers_learning():
     assert all(abs(found[name]) <= 0.1 for name in ("embedding", "hidden.0", "hidden.1"))
 
 
+OTHERS = {
+    "convnet": {"kind": "convnet", "inputs": 64, "outputs": 4, "activation": "relu", "init_gain": 2**0.5},
+    "larger heads": {"kind": "transformer", "heads": 2},
+    "more heads": {"kind": "transformer", "base_heads": 2},
+}
+IMAGES = torch.randn(32, 64, generator=torch.Generator().manual_seed(5))
+NEXT = torch.randint(11, (4, 6), generator=torch.Generator().manual_seed(8))
+LANGUAGE = {"norm": "layernorm", "tied": False, "depth": 2, "inputs": 11, "outputs": 11, "context": 6}
+
+
+def loss_and_inputs(fields):
+    if fields["kind"] == "convnet":
+        return lambda net: half_squared_error(net(IMAGES), TARGETS[:32]), IMAGES
+    return lambda net: functional.cross_entropy(net(TOKENS).flatten(0, 1), NEXT.flatten()), TOKENS
+
+
+def other_slope(fields, kind, name):
+    """Exponent in the width of the change of the outputs after three updates; two seeds."""
+    optimizer, lr = STEPS[kind]
+    loss, x = loss_and_inputs(fields)
+    means = []
+    for width in (16, 32, 64, 128):
+        size = {"width": width, "parametrization": name, "base_width": 16, "readout_gain": 0.1}
+        size |= LANGUAGE if fields["kind"] == "transformer" else {}
+        size |= {"heads": width // 8} if "base_heads" in fields else {}
+        moved = []
+        for seed in range(2):
+            net = network(seed=seed, **(fields | size))
+            before = net(x).detach()
+            descend(net, rule_of(net, optimizer, lr=lr), loss=loss, steps=3)
+            moved.append((net(x) - before).square().mean().sqrt().item())
+        means.append(np.log2(np.mean(moved)))
+    return np.polyfit([4, 5, 6, 7], means, 1)[0]
+
+
+@pytest.mark.parametrize("kind", STEPS)
+@pytest.mark.parametrize("fields", OTHERS.values(), ids=OTHERS)
+def test_under_mup_convnets_and_transformers_learn_as_much_at_any_width(fields, kind):
+    assert abs(other_slope(fields, kind, "mup")) <= 0.15
+    assert other_slope(fields, kind, "sp") >= 0.25
+
+
 def deep_slope(kind, *, rule, factors_of=named_factors, **fields):
     """Exponent in the depth of the change of the outputs when only the branches learn."""
     optimizer, lr = STEPS[kind]

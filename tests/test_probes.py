@@ -6,6 +6,7 @@ import torch
 from common import data, probes
 from common.config import Data, Model, Optimizer, Probe, Run, Schedule
 from common.engine import Training
+from common.roles import named_factors
 
 RUN = Run(model=Model(kind="mlp", width=4, depth=1), data=Data(source="digits"), lr=0.1, steps=3, seed=0)
 
@@ -47,8 +48,8 @@ SMALL = dataclasses.replace(
 )
 
 
-def dense_top(subject):
-    """Largest eigenvalue of the Hessian, column by column."""
+def dense_top(subject, *, rates=None):
+    """Largest eigenvalue of the Hessian, column by column; with rates, of D^(1/2) H D^(1/2)."""
     parameters = list(subject.model.parameters())
     batch = subject.dataset.batch(seed=0, position=0, count=None)
     loss = torch.nn.functional.cross_entropy(subject.model(batch.inputs), batch.targets)
@@ -57,7 +58,8 @@ def dense_top(subject):
         torch.cat([h.flatten() for h in torch.autograd.grad(entry, parameters, retain_graph=True)])
         for entry in gradient
     ]
-    return float(torch.linalg.eigvalsh(torch.stack(columns).double())[-1])
+    root = torch.ones(len(columns)) if rates is None else torch.sqrt(rates)
+    return float(torch.linalg.eigvalsh((root[:, None] * torch.stack(columns) * root).double())[-1])
 
 
 def test_sharpness_is_the_top_of_the_dense_hessian():
@@ -100,6 +102,17 @@ def test_effective_sharpness_of_plain_gradient_descent_is_sharpness_over_its_edg
     plain, effective = probes.sharpness(about), probes.effective_sharpness(dataclasses.replace(about, memory={}))
     assert effective["effective_sharpness"] == pytest.approx(plain["sharpness"], rel=1e-6)
     assert effective["normalised_sharpness"] == pytest.approx(about.learning_rate * plain["sharpness"] / 2, rel=1e-6)
+
+
+def test_effective_sharpness_knows_the_rate_of_each_tensor():
+    model = Model(kind="mlp", width=3, depth=2, activation="tanh", parametrization="mup", base_width=1)
+    about = trained(dataclasses.replace(SMALL, model=model, optimizer=Optimizer(kind="sgd")), updates=3)
+    factors = named_factors(about.model)
+    rates = torch.cat([torch.full((p.numel(),), factors[name].sgd) for name, p in about.model.named_parameters()])
+    assert set(rates.tolist()) == {1.0, 3.0}
+    found = probes.effective_sharpness(about)["effective_sharpness"]
+    assert found == pytest.approx(dense_top(about, rates=rates), rel=2e-3)
+    assert found > 1.2 * dense_top(about)
 
 
 def test_adam_has_no_effective_sharpness_before_its_first_update():
