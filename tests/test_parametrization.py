@@ -360,6 +360,36 @@ def test_under_mup_convnets_and_transformers_learn_as_much_at_any_width(fields, 
     assert other_slope(fields, kind, "sp") >= 0.25
 
 
+def gradient_sizes(**fields):
+    """Root mean square of the gradient of each tensor at the start, mean over two seeds."""
+    sizes = []
+    for seed in range(2):
+        net = network(seed=seed, **(COORDINATES | fields))
+        functional.mse_loss(net(FEATURES), TARGETS).backward()
+        sizes.append({name: p.grad.square().mean().sqrt().item() for name, p in net.named_parameters()})
+    return {name: np.mean([one[name] for one in sizes]) for name in sizes[0]}
+
+
+@pytest.mark.parametrize("name", ["mup", "sp_layerwise"])
+def test_epsilon_follows_the_size_of_the_gradients(name):
+    base, wide = (gradient_sizes(width=width, parametrization=name, base_width=64) for width in (64, 1024))
+    factors = named_factors(network(width=1024, parametrization=name, base_width=64, **COORDINATES))
+    for tensor, factor in factors.items():
+        grown = math.log(wide[tensor] / base[tensor], 16)
+        assert grown == pytest.approx(math.log(factor.epsilon, 16), abs=0.2), tensor
+
+
+@pytest.mark.parametrize("rule", ["depth_mup", "completep"])
+def test_epsilon_follows_the_size_of_the_gradients_in_branches(rule):
+    fields = {"residual": True, "block_layers": 1, "width": 64, "depth_rule": rule, "base_depth": 1}
+    fields |= {"activation": "tanh", "init_gain": 1.0}
+    base, deep = (gradient_sizes(**fields, depth=depth) for depth in (16, 128))
+    shallow, factors = (named_factors(network(**(COORDINATES | fields), depth=depth)) for depth in (16, 128))
+    for name in ("blocks.0.layers.0.weight", "blocks.0.layers.0.bias"):
+        grown, expected = deep[name] / base[name], factors[name].epsilon / shallow[name].epsilon
+        assert math.log(grown, 8) == pytest.approx(math.log(expected, 8), abs=0.2), name
+
+
 def deep_slope(kind, *, rule, factors_of=named_factors, **fields):
     """Exponent in the depth of the change of the outputs when only the branches learn."""
     optimizer, lr = STEPS[kind]
