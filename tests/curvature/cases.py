@@ -7,7 +7,8 @@ from torch.func import functional_call
 
 from common import models
 from common.config import Model
-from common.curvature.objective import Objective, cross_entropy, half_squared_error
+from common.curvature.objective import Objective
+from common.losses import cross_entropy, half_squared_error
 
 
 def generator(seed=0):

@@ -7,8 +7,9 @@ from torch import nn
 
 from common.curvature.critical import critical_sharpness
 from common.curvature.lanczos import extremes
-from common.curvature.objective import Objective, half_squared_error
+from common.curvature.objective import Objective
 from common.curvature.operators import Hessian
+from common.losses import half_squared_error
 from tests.curvature.cases import case, dense, drawn, regression
 
 
