@@ -15,6 +15,10 @@ from common.studies import Studies
 OWNER = "TRAINING_OWNER"
 """Environment variable with the process id of the Snakemake that owns the jobs."""
 
+ONE_THREAD = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "VECLIB_MAXIMUM_THREADS")
+"""Variables by which numpy's libraries are told how many threads they have in every job. Two jobs whose idle threads
+wait for each other on two cores take several times as long; torch's threads are those of the run's description."""
+
 FREE_BYTES = 200_000_000
 """Smallest free space with which a build starts."""
 
@@ -28,6 +32,7 @@ def prepare(root: Path, *, main: bool, executing: bool) -> None:
     paths = [str(root), *os.environ.get("PYTHONPATH", "").split(os.pathsep)]
     os.environ["PYTHONPATH"] = os.pathsep.join(dict.fromkeys(path for path in paths if path))
     os.environ[OWNER] = str(os.getpid())
+    os.environ |= dict.fromkeys(ONE_THREAD, "1")
     if main and executing:
         _own(Path(".snakemake"))
         free = shutil.disk_usage(".").free

@@ -99,18 +99,20 @@ def test_other_directories_jobs_and_dry_runs_are_not_blocked(build, tmp_path):
 def test_jobs_find_the_repository_and_the_owner(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("PYTHONPATH", f"/elsewhere{os.pathsep}{tmp_path}")
-    monkeypatch.setenv(workflow.OWNER, "0")
+    for name in (workflow.OWNER, *workflow.ONE_THREAD):
+        monkeypatch.setenv(name, "0")
     for _ in range(2):
         workflow.prepare(tmp_path, main=False, executing=True)
     assert os.environ["PYTHONPATH"] == f"{tmp_path}{os.pathsep}/elsewhere"
     assert os.environ[workflow.OWNER] == str(os.getpid())
+    assert {os.environ[name] for name in workflow.ONE_THREAD} == {"1"}
     assert not (tmp_path / ".snakemake").exists()
 
 
 def test_a_full_disk_is_told_before_the_build(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("PYTHONPATH", "")
-    monkeypatch.setenv(workflow.OWNER, "0")
+    for name in ("PYTHONPATH", workflow.OWNER, *workflow.ONE_THREAD):
+        monkeypatch.setenv(name, "")
     monkeypatch.setattr(workflow.shutil, "disk_usage", lambda _: SimpleNamespace(free=5_000_000))
     with pytest.raises(SystemExit, match="5 MB free; a build needs 200 MB"):
         workflow.prepare(tmp_path, main=True, executing=True)
