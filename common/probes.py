@@ -44,7 +44,7 @@ def sharpness(subject: Subject) -> dict[str, float]:
     """Largest eigenvalue of the Hessian of the mean training loss, over the first `examples` of a fixed order.
 
     Beside it: its residual bound, the second eigenvalue, the Hessian-vector products that it took from the last
-    measurement's vectors on, and 1 if the bound is within a thousandth of it. In units of loss per squared weight. The
+    measurement's vectors on, and 1 if it converged (see `lanczos.extremes`). In units of loss per squared weight. The
     model is in train mode; with batch normalisation the whole probe set is one batch.
     """
     objective = Objective.of_dataset(subject.model, subject.dataset, examples=subject.probe.examples)

@@ -1,4 +1,4 @@
-"""Claims on the sharpness of training. Thresholds frozen after a pilot with seeds 100 and 101."""
+"""Claims on the sharpness of training. Thresholds frozen after pilots with seeds 100 to 102."""
 
 import math
 from collections.abc import Hashable
@@ -6,12 +6,32 @@ from itertools import pairwise
 
 import numpy as np
 import pandas as pd
+from divergence import (
+    CASES,
+    CURES,
+    FLAT,
+    SHARPEST,
+    WARM,
+    WARMUP,
+    best,
+    fallen,
+    halfway,
+    limit,
+    limit_over_line,
+    limit_slopes,
+    nearest,
+    phase,
+    starts,
+    useful_octaves,
+)
 
 from common.claims import claim
 from common.statistics import log_log_slopes, paired_differences
-from common.verdicts import Verdict, all_of, equivalence, exact, greater, less, within
+from common.verdicts import Verdict, all_of, any_of, equivalence, exact, greater, less, proportion, reported, within
 
 COHEN = "Cohen et al. 2021, abstract"
+GILMER = "Gilmer et al. 2021, phase diagrams"
+OCTAVES = "octaves above 2/sharpness"
 LAST_SHARE = 1 / 3
 """Part of a run, at its end, over which a plateau is taken."""
 
@@ -34,6 +54,13 @@ def batch_plateaus(runs: pd.DataFrame) -> pd.DataFrame:
     rows = rows[rows.lr.isin(rows.lr[rows.arm == "batch"]) & (rows.step >= (1 - LAST_SHARE) * rows.step.max())]
     rows = rows.assign(edge=rows.lr * rows.sharpness / 2, batch_size=rows.batch_size.fillna(math.inf))
     return rows.groupby(["seed", "batch_size"]).edge.median().unstack("batch_size")
+
+
+def batch_ratios(batches: pd.DataFrame, state: str) -> pd.DataFrame:
+    """Sharpness of batches over that of the whole data, by seed (rows) and size (columns; 1 at infinite size)."""
+    rows = batches[batches.state == state].assign(ratio=batches.sharpness / batches.whole)
+    ratios = rows.pivot(index="seed", columns="batch_size", values="ratio")
+    return ratios.assign(whole=1.0).rename(columns={"whole": math.inf})
 
 
 def top_gradient_slopes(layers: pd.DataFrame, place: str) -> dict[Hashable, float]:
@@ -88,6 +115,200 @@ def plateau_is_inverse(runs: pd.DataFrame) -> Verdict:
 
 
 @claim(
+    "S3",
+    "the line 2/sharpness at the start separates survivors from failures, softly",
+    source=GILMER,
+    published="most runs above 2/lr fail; catapults let some survive",
+    published_mark="recalled",
+)
+def line_at_the_start_separates(runs: pd.DataFrame) -> Verdict:
+    """Over 95 % of runs with lr sharpness / 2 <= 0.9 survive; the divergence rate is 1 to 8 times that line."""
+    table = phase(runs)
+    plain = table[(table.warmup == 0) & (table.rule == "plain")]
+    below = plain[plain.excess <= 0.9]
+    bands = [
+        within(np.log2(limit_over_line(table, f"{case}_w0")), low=0.0, high=3.0, unit=OCTAVES, label=case)
+        for case in CASES
+    ]
+    momentum = [
+        reported(np.log2(limit_over_line(table, f"{case}_momentum")), unit=OCTAVES, label=f"{case}, momentum 0.9")
+        for case in ("plain1", "plain3")
+    ]
+    return all_of(proportion(list(~below.failed), above=0.95, label="survive below the line"), *bands, *momentum)
+
+
+@claim(
+    "S4",
+    "the divergence rate follows the sharpness at the start",
+    source="Gilmer et al. 2021, implied by the law 2/lr",
+    published="slope -1",
+    published_mark="derived",
+)
+def divergence_follows_sharpness(runs: pd.DataFrame) -> Verdict:
+    """Slope of log divergence rate against log sharpness at the start, over all networks: -1 +- 0.25."""
+    table = phase(runs)
+    plain = [case for case in CASES if case.startswith("plain")]
+    slopes, sharp = (limit_slopes(runs, table, cases) for cases in (CASES, plain))
+    unit = "d log rate / d log sharpness"
+    return all_of(
+        within(slopes, low=-1.25, high=-0.75, unit=unit, label="all networks"),
+        reported(sharp, unit=unit, label="plain networks of five gains"),
+    )
+
+
+@claim(
+    "S5",
+    "halfway, the survivors lie on or under the line 2/lr",
+    source=GILMER,
+    published="all lie on the line",
+    published_mark="recalled",
+)
+def survivors_lie_under_the_line(runs: pd.DataFrame) -> Verdict:
+    """Over 95 % of full-batch survivors have a median lr sharpness / 2 of at most 1.1 in the second half."""
+    full = halfway(runs[runs.arm.isin(["gd", "full"])])
+    table = phase(runs)
+    batches = table[(table.rule == "plain") & ~table.failed & table.edge.notna()]
+    shares = (batches.edge <= 1.1).groupby(batches.seed).mean()
+    heavy = halfway(runs[runs.arm == "heavy"])
+    plateaus = [
+        reported(group.set_index("seed").edge * 2, unit="lr sharpness", label=f"momentum 0.9, lr {lr:g}")
+        for lr, group in heavy.groupby("lr")
+    ]
+    return all_of(
+        proportion(list(full.edge <= 1.1), above=0.95, label="full batch"),
+        reported(shares, unit="of survivors", label="batch 128"),
+        *plateaus,
+    )
+
+
+@claim(
+    "S6",
+    "warm-up extends the usable learning rates of a sharp network",
+    source="Kalra and Barkeshli 2024, arXiv:2406.09405",
+    published="trains at 32/sharpness, 16 times the naive limit",
+    published_mark="recalled",
+)
+def warmup_extends(runs: pd.DataFrame) -> Verdict:
+    """Divergence rate at least 4 times as high, never lower after longer warm-up; at its end on or under the edge.
+
+    The last part is at the rate from which on the network fails without warm-up: lr sharpness / 2 at most 1.15.
+    """
+    table = phase(runs)
+    lengths = [0, *WARM[SHARPEST]]
+    rates = {warmup: np.log2(limit(table, f"{SHARPEST}_w{warmup}")) for warmup in lengths}
+    gain = rates[WARMUP] - rates[0]
+    steps = [
+        greater(paired_differences(rates[long], rates[short]), than=-0.25, unit="octaves", label=f"{short} to {long}")
+        for short, long in pairwise(lengths)
+    ]
+    warm = table[(table.arm == f"{SHARPEST}_w{WARMUP}") & table.warmed.notna()]
+    ends = nearest(warm, warm.seed.map(limit(table, f"{SHARPEST}_w0")), value="warmed")
+    return all_of(
+        greater(gain, than=1.75, unit="octaves", label=f"warm-up of {WARMUP}"),
+        *steps,
+        less(ends, than=1.15, unit="of 2/lr", label="end of warm-up"),
+    )
+
+
+@claim(
+    "S7",
+    "warm-up lowers the sharpness, a tiny learning rate does not",
+    source="Gilmer et al. 2021; Kalra and Barkeshli 2024",
+    published="warm-up gradually lowers it",
+    published_mark="recalled",
+)
+def warmup_lowers(runs: pd.DataFrame) -> Verdict:
+    """After the warm-up to a peak of 8/sharpness at most 0.25 of the start; after as many tiny updates at least 0.7.
+
+    Reported: the same at the rate from which on the network fails without warm-up.
+    """
+    table = phase(runs)
+    warm = table[(table.arm == f"{SHARPEST}_w{WARMUP}") & table.warmed.notna()]
+    warm = warm.assign(left=np.log2(warm.warmed / warm.excess))
+    gentle = nearest(warm, 8 / warm.start, value="left")
+    hot = nearest(warm, warm.seed.map(limit(table, f"{SHARPEST}_w0")), value="left")
+    quiet = runs[(runs.arm == f"{SHARPEST}_quiet") & runs.sharpness.notna()].sort_values("step")
+    kept = np.log2(quiet.groupby("seed").sharpness.last() / quiet.groupby("seed").sharpness.first())
+    unit = "octaves of sharpness"
+    return all_of(
+        less(gentle, than=np.log2(0.25), unit=unit, label="peak 8/sharpness"),
+        greater(kept, than=np.log2(0.7), unit=unit, label="tiny rate"),
+        reported(hot, unit=unit, label="peak that fails without warm-up"),
+    )
+
+
+@claim(
+    "S8",
+    "warm-up alone matches the other cures of a bad start",
+    source="Gilmer et al. 2021, abstract",
+    published="improves stability as much as normalisation and better initialisation",
+    published_mark="published",
+)
+def warmup_matches_cures(runs: pd.DataFrame) -> Verdict:
+    """Best loss with warm-up at most 10 % above that of each cure; without it 20 % above, or 2 octaves fewer rates."""
+    table = phase(runs)
+    loss = {arm: np.log(best(table, arm)) for arm in (*CURES, f"{SHARPEST}_w0", f"{SHARPEST}_w{WARMUP}")}
+    octaves = {arm: useful_octaves(table, arm) for arm in (f"{SHARPEST}_w0", f"{SHARPEST}_w{WARMUP}")}
+    plain, warm = octaves
+    unit = "nats of loss ratio"
+    return all_of(
+        *(
+            less(paired_differences(loss[warm], loss[arm]), than=np.log(1.1), unit=unit, label=f"against {name}")
+            for arm, name in CURES.items()
+        ),
+        any_of(
+            greater(paired_differences(loss[plain], loss[warm]), than=np.log(1.2), unit=unit, label="loss without"),
+            greater(
+                paired_differences(octaves[warm], octaves[plain]), than=1.75, unit="octaves", label="rates without"
+            ),
+            label="needed",
+        ),
+    )
+
+
+@claim(
+    "S9",
+    "normalised and re-initialised networks start flat",
+    source="Gilmer et al. 2021, abstract",
+    published="all reduce the sharpness early",
+    published_mark="published",
+)
+def cures_start_flat(runs: pd.DataFrame) -> Verdict:
+    """Sharpness at the start at most a third of that of the plain network from the bad initialisation."""
+    start = np.log2(starts(runs).unstack("case"))
+    return all_of(
+        *(
+            less(start[case] - start[SHARPEST], than=np.log2(1 / 3), unit="octaves of sharpness", label=case)
+            for case in FLAT
+        )
+    )
+
+
+@claim(
+    "S10",
+    "clipping acts like warm-up",
+    source="Gilmer et al. 2021, abstract",
+    published="named among the cures, no number",
+    published_mark="published",
+)
+def clipping_acts_like_warmup(runs: pd.DataFrame) -> Verdict:
+    """Divergence rate at least twice as high; at 4/sharpness the sharpness halves within 50 updates.
+
+    Reported: the same without clipping at that rate.
+    """
+    table = phase(runs)
+    gain = np.log2(limit(table, f"{SHARPEST}_clip")) - np.log2(limit(table, f"{SHARPEST}_w0"))
+    change = {arm: fallen(runs, arm) for arm in (f"{SHARPEST}_clip_stable", f"{SHARPEST}_stable")}
+    clipped, free = change.values()
+    unit = "octaves of sharpness"
+    return all_of(
+        greater(gain, than=0.75, unit="octaves", label="divergence rate"),
+        less(clipped, than=-1.0, unit=unit, label="clipped, 50 updates"),
+        reported(free, unit=unit, label="not clipped, 50 updates"),
+    )
+
+
+@claim(
     "S11",
     "the smaller the batch, the lower the plateau of the sharpness on all data",
     source="Liao et al. 2026 (arXiv:2604.21016), abstract",
@@ -95,16 +316,15 @@ def plateau_is_inverse(runs: pd.DataFrame) -> Verdict:
     published_mark="published",
 )
 def plateau_falls_with_the_batch(runs: pd.DataFrame) -> Verdict:
-    """Full batch in [0.95, 1.10] of 2/lr, smallest batch at most 0.8; no smaller batch more than 0.02 above a larger."""
+    """Full batch in [0.95, 1.10] of 2/lr, smallest at most 0.8; none more than 0.02 above the next larger one."""
     late = batch_plateaus(runs)
-    pairs = pairwise(late.columns)
-    falls = {(small, large): paired_differences(late[small], late[large]) for small, large in pairs}
+    rises = {pair: late[pair[0]] - late[pair[1]] for pair in pairwise(late.columns)}
     return all_of(
         within(late[math.inf], low=0.95, high=1.10, unit="of 2/lr", label="full batch"),
         less(late[late.columns[0]], than=0.8, unit="of 2/lr", label=f"batch {late.columns[0]:g}"),
         *(
-            less(fall, than=0.02, unit="of 2/lr", label=f"batch {small:g} minus {large:g}")
-            for (small, large), fall in falls.items()
+            less(rise, than=0.02, unit="of 2/lr", label=f"batch {small:g} minus {large:g}")
+            for (small, large), rise in rises.items()
         ),
     )
 
@@ -119,17 +339,16 @@ def plateau_falls_with_the_batch(runs: pd.DataFrame) -> Verdict:
 def small_batches_are_sharper(batches: pd.DataFrame) -> Verdict:
     """Initial and trained: smallest batch at least 1.5 times the whole data; each size above the next and the whole."""
     parts = []
-    for state, rows in batches.groupby("state"):
-        ratios = rows.assign(ratio=rows.sharpness / rows.whole).pivot(
-            index="seed", columns="batch_size", values="ratio"
-        )
-        sizes = list(ratios.columns)
-        parts.append(greater(ratios[sizes[0]], than=1.5, unit="of the whole", label=f"{state}, batch {sizes[0]}"))
+    for state in ("initial", "trained"):
+        ratios = batch_ratios(batches, state)
+        first = ratios.columns[0]
+        parts.append(greater(ratios[first], than=1.5, unit="of the whole", label=f"{state}, batch {first:g}"))
         parts += [
-            greater(ratios[small] - ratios[large], than=0, unit="of the whole", label=f"{state}, {small} minus {large}")
-            for small, large in pairwise(sizes)
+            greater(
+                ratios[small] - ratios[large], than=0, unit="of the whole", label=f"{state}, {small:g} over {large:g}"
+            )
+            for small, large in pairwise(ratios.columns)
         ]
-        parts.append(greater(ratios[sizes[-1]], than=1, unit="of the whole", label=f"{state}, batch {sizes[-1]}"))
     return all_of(*parts)
 
 
@@ -179,7 +398,7 @@ def outliers_vanish_with_batch_normalisation(spectrum: pd.DataFrame) -> Verdict:
     cut = paired_differences(reach["none"], reach["batchnorm"], names=("none", "batchnorm"))
     return all_of(
         within(outlier_counts(spectrum, "none"), low=7.5, high=11.5, unit="outliers", label="without BN"),
-        greater(cut, than=math.log2(5), unit="doublings", label="largest over 95th percentile, without over with BN"),
+        greater(cut, than=math.log2(5), unit="doublings", label="largest over 95th percentile, cut by BN"),
     )
 
 

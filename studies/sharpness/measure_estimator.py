@@ -21,6 +21,8 @@ from common.losses import LOSSES
 from common.streams import stream, torch_stream
 
 NETWORKS = 100
+FIRST = 1000
+"""Seed of the first network; on those of seeds 0 to 99 the estimator itself was improved."""
 INPUTS, OUTPUTS, EXAMPLES = 8, 4, 64
 PRECISIONS = {"float64": torch.float64, "float32": torch.float32}
 
@@ -46,12 +48,12 @@ class Case:
 
 
 def draw(seed: int) -> Case:
-    """A random network of 80 to 1,400 weights on random data."""
+    """A random network of 56 to 756 weights on random data."""
     source, numbers = stream(seed, "estimator"), torch_stream(seed, "estimator data")
     loss = str(source.choice(["cross_entropy", "mse"]))
     model = Model(
         kind="mlp",
-        width=int(source.integers(4, 24)),
+        width=int(source.integers(4, 17)),
         depth=int(source.integers(1, 4)),
         activation=source.choice(["tanh", "relu", "gelu"]).item(),
         norm=source.choice(["none", "layernorm", "batchnorm"]).item(),
@@ -90,7 +92,7 @@ def measure(networks: int = NETWORKS) -> pd.DataFrame:
     `distance` is from the estimate to the nearest eigenvalue of the Hessian, which `bound` must not be below.
     """
     rows = []
-    for seed in range(networks):
+    for seed in range(FIRST, FIRST + networks):
         case = draw(seed)
         about = {"network": seed, "activation": case.model.activation, "norm": case.model.norm, "loss": case.loss}
         rows += [{**about, **row} for row in estimates(case)]

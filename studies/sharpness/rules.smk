@@ -107,6 +107,122 @@ rule sharpness_preln_postln:
         "plot_preln_postln.py"
 
 
+rule sharpness_lr_phase:
+    """Which trainings survive: sharpness at the start and halfway against the learning rate, with the line 2/lr."""
+    input:
+        runs=[
+            *STUDIES.outputs("sharpness", stacked=True),
+            *STUDIES.outputs("sharpness", arm="gd"),
+        ],
+    output:
+        report(
+            "figures/sharpness_lr_phase.pdf",
+            category="sharpness",
+            caption="lr_phase.rst",
+        ),
+        multiext("figures/sharpness_lr_phase", ".png", ".csv", ".json"),
+    log:
+        "logs/figures/sharpness_lr_phase.log",
+    conda:
+        "../../envs/environment.yml"
+    params:
+        code=provenance.script_digest("studies/sharpness/plot_lr_phase.py"),
+    script:
+        "plot_lr_phase.py"
+
+
+rule sharpness_warmup:
+    """Final loss against the learning rate, with and without warm-up, for a bad start and for its cures."""
+    input:
+        runs=STUDIES.outputs("sharpness", stacked=True),
+    output:
+        report(
+            "figures/sharpness_warmup.pdf",
+            category="sharpness",
+            caption="warmup.rst",
+        ),
+        multiext("figures/sharpness_warmup", ".png", ".csv", ".json"),
+    log:
+        "logs/figures/sharpness_warmup.log",
+    conda:
+        "../../envs/environment.yml"
+    params:
+        code=provenance.script_digest("studies/sharpness/plot_warmup.py"),
+    script:
+        "plot_warmup.py"
+
+
+rule sharpness_trajectories:
+    """Loss and sharpness in the first updates at one learning rate: a bad start, with warm-up, and flat starts."""
+    input:
+        runs=STUDIES.outputs(
+            "sharpness",
+            arm=[
+                "plain3_path",
+                "plain3_w50_path",
+                "layernorm3_path",
+                "metainit1_path",
+            ],
+        ),
+    output:
+        report(
+            "figures/sharpness_trajectories.pdf",
+            category="sharpness",
+            caption="trajectories.rst",
+        ),
+        multiext("figures/sharpness_trajectories", ".png", ".csv", ".json"),
+    log:
+        "logs/figures/sharpness_trajectories.log",
+    conda:
+        "../../envs/environment.yml"
+    params:
+        code=provenance.script_digest("studies/sharpness/plot_trajectories.py"),
+    script:
+        "plot_trajectories.py"
+
+
+rule sharpness_interventions:
+    """Best loss, divergence rate and sharpness at the start of a bad start and of each of its cures."""
+    input:
+        runs=STUDIES.outputs("sharpness", stacked=True),
+    output:
+        report(
+            "figures/sharpness_interventions.pdf",
+            category="sharpness",
+            caption="interventions.rst",
+        ),
+        multiext("figures/sharpness_interventions", ".png", ".csv", ".json"),
+    log:
+        "logs/figures/sharpness_interventions.log",
+    conda:
+        "../../envs/environment.yml"
+    params:
+        code=provenance.script_digest("studies/sharpness/plot_interventions.py"),
+    script:
+        "plot_interventions.py"
+
+
+rule sharpness_clipping:
+    """Loss and sharpness in the first updates with and without clipping, at a gentle and at a fatal learning rate."""
+    input:
+        runs=STUDIES.outputs("sharpness", stacked=True),
+    output:
+        report(
+            "figures/sharpness_clipping.pdf",
+            category="sharpness",
+            caption="clipping.rst",
+        ),
+        multiext("figures/sharpness_clipping", ".png", ".csv", ".json"),
+    log:
+        "logs/figures/sharpness_clipping.log",
+    conda:
+        "../../envs/environment.yml"
+    params:
+        code=provenance.script_digest("studies/sharpness/plot_clipping.py"),
+    script:
+        "plot_clipping.py"
+
+
 rule sharpness_measure_batches:
     """Sharpness of random batches beside that of the whole training set."""
     input:

@@ -291,3 +291,25 @@ def test_attention_has_second_derivatives_here_alone():
     objective = Objective(network, cross_entropy, case("transformer")._batches)
     objective.hessian_products(np.ones((objective.size, 1)))
     assert torch.backends.cuda.flash_sdp_enabled()
+
+
+def test_a_part_holds_the_first_examples():
+    """Over batches of different sizes, cut within one of them."""
+    inputs, targets = classes(count=12)
+    batches = list(zip(inputs.split([5, 4, 3]), targets.split([5, 4, 3]), strict=True))
+    network = mlp()
+    whole = Objective(network, cross_entropy, batches)
+    for divisor, count in ((1, 12), (2, 6), (5, 2), (50, 1)):
+        part = whole.part(divisor)
+        assert part.targets == count
+        assert part.loss() == pytest.approx(
+            Objective(network, cross_entropy, [(inputs[:count], targets[:count])]).loss()
+        )
+
+
+def test_a_part_that_cannot_be_taken():
+    whole = Objective(mlp(), cross_entropy, [classes()])
+    with pytest.raises(ValueError, match="divisor=0"):
+        whole.part(0)
+    with pytest.raises(TypeError, match="inputs of a batch are dict"):
+        Objective(mlp(), cross_entropy, [({"x": classes()[0]}, classes()[1])]).part(2)

@@ -1,0 +1,352 @@
+"""The largest Hessian eigenvalue against PyHessian and curvlinops, at equal achieved error.
+
+Same weights, data, loss and starting seeds for all, one thread, candidates taking turns. Each tool runs at the loosest
+tolerance of `TOLERANCES` at which its relative error is at most `ERROR` from every seed; the reference is a search in
+float64 that eigsh confirms. Times hold everything from the model to the value, memory is what the process grows by at
+its peak, in a process of its own. Optional dependencies of this benchmark only:
+
+    pip install pyhessian==0.1 curvlinops-for-pytorch==3.0.1
+    python benchmarks/curvature.py --json curvature.json
+
+PyHessian runs as published; around it and curvlinops attention is put into torch's plain form, since the fused one has
+no second derivative. The transformer's activation is gelu, since functorch, which curvlinops needs, cannot
+differentiate the repository's own squared ReLU.
+"""
+
+import argparse
+import copy
+import gc
+import json
+import multiprocessing
+import os
+import resource
+import statistics
+import sys
+import tempfile
+import time
+import warnings
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+import numpy as np
+import pyhessian
+import torch
+from curvlinops import HessianLinearOperator
+from scipy.sparse.linalg import LinearOperator, eigsh
+from torch import nn
+from torch.nn.attention import SDPBackend, sdpa_kernel
+
+from common import models
+from common.config import Data, Model
+from common.curvature.lanczos import extremes
+from common.curvature.objective import Objective
+from common.curvature.operators import Hessian
+from common.data import Dataset, corpora, load
+from common.losses import cross_entropy
+
+ERROR = 1e-3
+"""Relative error of the eigenvalue that every tool must reach."""
+TOLERANCES = (1e-1, 3e-2, 1e-2, 3e-3, 1e-3, 3e-4, 1e-4, 3e-5, 1e-5)
+SEEDS = range(5)
+TRAINED_STEPS, POINTS, EVERY_STEPS = 300, 20, 20
+DIVISOR = 16
+"""The start from a part of the data takes one example in so many."""
+BASIS = 8
+"""Size of ARPACK's basis in the second row of eigsh; SciPy's default is 20."""
+LIMIT = 1000
+
+
+@dataclass
+class Problem:
+    """A network at one point of its training, and the probe set."""
+
+    name: str
+    model: nn.Module
+    dataset: Dataset
+    examples: int
+    batch_size: int
+    lr: float
+    start: np.ndarray | None = None
+    """Vectors that a search `EVERY_STEPS` updates before has found, float64 (size, 2)."""
+
+    @property
+    def objective(self) -> Objective:
+        """A fresh one, without any graph."""
+        return Objective.of_dataset(self.model, self.dataset, examples=self.examples)
+
+    @property
+    def batch(self) -> tuple[torch.Tensor, torch.Tensor]:
+        """The probe set as the other tools take it."""
+        inputs, targets = self.dataset.batch(seed=0, position=0, count=self.examples)
+        return inputs, targets
+
+    def __post_init__(self) -> None:
+        self._optimizer = torch.optim.AdamW(self.model.parameters(), lr=self.lr, weight_decay=0.0)
+        self._done = 0
+
+    def train(self, *, steps: int) -> None:
+        """AdamW for `steps` more updates."""
+        for _ in range(steps):
+            batch = self.dataset.batch(seed=1, position=self._done * self.batch_size, count=self.batch_size)
+            self.model.zero_grad()
+            cross_entropy(self.model(batch.inputs), batch.targets).backward()
+            self._optimizer.step()
+            self._done += 1
+        self.model.zero_grad()
+
+
+@dataclass
+class Answer:
+    """What a tool gives."""
+
+    value: float
+    products: float
+    """Products with the Hessian of the whole probe set; those of a part count by its share."""
+
+
+Tool = Callable[[Problem, float, int], Answer]
+"""From a problem, a tolerance and a seed."""
+
+
+def digits() -> Problem:
+    data = load(Data(source="digits"), corpora=Path())
+    model = Model(kind="mlp", width=200, depth=2, activation="tanh", norm="none")
+    return Problem("MLP", _built(model, data), data, examples=512, batch_size=64, lr=1e-3)
+
+
+def text(folder: Path) -> Problem:
+    """A byte transformer on matplotlib's sources."""
+    corpora.build("python", out=folder / "python", packages=corpora.SMOKE_PACKAGES["python"])
+    data = load(Data(source="corpus", name="python", context=64), corpora=folder)
+    model = Model(width=64, depth=4, heads=2, activation="gelu")
+    return Problem("transformer", _built(model, data), data, examples=16, batch_size=8, lr=1e-3)
+
+
+def _built(model: Model, data: Dataset) -> nn.Module:
+    generator = torch.Generator().manual_seed(0)
+    return models.build(model, inputs=data.inputs, outputs=data.outputs, context=data.context, generator=generator)
+
+
+def ours(problem: Problem, tolerance: float, seed: int) -> Answer:
+    objective = problem.objective
+    with objective.held():
+        found = extremes(Hessian(objective), tolerance=tolerance, seed=seed)
+    return Answer(found.value, found.products)
+
+
+def ours_from_a_part(problem: Problem, tolerance: float, seed: int) -> Answer:
+    objective = problem.objective
+    part = objective.part(DIVISOR)
+    with part.held():
+        first = extremes(Hessian(part), tolerance=0.01, seed=seed)
+    with objective.held():
+        found = extremes(Hessian(objective), start=first.start, tolerance=tolerance)
+    return Answer(found.value, found.products + first.products * part.targets / objective.targets)
+
+
+def ours_warm(problem: Problem, tolerance: float, _: int) -> Answer:
+    """From the vectors of the search before; needs no seed."""
+    objective = problem.objective
+    with objective.held():
+        found = extremes(Hessian(objective), start=problem.start, tolerance=tolerance)
+    return Answer(found.value, found.products)
+
+
+def pyhessian_power(problem: Problem, tolerance: float, seed: int) -> Answer:
+    """Its power iteration; it counts no products, so its calls of autograd are counted for it."""
+    torch.manual_seed(seed)
+    calls = 0
+    original = torch.autograd.grad
+
+    def counted(*args: Any, **kwargs: Any) -> Any:
+        nonlocal calls
+        calls += 1
+        return original(*args, **kwargs)
+
+    torch.autograd.grad = counted
+    try:
+        with sdpa_kernel(SDPBackend.MATH), warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            hessian = pyhessian.hessian(problem.model, cross_entropy, data=problem.batch, cuda=False)
+            values, _ = hessian.eigenvalues(maxIter=LIMIT, tol=tolerance)
+    finally:
+        torch.autograd.grad = original
+        problem.model.zero_grad()
+    return Answer(values[0], calls)
+
+
+class MeanLoss(nn.Module):
+    """Cross-entropy with the attribute by which curvlinops knows that it is a mean."""
+
+    reduction = "mean"
+
+    def forward(self, outputs: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
+        """Nats per target."""
+        return cross_entropy(outputs, targets)
+
+
+def curvlinops_eigsh(basis: int | None) -> Tool:
+    def tool(problem: Problem, tolerance: float, seed: int) -> Answer:
+        calls = 0
+        parameters = list(problem.model.parameters())
+        with sdpa_kernel(SDPBackend.MATH):
+            matrix = HessianLinearOperator(
+                problem.model, MeanLoss(), parameters, [problem.batch], check_deterministic=False
+            ).to_scipy()
+
+            def product(vector: np.ndarray) -> np.ndarray:
+                nonlocal calls
+                calls += 1
+                return matrix @ vector
+
+            counted = LinearOperator(matrix.shape, matvec=product, dtype=np.float32)
+            start = np.random.default_rng(seed).standard_normal(matrix.shape[0]).astype(np.float32)
+            (value,) = eigsh(
+                counted, k=1, which="LA", tol=tolerance, ncv=basis, v0=start, maxiter=LIMIT, return_eigenvectors=False
+            )
+        return Answer(float(value), calls)
+
+    return tool
+
+
+def reference(problem: Problem) -> float:
+    """In float64, to a residual of 1e-8; SciPy's eigsh at its tightest must agree to 1e-9."""
+    double = copy.deepcopy(problem.model).double()
+    inputs, targets = problem.batch
+    inputs = inputs.double() if inputs.is_floating_point() else inputs
+    objective = Objective(double, cross_entropy, [(inputs, targets)])
+    operator = Hessian(objective)
+    with objective.held():
+        found = extremes(operator, tolerance=1e-8, basis=60, largest=2)
+        whole = LinearOperator((operator.size,) * 2, matvec=lambda v: operator(v.reshape(-1, 1))[:, 0], dtype=float)
+        (value,) = eigsh(whole, k=1, which="LA", v0=found.start.sum(1), return_eigenvectors=False)
+    if not found.converged or abs(value - found.value) > 1e-9 * value:
+        raise SystemExit(f"the reference {found.value} is not confirmed by eigsh: {value}")
+    print(f"  largest {found.value:.6g}, second {found.second:.6g}", flush=True)
+    return found.value
+
+
+def measured(problem: Problem, point: str) -> Iterator[dict[str, Any]]:
+    """One row for each tool."""
+    true = reference(problem)
+    tools = {
+        "ours, cold": ours,
+        f"ours, from 1/{DIVISOR} of the data": ours_from_a_part,
+        "PyHessian": pyhessian_power,
+        "curvlinops + eigsh": curvlinops_eigsh(None),
+        f"curvlinops + eigsh, basis {BASIS}": curvlinops_eigsh(BASIS),
+    }
+    if problem.start is not None:
+        tools["ours, warm"] = ours_warm
+    memory = {name: peak_memory(tool, problem) for name, tool in tools.items()}
+    settings = {name: loosest(tool, problem, true) for name, tool in tools.items()}
+    seconds: dict[str, list[float]] = {name: [] for name in tools}
+    answers: dict[str, list[Answer]] = {name: [] for name in tools}
+    for seed in SEEDS:
+        for name, tool in tools.items():
+            gc.collect()
+            start = time.perf_counter()
+            answers[name].append(tool(problem, settings[name], seed))
+            seconds[name].append(time.perf_counter() - start)
+    for name in tools:
+        yield {
+            "problem": f"{problem.name}, {point}",
+            "tool": name,
+            "tolerance": settings[name],
+            "products": statistics.median(answer.products for answer in answers[name]),
+            "seconds": statistics.median(seconds[name]),
+            "ratio": statistics.median(a / b for a, b in zip(seconds[name], seconds["ours, cold"], strict=True)),
+            "MiB": memory[name] / 2**20,
+            "worst error": max(abs(answer.value / true - 1) for answer in answers[name]),
+        }
+
+
+def loosest(tool: Tool, problem: Problem, true: float) -> float:
+    """The first tolerance at which every seed is within `ERROR`."""
+    for tolerance in TOLERANCES:
+        if all(abs(tool(problem, tolerance, seed).value / true - 1) <= ERROR for seed in SEEDS):
+            return tolerance
+    raise SystemExit(f"no tolerance down to {TOLERANCES[-1]} gives an error of {ERROR} on {problem.name}")
+
+
+def peak_memory(tool: Tool, problem: Problem) -> int:
+    """Bytes by which a forked process grows at its peak (resident set) during one run at tolerance `ERROR`."""
+    context = multiprocessing.get_context("fork")
+    queue = context.SimpleQueue()
+
+    def child() -> None:
+        before = int(Path("/proc/self/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+        tool(problem, ERROR, 0)
+        queue.put(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 - before)
+
+    process = context.Process(target=child)
+    process.start()
+    grown: int = queue.get()
+    process.join()
+    return grown
+
+
+def along_training(problem: Problem) -> Iterator[dict[str, Any]]:
+    """Products at tolerance `ERROR` cold and warm from the last point, every `EVERY_STEPS` updates; one row."""
+    cold, warm, apart, start = [], [], [], None
+    for point in range(POINTS + 1):
+        objective = problem.objective
+        with objective.held():
+            first = extremes(Hessian(objective), tolerance=ERROR, seed=point)
+            again = extremes(Hessian(objective), tolerance=ERROR, start=start)
+        if start is not None:
+            cold.append(first.products)
+            warm.append(again.products)
+            apart.append(abs(again.value / first.value - 1))
+        start = again.start
+        problem.train(steps=EVERY_STEPS)
+    yield {
+        "problem": problem.name,
+        "points": len(warm),
+        "cold": statistics.mean(cold),
+        "warm": statistics.mean(warm),
+        "mean ratio": statistics.mean(a / b for a, b in zip(cold, warm, strict=True)),
+        "worst difference": max(apart),
+    }
+
+
+def points(problem: Problem) -> Iterator[dict[str, Any]]:
+    """Rows at the start and after `TRAINED_STEPS` updates."""
+    yield from measured(problem, "initial")
+    problem.train(steps=TRAINED_STEPS - EVERY_STEPS)
+    objective = problem.objective
+    problem.start = extremes(Hessian(objective), tolerance=ERROR).start
+    problem.train(steps=EVERY_STEPS)
+    yield from measured(problem, f"after {TRAINED_STEPS} updates")
+
+
+def line(row: dict[str, Any]) -> str:
+    cells = (f"{value:.3g}" if isinstance(value, float) else str(value) for value in row.values())
+    return f"| {' | '.join(cells)} |"
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--json", type=Path, metavar="FILE", help="write the rows there as well")
+    options = parser.parse_args()
+    torch.set_num_threads(1)
+    rows = []
+    with tempfile.TemporaryDirectory() as folder:
+        for measure in (along_training, points):
+            for problem in (digits(), text(Path(folder))):
+                before = len(rows)
+                for row in measure(problem):
+                    if len(rows) == before:
+                        print(f"\n| {' | '.join(row)} |\n|{'---|' * len(row)}")
+                    rows.append(row)
+                    print(line(row), flush=True)
+    if options.json:
+        options.json.write_text(json.dumps(rows, indent=1) + "\n")
+
+
+if __name__ == "__main__":
+    main()

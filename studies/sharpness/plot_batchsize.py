@@ -1,0 +1,88 @@
+"""Sharpness and batch size: sharpness of all data over the training and on its plateau, and that of single batches."""
+
+import math
+
+import pandas as pd
+from claims import batch_plateaus, batch_ratios, plateau_falls_with_the_batch, small_batches_are_sharper
+
+from common.claims import sentence
+from common.plotting import (
+    COLOR,
+    Axes,
+    Figure,
+    draw_band,
+    draw_points,
+    figure,
+    label_lines,
+    mean_band,
+    note,
+    save,
+    shades,
+)
+from common.records import read_runs
+
+STATES = {"initial": COLOR["reference"], "trained": COLOR["rewarm"]}
+
+
+def trajectories(runs: pd.DataFrame) -> pd.DataFrame:
+    """Mean of lr sharpness / 2 with its interval over seeds, by batch size (infinite for the full batch) and step."""
+    rows = runs[runs.sharpness.notna() & (runs.step % 100 == 0)]
+    rows = rows.assign(edge=rows.lr * rows.sharpness / 2, batch_size=rows.batch_size.fillna(math.inf))
+    return mean_band(rows, by=["batch_size", "step"], value="edge").assign(part="trajectory")
+
+
+def over_seeds(table: pd.DataFrame, *, part: str) -> pd.DataFrame:
+    """Mean with its interval for each column (a batch size) of a table by seed."""
+    long = table.rename_axis(columns="batch_size").stack().rename("value").reset_index()
+    return mean_band(long, by=["batch_size"], value="value").assign(part=part)
+
+
+def name(size: float) -> str:
+    """A batch size for readers."""
+    return "all" if math.isinf(size) else f"{size:g}"
+
+
+def size_axis(ax: Axes, sizes: list[float]) -> dict[float, int]:
+    """Label the x axis with batch sizes at equal distances; their places."""
+    places = {size: place for place, size in enumerate(sizes)}
+    ax.set_xticks(list(places.values()), [name(size) for size in sizes])
+    ax.set_xlim(-0.5, len(sizes) - 0.5)
+    return places
+
+
+def draw(runs: pd.DataFrame, batches: pd.DataFrame) -> tuple[Figure, pd.DataFrame]:
+    """The figure and the numbers drawn."""
+    fig, (course, plateau, single) = figure(width="page", columns=3, height=2.9)
+    curves, plateaus = trajectories(runs), over_seeds(batch_plateaus(runs), part="plateau")
+    ratios = [over_seeds(batch_ratios(batches, state), part=state) for state in STATES]
+    sizes = sorted(curves.batch_size.unique())
+    colors = dict(zip(sizes, shades("wsd", len(sizes)), strict=True))
+    labels = []
+    for size, curve in curves.groupby("batch_size"):
+        draw_band(course, curve, colors[size])
+        labels.append((curve.step.max(), curve["mean"].iloc[-1], name(size), colors[size]))
+    places = size_axis(plateau, sizes)
+    for size, row in plateaus.groupby("batch_size"):
+        draw_points(plateau, [places[size]], row, colors[size])
+    places = size_axis(single, sizes)
+    for state, table in zip(STATES, ratios, strict=True):
+        single.plot(table.batch_size.map(places), table["mean"], color=STATES[state], linewidth=0.8)
+        draw_points(single, table.batch_size.map(places), table, STATES[state])
+        above = state == "trained"
+        place = {"ha": "left" if above else "right", "va": "bottom" if above else "top"}
+        shift, point = (4, 2) if above else (-3, -3), (places[sizes[1]], table["mean"].iloc[1])
+        single.annotate(state, point, shift, textcoords="offset points", fontsize=7, color=STATES[state], **place)
+    for ax in (course, plateau, single):
+        ax.axhline(1, color=COLOR["reference"], linewidth=0.8, linestyle="--")
+    course.set(title="a  Sharpness of all data", xlabel="update", ylabel="lr × sharpness / 2", ylim=(0, 1.75))
+    plateau.set(title="b  Its plateau", xlabel="batch size in training", ylabel="lr × sharpness / 2", ylim=(0, 1.75))
+    single.set(title="c  Sharpness of a batch", xlabel="batch size", ylabel="over that of all data", ylim=(0.8, 3.2))
+    label_lines(course, labels)
+    note(plateau, sentence(plateau_falls_with_the_batch, runs), corner="upper left", width=41)
+    note(single, sentence(small_batches_are_sharper, batches=batches), corner="upper right", width=36)
+    return fig, pd.concat([curves, plateaus, *ratios])
+
+
+if __name__ == "__main__":
+    fig, table = draw(read_runs(snakemake.input.runs), pd.read_csv(snakemake.input.batches))
+    save(fig, snakemake.output, data=table, runs=snakemake.input.runs)

@@ -1,0 +1,76 @@
+"""Which trainings survive: sharpness at the start and halfway against the learning rate, with the line 2/lr."""
+
+import numpy as np
+import pandas as pd
+from claims import line_at_the_start_separates, survivors_lie_under_the_line
+from divergence import EDGE, WARMUP, counted, phase
+
+from common.claims import sentence
+from common.plotting import COLOR, Axes, Figure, figure, note, save
+from common.records import read_runs
+
+COLUMNS = {"plain": "a  No warm-up", "warm": f"b  Warm-up of {WARMUP} updates", "momentum": "c  Momentum 0.9"}
+PLACES = {"start": "sharpness at the start", "middle": "sharpness halfway"}
+MARKS = {"survives": ("o", COLOR["supported"]), "fails": ("x", COLOR["contradicted"])}
+
+
+def points(runs: pd.DataFrame) -> pd.DataFrame:
+    """One row for each training in a panel: panel, case, seed, lr, start, middle, excess, edge, failed, failure."""
+    table = phase(runs)
+    plain = table.rule == "plain"
+    chosen = {
+        "plain": plain & (table.warmup == 0),
+        "warm": plain & (table.warmup == WARMUP),
+        "momentum": table.rule == "momentum",
+    }
+    columns = ["panel", "case", "seed", "lr", "start", "middle", "excess", "edge", "failed", "failure"]
+    return pd.concat([table[rows].assign(panel=panel) for panel, rows in chosen.items()])[columns]
+
+
+def draw_points(ax: Axes, rows: pd.DataFrame, place: str) -> None:
+    """Failures as crosses below survivors as open circles."""
+    for name, failed in (("fails", True), ("survives", False)):
+        marker, color = MARKS[name]
+        part = rows[rows.failed == failed]
+        face = {"facecolors": "none"} if marker == "o" else {}
+        ax.scatter(part.lr, part[place], s=9, marker=marker, color=color, linewidths=0.6, alpha=0.7, **face)
+
+
+def draw_line(ax: Axes, rates: np.ndarray, edge: float, **style: object) -> None:
+    """The line edge/lr with its name along it."""
+    ax.plot(rates, edge / rates, color="black", linewidth=0.9, **style)
+
+
+def draw(runs: pd.DataFrame) -> tuple[Figure, pd.DataFrame]:
+    """The figure and the numbers drawn."""
+    table = points(runs)
+    fig, panels = figure(
+        width="page", columns=3, rows=2, height=5.0, sharex=True, sharey=True, xscale="log", yscale="log"
+    )
+    rates = np.geomspace(table.lr.min() / 2, table.lr.max() * 2, 50)
+    for column, (panel, title) in enumerate(COLUMNS.items()):
+        rows = table[table.panel == panel]
+        for ax, place in zip(panels[:, column], PLACES, strict=True):
+            draw_points(ax, rows, place)
+            draw_line(ax, rates, EDGE["plain"])
+            if panel == "momentum":
+                draw_line(ax, rates, EDGE["momentum"], linestyle="--")
+        panels[0, column].set_title(title)
+        panels[1, column].set_xlabel("learning rate (peak)")
+        note(panels[0, column], counted(rows), corner="upper right", width=34)
+    for ax, name in zip(panels[:, 0], PLACES.values(), strict=True):
+        ax.set_ylabel(name)
+    note(panels[0, 0], sentence(line_at_the_start_separates, runs), width=38)
+    note(panels[1, 0], sentence(survivors_lie_under_the_line, runs), width=44)
+    for height, (name, (_, color)) in zip((0.98, 0.92), MARKS.items(), strict=True):
+        place = {"transform": panels[1, 0].transAxes, "ha": "right", "va": "top", "fontsize": 7}
+        panels[1, 0].text(0.98, height, name, color=color, **place)
+    panels[0, 2].text(rates[18], 4 / rates[18], "3.8/lr", fontsize=7)
+    panels[0, 2].text(rates[18], 1 / rates[18], "2/lr", fontsize=7, ha="right", va="top")
+    panels[0, 0].set(xlim=(rates[0], rates[-1]), ylim=(table.middle.min() / 300, table.start.max() * 20))
+    return fig, table
+
+
+if __name__ == "__main__":
+    fig, table = draw(read_runs(snakemake.input.runs))
+    save(fig, snakemake.output, data=table, runs=snakemake.input.runs)

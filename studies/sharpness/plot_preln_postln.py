@@ -1,0 +1,50 @@
+"""Gradient norms of feed-forward weights at the start of transformers: the last block by depth, and block by block."""
+
+import pandas as pd
+from claims import top_gradients_follow_the_norms
+
+from common.claims import sentence
+from common.plotting import COLOR, Axes, Figure, draw_points, figure, mean_band, note, save
+
+PLACES = {"post": (COLOR["rewarm"], "Post-LN", 0.0), "pre": (COLOR["wsd"], "Pre-LN", -0.5)}
+"""Colour, name and the slope of theory."""
+
+
+def label(ax: Axes, place: tuple[float, float], text: str, color: str, *, right: bool = False) -> None:
+    """Write a curve's name below a point, or to the right of it."""
+    shift, aligned = ((5, 0), {"va": "center"}) if right else ((0, -11), {"ha": "center", "va": "top"})
+    ax.annotate(text, place, shift, textcoords="offset points", fontsize=7, color=color, **aligned)
+
+
+def draw(layers: pd.DataFrame) -> tuple[Figure, pd.DataFrame]:
+    """The figure and the numbers drawn."""
+    fig, (left, right) = figure(width="page", columns=2, height=2.9, yscale="log", ylabel="gradient norm")
+    deepest = layers.depth.max()
+    top = mean_band(layers[layers.block == layers.depth], by=["place", "depth"], value="gradient_norm")
+    blocks = mean_band(layers[layers.depth == deepest], by=["place", "block"], value="gradient_norm")
+    left.set_xscale("log", base=2)
+    for place, (color, name, slope) in PLACES.items():
+        rows, along = top[top.place == place], blocks[blocks.place == place]
+        draw_points(left, rows.depth, rows, color)
+        draw_points(right, along.block, along, color)
+        theory = rows["mean"].iloc[0] * (rows.depth / rows.depth.iloc[0]) ** slope
+        left.plot(rows.depth, theory, color=COLOR["reference"], linewidth=0.8)
+        label(
+            left, (deepest, theory.iloc[-1]), "depth$^{-1/2}$" if slope else "constant", COLOR["reference"], right=True
+        )
+        label(left, (rows.depth.iloc[1], rows["mean"].iloc[1]), name, color)
+        label(right, (deepest / 2, along["mean"].median()), name, color)
+    ticks = sorted(top.depth.unique())
+    left.set_xticks(ticks, [str(depth) for depth in ticks])
+    low, high = blocks["mean"].min(), blocks["mean"].max()
+    for ax in (left, right):
+        ax.set_ylim(low / 2.5, high * 1.3)
+    left.set(title="a  Last block at the start", xlabel="depth (blocks)", xlim=(1.7, 28))
+    right.set(title=f"b  Every block of {deepest}", xlabel="block (1 at the input)")
+    note(left, sentence(top_gradients_follow_the_norms, layers=layers), corner="lower left", width=70)
+    return fig, pd.concat([top.assign(part="last block"), blocks.assign(part=f"depth {deepest}")])
+
+
+if __name__ == "__main__":
+    fig, table = draw(pd.read_csv(snakemake.input.layers))
+    save(fig, snakemake.output, data=table)

@@ -1,0 +1,84 @@
+"""Final loss against the learning rate, with and without warm-up, for a bad start and for its cures."""
+
+import numpy as np
+import pandas as pd
+from claims import warmup_extends, warmup_matches_cures
+from divergence import USEFUL, phase
+
+from common.claims import sentence
+from common.plotting import COLOR, Axes, Figure, figure, note, save, shades
+from common.records import read_runs
+
+PANELS = {
+    "plain3": "a  Bad start: three times He's gain",
+    "plain1": "b  Scaled start: He's gain",
+    "layernorm3": "c  Bad start, layer normalisation",
+    "batchnorm3": "d  Bad start, batch normalisation",
+}
+WORST, BEST = 50.0, 6e-3
+"""Nats: the limits of the axes; failures stand above."""
+
+
+def curves(runs: pd.DataFrame) -> pd.DataFrame:
+    """Final loss by case, warm-up and rate: geometric mean over surviving seeds, and the share of seeds that fail."""
+    table = phase(runs)
+    chosen = table[(table.rule == "plain") & table.case.isin([*PANELS, "metainit1"])]
+    groups = chosen.assign(log=np.log(chosen.final.where(~chosen.failed))).groupby(["case", "warmup", "lr"])
+    means = groups.agg(log=("log", "mean"), failed=("failed", "mean"), n=("seed", "size")).reset_index()
+    return means.assign(final=np.exp(means.log)).drop(columns="log")
+
+
+def draw_curve(ax: Axes, curve: pd.DataFrame, color: object, *, height: float, **style: object) -> None:
+    """A line through the rates that most seeds survive, and a row of crosses at those that most fail."""
+    kept, lost = curve[curve.failed < 0.5], curve[curve.failed > 0.5]
+    ax.plot(kept.lr, kept.final, color=color, marker="o", markersize=2.5, **style)
+    ax.scatter(lost.lr, [height] * len(lost), marker="x", s=12, color=color, linewidths=0.9)
+
+
+def draw_panel(ax: Axes, rows: pd.DataFrame) -> None:
+    """All lengths of warm-up of one network, named at their best rates in the order of length."""
+    lengths = sorted(rows.warmup.unique())
+    colors = dict(zip(lengths, [COLOR["constant"], *shades("wsd", len(lengths) - 1)], strict=True))
+    for place, warmup in enumerate(lengths):
+        height = WORST / 1.3 ** (place + 1)
+        draw_curve(ax, rows[rows.warmup == warmup], colors[warmup], height=height)
+        name = f"warm-up {warmup}" if warmup else "no warm-up"
+        at = (0.03, 0.06 + 0.075 * (len(lengths) - 1 - place))
+        ax.text(*at, name, transform=ax.transAxes, fontsize=7, color=colors[warmup])
+    ax.axhline(USEFUL, color=COLOR["reference"], linewidth=0.6, linestyle=":")
+
+
+def draw(runs: pd.DataFrame) -> tuple[Figure, pd.DataFrame]:
+    """The figure and the numbers drawn."""
+    table = curves(runs)
+    fig, panels = figure(
+        width="page",
+        columns=2,
+        rows=2,
+        height=5.0,
+        sharey=True,
+        xscale="log",
+        yscale="log",
+        ylim=(BEST, WORST),
+    )
+    for ax, (case, title) in zip(panels.flat, PANELS.items(), strict=True):
+        draw_panel(ax, table[table.case == case])
+        ax.set_title(title)
+    panels[0, 0].set_xlim(5e-5, 2)
+    scaled = panels[0, 1]
+    meta = table[table.case == "metainit1"]
+    draw_curve(scaled, meta, COLOR["infinite"], height=WORST / 1.3**3)
+    scaled.text(0.03, 0.21, "MetaInit, no warm-up", transform=scaled.transAxes, fontsize=7, color=COLOR["infinite"])
+    for ax in panels[1]:
+        ax.set_xlabel("learning rate (peak)")
+    for ax in panels[:, 0]:
+        ax.set_ylabel("final training loss (nats)")
+    note(scaled, sentence(warmup_extends, runs), corner="upper left", width=48)
+    note(panels[1, 1], sentence(warmup_matches_cures, runs), corner="upper left", width=48)
+    panels[0, 0].text(1.5, USEFUL * 1.1, "digits known", fontsize=6, color=COLOR["reference"], ha="right")
+    return fig, table
+
+
+if __name__ == "__main__":
+    fig, table = draw(read_runs(snakemake.input.runs))
+    save(fig, snakemake.output, data=table, runs=snakemake.input.runs)
