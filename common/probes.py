@@ -45,11 +45,15 @@ def sharpness(subject: Subject) -> dict[str, float]:
 
     Beside it: its residual bound, the second eigenvalue, the Hessian-vector products that it took from the last
     measurement's vectors on, and 1 if it converged (see `lanczos.extremes`). In units of loss per squared weight. The
-    model is in train mode; with batch normalisation the whole probe set is one batch.
+    model is in train mode; with batch normalisation the whole probe set is one batch. Nothing where a training is about
+    to diverge and its Hessian has left the range of the numbers.
     """
     objective = Objective.of_dataset(subject.model, subject.dataset, examples=subject.probe.examples)
-    with objective.held():
-        found = extremes(Hessian(objective), start=_remembered(subject))
+    try:
+        with objective.held():
+            found = extremes(Hessian(objective), start=_remembered(subject))
+    except ArithmeticError:
+        return {}
     return _named("sharpness", _remember(subject, found))
 
 
@@ -62,13 +66,16 @@ def effective_sharpness(subject: Subject) -> dict[str, float]:
     """
     if subject.run.optimizer.kind in PRECONDITIONED and not subject.optimizer.state:
         return {}
-    measured = rule_sharpness(
-        Objective.of_dataset(subject.model, subject.dataset, examples=subject.probe.examples),
-        subject.run.optimizer,
-        lr=subject.learning_rate,
-        rule=subject.optimizer,
-        start=_remembered(subject),
-    )
+    try:
+        measured = rule_sharpness(
+            Objective.of_dataset(subject.model, subject.dataset, examples=subject.probe.examples),
+            subject.run.optimizer,
+            lr=subject.learning_rate,
+            rule=subject.optimizer,
+            start=_remembered(subject),
+        )
+    except ArithmeticError:
+        return {}
     found = _remember(subject, measured.found)
     return _named("effective_sharpness", found) | {"normalised_sharpness": measured.normalised}
 

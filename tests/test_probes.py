@@ -139,3 +139,12 @@ def test_normalised_sharpness_is_taken_at_the_rate_of_the_next_update():
     slow, fast = (next(iter(Training(run, data.load(run.data, corpora=None)))) for run in (warm, whole))
     assert slow["effective_sharpness"] == pytest.approx(fast["effective_sharpness"], rel=1e-6)
     assert slow["normalised_sharpness"] == pytest.approx(fast["normalised_sharpness"] / 4, rel=1e-6)
+
+
+@pytest.mark.parametrize("kind", ["sharpness", "effective_sharpness"])
+def test_a_hessian_out_of_range_is_not_measured_and_the_training_goes_on_to_its_end(kind):
+    about = trained(dataclasses.replace(SMALL, optimizer=Optimizer(kind="sgd")), updates=1)
+    with torch.no_grad():
+        for parameter in about.model.parameters():
+            parameter.fill_(torch.inf)
+    assert probes.KINDS[kind](about) == {}
