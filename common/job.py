@@ -10,6 +10,7 @@ import threading
 import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any, TextIO
 
@@ -62,7 +63,7 @@ class Job:
         """Folder of all that is not complete."""
         return records.progress_dir(self.folder)
 
-    @property
+    @cached_property
     def members(self) -> list[Run]:
         """The single runs of a sweep, or the run."""
         return config.members(self.run)
