@@ -15,7 +15,7 @@ PANELS = {
     "layernorm3": "c  Bad start, layer normalisation",
     "batchnorm3": "d  Bad start, batch normalisation",
 }
-WORST, BEST = 50.0, 6e-3
+WORST, BEST = 50.0, 1e-3
 """Nats: the limits of the axes; failures stand above."""
 
 
