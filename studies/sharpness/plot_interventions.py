@@ -41,7 +41,7 @@ def points(runs: pd.DataFrame) -> pd.DataFrame:
 def draw(runs: pd.DataFrame) -> tuple[Figure, pd.DataFrame]:
     """The figure and the numbers drawn."""
     table = points(runs)
-    fig, panels = figure(width="page", columns=3, height=3.0, sharey=True, xscale="log")
+    fig, panels = figure(width="page", columns=3, height=3.2, sharey=True, xscale="log")
     places = {arm: -place for place, arm in enumerate(NAMES)}
     for ax, (column, (_, title)) in zip(panels, COLUMNS.items(), strict=True):
         rows = table[table.column == column].set_index("arm")
@@ -50,7 +50,7 @@ def draw(runs: pd.DataFrame) -> tuple[Figure, pd.DataFrame]:
         bad = rows["mean"]["plain3_w0"]
         ax.plot([bad, bad], [0, 0.5 - len(places)], color=COLORS["plain3_w0"], linewidth=0.6, linestyle=":")
         ax.set_title(title)
-        ax.set_ylim(-len(places) - 1.6, 0.6)
+        ax.set_ylim(-len(places) - 2.4, 0.6)
     panels[0].set_yticks(list(places.values()), [NAMES[arm] for arm in places])
     panels[0].tick_params(axis="y", length=0)
     note(panels[1], sentence(clipping_acts_like_warmup, runs), width=44)
