@@ -154,7 +154,7 @@ class _Session:
         saved = began
         for rows in _rows(self.job, trainings):
             for place, row in rows.items():
-                self._record(group[place], trainings[place], row)
+                self._take(group[place], trainings[place], row)
             done = max(training.done for training in trainings)
             progress.update(done, next(iter(rows.values())).get("train_loss"))
             now = time.monotonic()
@@ -167,7 +167,7 @@ class _Session:
         for index, training in zip(group, trainings, strict=True):
             self._conclude(index, training)
 
-    def _record(self, index: int, training: Training, row: Row) -> None:
+    def _take(self, index: int, training: Training, row: Row) -> None:
         """Keep a row of a member, and the states that it has come by."""
         swept = self.job.swept(index)
         self.rows.append(({"member": index, **swept} if swept else {}) | row)

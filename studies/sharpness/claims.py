@@ -227,8 +227,7 @@ def warmup_lowers(runs: pd.DataFrame) -> Verdict:
     warm = warm.assign(left=np.log2(warm.warmed / warm.excess))
     gentle = nearest(warm, 8 / warm.start, value="left")
     hot = nearest(warm, warm.seed.map(limit(table, f"{SHARPEST}_w0")), value="left")
-    quiet = runs[(runs.arm == f"{SHARPEST}_quiet") & runs.sharpness.notna()].sort_values("step")
-    kept = np.log2(quiet.groupby("seed").sharpness.last() / quiet.groupby("seed").sharpness.first())
+    kept = fallen(runs, f"{SHARPEST}_quiet")
     unit = "octaves of sharpness"
     return all_of(
         less(gentle, than=np.log2(0.25), unit=unit, label="peak 8/sharpness"),

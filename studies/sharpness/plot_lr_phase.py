@@ -37,7 +37,7 @@ def draw_points(ax: Axes, rows: pd.DataFrame, place: str) -> None:
 
 
 def draw_line(ax: Axes, rates: np.ndarray, edge: float, **style: object) -> None:
-    """The line edge/lr with its name along it."""
+    """The line edge/lr."""
     ax.plot(rates, edge / rates, color="black", linewidth=0.9, **style)
 
 

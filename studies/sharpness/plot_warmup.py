@@ -36,7 +36,7 @@ def draw_curve(ax: Axes, curve: pd.DataFrame, color: object, *, height: float, *
 
 
 def draw_panel(ax: Axes, rows: pd.DataFrame) -> None:
-    """All lengths of warm-up of one network, named at their best rates in the order of length."""
+    """All lengths of warm-up of one network, named in a corner in the order of length."""
     lengths = sorted(rows.warmup.unique())
     colors = dict(zip(lengths, [COLOR["constant"], *shades("wsd", len(lengths) - 1)], strict=True))
     for place, warmup in enumerate(lengths):
