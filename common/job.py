@@ -107,6 +107,7 @@ class _Session:
         self.outcomes: list[dict[str, Any]] = []
         self.states: dict[str, State] = {}
         self.current: dict[int, State] = {}
+        self.reasons: dict[int, str | None] = {}
         self.seconds = 0.0
         saved = _saved(job, self.dataset)
         if saved:
@@ -130,6 +131,7 @@ class _Session:
             for index in range(len(self.job.members))
             if (label := f"{CURRENT}{index}") in self.states
         }
+        self.reasons = dict(zip(self.current, saved["reasons"], strict=True))
         self.rows = records.Rows(self.job.progress / "metrics.csv", self._columns(), size=saved["rows_size"])
 
     def _columns(self) -> list[str]:
@@ -192,6 +194,7 @@ class _Session:
             resumed=self.current.pop(index, None),
             start_step=self.record["start_step"],
             inherited=_inherited(self.job, self.dataset, self.parent),
+            reason=self.reasons.get(index),
         )
 
     def _save(self, trainings: Mapping[int, Training]) -> None:
@@ -200,6 +203,7 @@ class _Session:
             "rows_size": self.rows.size(),
             "seconds": self.seconds,
             "outcomes": self.outcomes,
+            "reasons": [training.reason for training in trainings.values()],
         }
         current = {f"{CURRENT}{index}": training.state(resumable=True) for index, training in trainings.items()}
         checkpoint.save(self.job.progress / "state.safetensors", self.states | current, about=about)

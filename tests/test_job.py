@@ -154,6 +154,19 @@ def interrupted(made: Job, after: int, monkeypatch) -> None:
             train(made)
 
 
+def test_a_member_that_diverged_before_an_interruption_stays_so(tmp_path, digits_run, monkeypatch):
+    run = dataclasses.replace(
+        digits_run, optimizer=Optimizer(kind="sgd"), sweep={"lr": (0.05, 1e20)}, stacked=True, steps=40
+    )
+    calm, stopped = make(tmp_path, run, "calm"), make(tmp_path, run, "stopped")
+    train(calm)
+    interrupted(stopped, 30, monkeypatch)
+    train(stopped)
+    assert record_of(calm)["members"][1]["status"] == "diverged"
+    assert record_of(stopped)["members"] == record_of(calm)["members"]
+    assert (stopped.folder / "metrics.csv").read_bytes() == (calm.folder / "metrics.csv").read_bytes()
+
+
 @pytest.mark.parametrize(
     "fields", [{}, {"sweep": {"lr": (0.01, 0.02)}}, {"sweep": {"lr": (0.01, 0.02)}, "stacked": True}]
 )
