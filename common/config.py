@@ -118,7 +118,7 @@ CORPORA = ("prose", "python", "cpp")
 class Data:
     """What is learnt, and the fixed validation set."""
 
-    source: Literal["corpus", "files", "huggingface", "digits", "teacher", "bigram"] = "corpus"
+    source: Literal["corpus", "files", "huggingface", "digits", "teacher", "tanh_teacher", "bigram"] = "corpus"
     name: str | None = None
     """corpus: prose, python or cpp. huggingface: the data set's name, e.g. "roneneldan/TinyStories"."""
     path: str | None = None
@@ -142,15 +142,20 @@ class Data:
     label_noise: float | None = None
     """digits: share of the training labels that are replaced by another class; none if left out."""
     loss: Literal["cross_entropy", "mse"] | None = None
-    """digits: mse is half the squared error against one-hot targets; cross_entropy if left out."""
+    """digits: mse is half the squared error against one-hot targets; cross_entropy if left out. tanh_teacher: mse if
+    left out; cross_entropy has the largest target for a class."""
     inputs: int | None = None
-    """teacher: dimension of the inputs."""
+    """Teachers: dimension of the inputs."""
     samples: int | None = None
-    """teacher, digits: number of training examples; of the digits all if left out."""
+    """Teachers, digits: number of training examples; of the digits all if left out."""
     exponent: float | None = None
-    """teacher: input variances fall like k**-exponent."""
+    """Teachers: input variances fall like k**-exponent."""
     noise: float | None = None
-    """teacher: standard deviation of the label noise; 0 if left out."""
+    """Teachers: standard deviation of the label noise; 0 if left out."""
+    hidden: int | None = None
+    """tanh_teacher: its hidden units."""
+    outputs: int | None = None
+    """tanh_teacher: dimension of the targets, or number of classes."""
     vocabulary: int | None = None
     """bigram: number of tokens."""
     successors: int | None = None
@@ -165,13 +170,14 @@ class Data:
             "huggingface": ("name", "text_field?", "bytes_limit", *text),
             "digits": ("samples?", "classes?", "rotation?", "permutation?", *labels),
             "teacher": ("inputs", "samples", "exponent", "noise?"),
+            "tanh_teacher": ("inputs", "hidden", "outputs", "samples", "exponent", "noise?", "loss?"),
             "bigram": ("vocabulary", "successors", *text),
         }
         yield from fits_kind(self, self.source, fields)
         if self.source == "corpus" and self.name not in (None, *CORPORA):
             yield f"name={self.name!r} must be one of {', '.join(map(repr, CORPORA))}"
         yield from at_least(2, self, "context", "vocabulary", "successors", "samples")
-        yield from at_least(1, self, "validation_windows", "bytes_limit", "inputs")
+        yield from at_least(1, self, "validation_windows", "bytes_limit", "inputs", "hidden", "outputs")
         yield from at_least(0, self, "permutation", "noise", "exponent")
         yield from between(0, 1, self, "label_noise")
         if self.classes is not None:
@@ -386,8 +392,9 @@ class Run:
         text = self.data.source in ("corpus", "files", "huggingface", "bigram")
         if text != (self.model.kind == "transformer"):
             yield f"model.kind={self.model.kind!r} cannot read data.source={self.data.source!r}"
-        if self.model.kind == "convnet" and self.data.source == "teacher":
-            yield "model.kind='convnet' reads images, but data.source='teacher' has none; use 'digits' or an mlp"
+        if self.model.kind == "convnet" and self.data.source in ("teacher", "tanh_teacher"):
+            source = self.data.source
+            yield f"model.kind='convnet' reads images, but data.source={source!r} has none; use 'digits' or an mlp"
         if not defined_for(self.model.parametrization, self.optimizer.kind):
             yield (
                 f"model.parametrization={self.model.parametrization!r} has no rates for optimizer.kind="

@@ -150,7 +150,13 @@ def training_code(run: Run) -> list[str]:
     modules, all that the training loop calls.
     """
     text = run.data.source in ("corpus", "files", "huggingface")
-    data = {"digits": "digits", "teacher": "synthetic", "bigram": "synthetic", "huggingface": "huggingface"}
+    data = {
+        "digits": "digits",
+        "teacher": "synthetic",
+        "tanh_teacher": "synthetic",
+        "bigram": "synthetic",
+        "huggingface": "huggingface",
+    }
     parts = [f"common/{name}.py" for name in ENGINE]
     parts += ["common/stack.py"] if run.stacked else []
     parts += [f"common/models/{name}.py" for name in ("__init__", "layers", run.model.kind)]

@@ -121,8 +121,8 @@ def read_runs(paths: Iterable[str | Path], *, lineage: bool = False) -> "pd.Data
 
     Returns:
         One row for each row of the files. Besides the metrics: study, run, arm, status, parent, start_step, and from
-        the description seed, lr, steps, batch_size, schedule, optimizer, model, width, depth, data. A swept field holds
-        the member's own value. Not measured is NaN.
+        the description seed, lr, steps, batch_size, schedule, optimizer, model, parametrization, width, depth, data. A
+        swept field holds the member's own value. Not measured is NaN.
     """
     import pandas as pd
 
@@ -172,6 +172,7 @@ def _labels(record: Mapping[str, Any]) -> dict[str, Any]:
         "schedule": run.schedule.kind,
         "optimizer": run.optimizer.kind,
         "model": run.model.kind,
+        "parametrization": run.model.parametrization,
         "width": run.model.width,
         "depth": run.model.depth,
         "data": run.data.name or run.data.source,

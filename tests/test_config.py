@@ -29,6 +29,7 @@ from common.description import DescriptionError, collecting, problems
 MLP = {"model": Model(kind="mlp"), "data": Data(source="digits"), "lr": 0.1, "steps": 100, "seed": 0}
 TEXT = MLP | {"model": Model(heads=2), "data": Data(name="prose", context=8), "batch_size": 4}
 TEACHER = {"source": "teacher", "inputs": 3, "samples": 9, "exponent": 1.0}
+TANH_TEACHER = TEACHER | {"source": "tanh_teacher", "hidden": 2, "outputs": 2}
 BIGRAM = {"source": "bigram", "vocabulary": 8, "successors": 2, "context": 4}
 STREAMED = {"source": "huggingface", "name": "a/b", "bytes_limit": 1, "context": 4}
 WSD_S = {"kind": "wsd_s", "decay_steps": 2, "decay_ends": (5, 9)}
@@ -52,6 +53,7 @@ ACCEPTED = [
     (Data, STREAMED | {"text_field": "body"}),
     (Data, {"source": "digits", "classes": (0, 9), "rotation": -30, "permutation": 0}),
     (Data, TEACHER | {"noise": 0, "exponent": 0, "samples": 2, "inputs": 1}),
+    (Data, TANH_TEACHER | {"noise": 0.1, "loss": "cross_entropy"}),
     (Data, BIGRAM | {"successors": 4}),
     (Optimizer, {"kind": "adamw"}),
     (Optimizer, {"kind": "adam", "weight_decay": 0.1}),
@@ -134,6 +136,9 @@ REFUSED = [
     (Data, STREAMED | {"bytes_limit": 0}, "bytes_limit=0 must be at least 1"),
     (Data, TEACHER | {"inputs": 0}, "inputs=0 must be at least 1"),
     (Data, TEACHER | {"samples": 1}, "samples=1 must be at least 2"),
+    (Data, TANH_TEACHER | {"outputs": 0}, "outputs=0 must be at least 1"),
+    (Data, {name: value for name, value in TANH_TEACHER.items() if name != "hidden"}, "hidden is missing"),
+    (Data, TEACHER | {"hidden": 2}, "hidden=2 has no meaning for 'teacher'"),
     (Data, TEACHER | {"exponent": -1}, "exponent=-1.0 must be at least 0"),
     (Data, TEACHER | {"noise": -1}, "noise=-1.0 must be at least 0"),
     (Data, BIGRAM | {"vocabulary": 1}, "vocabulary=1 must be at least 2"),

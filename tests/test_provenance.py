@@ -224,6 +224,7 @@ DATA = {
     "files": {"path": "text.txt", "context": 4, "validation_windows": 2},
     "huggingface": {"name": "a/b", "bytes_limit": 9, "context": 4},
     "teacher": {"inputs": 3, "samples": 64, "exponent": 1.0},
+    "tanh_teacher": {"inputs": 3, "hidden": 2, "outputs": 2, "samples": 64, "exponent": 1.0},
     "bigram": {"vocabulary": 8, "successors": 2, "context": 4},
 }
 
@@ -241,7 +242,7 @@ def some_runs() -> dict[str, Run]:
     runs |= {f"optimizer {kind}": Run(**MLP, optimizer=Optimizer(kind=kind)) for kind in kinds(Optimizer)}
     runs |= {f"probe {kind}": Run(**MLP, probes=(Probe(kind=kind, every=1),)) for kind in kinds(Probe)}
     for source in kinds(Data, "source"):
-        text = source not in ("digits", "teacher")
+        text = source not in ("digits", "teacher", "tanh_teacher")
         fields = {"model": Model(width=4, heads=1, depth=1), "batch_size": 2} if text else {}
         runs[f"data {source}"] = Run(**(MLP | fields | {"data": Data(source=source, **DATA.get(source, {}))}))
     runs["clip"] = Run(**MLP, optimizer=Optimizer(clip=0.1))

@@ -92,7 +92,7 @@ def load(data: Data, *, corpora: Path) -> Dataset:
             from common.data import digits
 
             return digits.load(data)
-        case "teacher" | "bigram":
+        case "teacher" | "tanh_teacher" | "bigram":
             from common.data import synthetic
 
             return synthetic.load(data)

@@ -1,4 +1,4 @@
-"""Data whose best possible loss is known in closed form: a linear teacher and a bigram language."""
+"""Data whose best possible loss is known: a linear teacher, a teacher of two layers and a bigram language."""
 
 import math
 import sys
@@ -22,8 +22,10 @@ BLOCK = 1024
 
 
 def load(data: config.Data) -> "Arrays | Bigram":
-    """The data set of a description with source "teacher" or "bigram"."""
-    return teacher(data) if data.source == "teacher" else Bigram(data)
+    """The data set of a description with source "teacher", "tanh_teacher" or "bigram"."""
+    if data.source == "bigram":
+        return Bigram(data)
+    return teacher(data) if data.source == "teacher" else tanh_teacher(data)
 
 
 @dataclass(kw_only=True)
@@ -82,6 +84,48 @@ def _teach(
     inputs = source.standard_normal((count, len(weights))) * np.sqrt(variances)
     targets = inputs @ weights + noise * source.standard_normal(count)
     return Batch(*(torch.from_numpy(part.astype(np.float32)) for part in (inputs, targets[:, None])))
+
+
+def tanh_teacher(data: config.Data) -> Arrays:
+    """Regression on the outputs of a random network of two layers: y = c * V tanh(U x) + noise.
+
+    Inputs are x ~ N(0, diag(variances)) with variances like k**-exponent whose sum is `inputs`, so that x has the mean
+    squared norm `inputs`. U has entries of variance 1 / inputs and V of variance 1 / hidden; c gives each output the
+    variance 1 over the training examples, and its mean is 0 since the network is odd. So the smallest expected loss of
+    the engine is outputs * noise**2 / 2. With loss="cross_entropy" the target is the place of the largest y.
+
+    Inputs float32 (count, inputs); targets float32 (count, outputs), or int64 (count,). Teacher and examples are fixed
+    by the description alone, not by the run's seed.
+    """
+    needed = ("inputs", "hidden", "outputs", "samples", "exponent")
+    if missing := [name for name in needed if getattr(data, name) is None]:
+        raise DataError(f"source='tanh_teacher' needs {', '.join(missing)}")
+    assert data.inputs and data.hidden and data.outputs and data.samples and data.exponent is not None
+    variances = np.arange(1, data.inputs + 1, dtype=np.float64) ** -data.exponent
+    variances *= data.inputs / variances.sum()
+    weights = stream(0, "tanh_teacher", "weights")
+    first = weights.standard_normal((data.inputs, data.hidden)) / math.sqrt(data.inputs)
+    second = weights.standard_normal((data.hidden, data.outputs)) / math.sqrt(data.hidden)
+    train, held_out = (
+        stream(0, "tanh_teacher", part).standard_normal((count, data.inputs)) * np.sqrt(variances)
+        for part, count in (("train", data.samples), ("validation", VALIDATION_EXAMPLES))
+    )
+    scale = (np.tanh(train @ first) @ second).std(axis=0)
+
+    def taught(part: str, inputs: NDArray[np.float64]) -> Batch:
+        outputs = np.tanh(inputs @ first) @ second / scale
+        outputs += (data.noise or 0.0) * stream(0, "tanh_teacher", part, "noise").standard_normal(outputs.shape)
+        targets = outputs.argmax(axis=1) if data.loss == "cross_entropy" else outputs.astype(np.float32)
+        return Batch(torch.from_numpy(inputs.astype(np.float32)), torch.from_numpy(targets))
+
+    return Arrays(
+        name="tanh_teacher",
+        digest=description_digest(data),
+        loss=data.loss or "mse",
+        outputs=data.outputs,
+        train=taught("train", train),
+        held_out=taught("validation", held_out),
+    )
 
 
 class Bigram:

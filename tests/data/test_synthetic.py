@@ -1,4 +1,4 @@
-"""Linear teacher and bigram language against their closed forms."""
+"""Teachers and bigram language against what is known of them."""
 
 import math
 
@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from common.config import Data
 from common.data import DataError, load
 from common.data.synthetic import BLOCK, Bigram, Teacher
+from common.streams import stream
 
 
 def teacher(*, inputs=8, samples=20_000, exponent=1.0, noise=0.5) -> Teacher:
@@ -66,6 +67,43 @@ def test_teacher_fits_the_contract():
     assert batch.inputs.dtype == batch.targets.dtype == torch.float32
     assert torch.equal(data.train.inputs, teacher(samples=50).train.inputs)
     assert data.digest == teacher(samples=50).digest != teacher(samples=51).digest
+
+
+def tanh_teacher(**fields):
+    fields = {"inputs": 6, "hidden": 4, "outputs": 3, "samples": 20_000, "exponent": 1.0, "noise": 0.5, **fields}
+    return load(Data(source="tanh_teacher", **fields), corpora=None)
+
+
+def test_inputs_of_the_tanh_teacher_have_the_norm_of_white_ones():
+    variances = np.cov(tanh_teacher().train.inputs.numpy().T).diagonal()
+    np.testing.assert_allclose(variances / variances[0], np.arange(1, 7) ** -1.0, rtol=0.05)
+    assert variances.sum() == pytest.approx(6, rel=0.02)
+
+
+def test_targets_of_the_tanh_teacher_have_variance_one_and_its_noise():
+    clean, noisy = tanh_teacher(noise=0.0).train.targets, tanh_teacher(noise=0.5).train.targets
+    np.testing.assert_allclose(clean.std(0, correction=0), 1, rtol=1e-5)
+    np.testing.assert_allclose(clean.mean(0), 0, atol=0.03)
+    np.testing.assert_allclose((noisy - clean).std(0), 0.5, rtol=0.02)
+
+
+def test_the_tanh_teacher_is_a_network_of_two_layers():
+    """Odd features of the inputs that no linear map gives, but those of its own hidden layer do."""
+    data = tanh_teacher(noise=0.0)
+    inputs, targets = (part.double().numpy() for part in data.train)
+    weights = stream(0, "tanh_teacher", "weights").standard_normal((6, 4)) / math.sqrt(6)
+
+    def unexplained(features):
+        return np.var(targets - features @ np.linalg.lstsq(features, targets, rcond=None)[0])
+
+    assert unexplained(np.tanh(inputs @ weights)) < 1e-10 < 1e-3 < unexplained(inputs)
+
+
+def test_classes_of_the_tanh_teacher_are_the_largest_targets():
+    data, classes = tanh_teacher(), tanh_teacher(loss="cross_entropy")
+    assert (data.loss, classes.loss, classes.outputs) == ("mse", "cross_entropy", 3)
+    for part in ("train", "held_out"):
+        assert torch.equal(getattr(classes, part).targets, getattr(data, part).targets.argmax(1))
 
 
 def bigram(*, vocabulary=16, successors=4, context=12, windows=64) -> Bigram:
