@@ -1,0 +1,89 @@
+"""Largest eigenvalues of the effective Hessian and tangent kernel, Hessian trace and gradient shares along training.
+
+Effective: of D^(1/2) A D^(1/2), with D each weight's rate relative to the run's. For the half squared error over n
+examples the Gauss-Newton part D^(1/2) J' J D^(1/2) / n has the nonzero spectrum of the effective neural tangent kernel
+J D J' / n of all examples and outputs (derived: X'X and XX' share it), so its eigenvalues are called those of the
+kernel, with 1 / n in them.
+"""
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import pandas as pd
+from torch import nn
+
+from common import checkpoint, optimizers, trained
+from common.config import Run
+from common.curvature.alignment import alignment
+from common.curvature.lanczos import extremes
+from common.curvature.objective import Objective, Vector
+from common.curvature.operators import GaussNewton, Hessian, Scaled
+from common.curvature.stability import diagonal
+from common.curvature.trace import hutch_plus_plus
+from common.data import Dataset
+from common.roles import named_factors
+from common.trained import Trained
+
+SEEDS = {"mup": (0, 1, 2), "ntp": (0,)}
+"""Those that are measured, by parametrization; of others none."""
+TOP = 10
+"""Largest eigenvalues measured, as many as there are outputs."""
+TOLERANCE = 1e-2
+FLOOR = 3e-3
+"""Of the largest eigenvalue: a bound this small is enough for the lower ones too."""
+PRODUCTS = 18
+"""Spent on each trace."""
+
+Row = dict[str, float | str]
+
+
+def rates(model: nn.Module, objective: Objective, run: Run) -> Vector:
+    """D: each weight's learning rate over the run's, float64 (weights,)."""
+    rule = optimizers.build(run.optimizer, model.named_parameters(), lr=run.lr, factors=named_factors(model))
+    return diagonal(rule, objective.named, lr=run.lr)
+
+
+def spectrum(model: nn.Module, dataset: Dataset, run: Run) -> Iterator[Row]:
+    """The rows of one state: `hessian`, `ntk` and `share` by rank, `trace` and `ntk_trace` with their standard `error`.
+
+    A share is that of the squared norm of the gradient along the eigenvector of the Hessian with this rank, both in the
+    coordinates of `Scaled`.
+    """
+    objective = Objective.of_dataset(model, dataset)
+    with objective.held():
+        scaled = rates(model, objective, run)
+        hessian, kernel = Scaled(Hessian(objective), scaled), Scaled(GaussNewton(objective), scaled)
+        pairs = extremes(hessian, largest=TOP, tolerance=TOLERANCE, floor=FLOOR, seed=run.seed).largest
+        tangent = extremes(kernel, largest=TOP, tolerance=TOLERANCE, floor=FLOOR, start=pairs.vectors, seed=run.seed)
+        operators = {"trace": hessian, "ntk_trace": kernel}
+        traces = {name: hutch_plus_plus(one, products=PRODUCTS, seed=run.seed) for name, one in operators.items()}
+        shares = alignment(hessian, hessian.gradient(objective.gradient()), pairs).shares
+    for quantity, values in (("hessian", pairs.values), ("ntk", tangent.largest.values), ("share", shares)):
+        for rank, value in enumerate(values, start=1):
+            yield {"quantity": quantity, "rank": rank, "value": value}
+    for quantity, trace in traces.items():
+        yield {"quantity": quantity, "value": trace.value, "error": trace.error}
+
+
+def states(path: Path) -> Iterator[Trained]:
+    """Every kept state of the measured seeds of one run."""
+    for label in checkpoint.labels(path):
+        after = trained.read(path, label)
+        if after.run.seed in SEEDS.get(after.run.model.parametrization, ()):
+            yield after
+
+
+def measure(paths: Sequence[Path]) -> pd.DataFrame:
+    """Columns parametrization, width, seed, step, quantity (see `spectrum`), rank, value, error (of traces)."""
+    rows: list[Row] = []
+    for path in paths:
+        for after in states(path):
+            run, step = after.run, after.state.step
+            about = {"parametrization": run.model.parametrization, "width": run.model.width, "seed": run.seed}
+            rows += [{**about, "step": step, **row} for row in spectrum(after.model, after.dataset, run)]
+    table = pd.DataFrame(rows).astype({"rank": "Int64"})
+    return table.sort_values(["parametrization", "width", "seed", "step"], kind="stable", ignore_index=True)
+
+
+if __name__ == "__main__":
+    measure([Path(path) for path in snakemake.input]).to_csv(snakemake.output[0], index=False, lineterminator="\n")

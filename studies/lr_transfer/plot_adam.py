@@ -1,0 +1,63 @@
+"""Adam: loss against learning rate of MLPs and byte transformers, and the preconditioned sharpness."""
+
+import pandas as pd
+from claims import adam_transfers_under_mup, chosen, transformer_transfers_under_mup
+from ratecurves import draw_rate_curves, name_sizes
+from styles import COLORS, NAMES
+
+from common.claims import sentence
+from common.plotting import Axes, Figure, draw_band, figure, mean_band, note, save, shades
+from common.records import read_runs
+
+COLUMNS = ("sp", "mup")
+ROWS = {"adam": "MLP", "text": "byte transformer"}
+CURVES = "adam_curve"
+VALUE = "normalised_sharpness"
+
+
+def draw_sweeps(axes: list[Axes], runs: pd.DataFrame, arm: str) -> list[pd.DataFrame]:
+    """Loss against learning rate, one panel for each parametrization; the numbers drawn."""
+    drawn = []
+    for ax, name in zip(axes, COLUMNS, strict=True):
+        table = chosen(runs, arm, name)
+        colors = dict(zip(sorted(table.width.unique()), shades(COLORS[name], table.width.nunique()), strict=True))
+        drawn.append(draw_rate_curves(ax, table, colors, size="width").assign(arm=arm, parametrization=name))
+        name_sizes(ax, colors, "N", corner=(0.98, 0.42))
+        ax.set(title=f"{NAMES[name]}, {ROWS[arm]}", xscale="log", yscale="log", xlabel="learning rate")
+        ax.set_xscale("log", base=2)
+    curves = pd.concat(drawn)
+    losses = curves[curves.quantity == "loss"]
+    for ax in axes:
+        ax.set(xlim=(losses.lr.min() / 1.3, losses.lr.max() * 2.5))
+        ax.set_ylim(losses["mean"].min() / 1.02, losses["mean"].max() * 1.05)
+    axes[0].set_ylabel("final training loss")
+    return drawn
+
+
+def draw_sharpness(ax: Axes, runs: pd.DataFrame, name: str) -> pd.DataFrame:
+    """Preconditioned sharpness over its threshold against update, one curve for each width; the numbers drawn."""
+    rows = runs[(runs.arm == CURVES) & (runs.parametrization == name) & runs[VALUE].notna()]
+    found = mean_band(rows, by=["width", "step"], value=VALUE)
+    for (_, curve), shade in zip(found.groupby("width"), shades(COLORS[name], found.width.nunique()), strict=True):
+        draw_band(ax, curve, shade)
+    ax.axhline(1, color="black", linewidth=0.8, linestyle="--")
+    ax.set(title=f"{NAMES[name]}, MLP, full batch", xscale="log", yscale="log", xlabel="update")
+    ax.set_ylim(found["mean"].min() / 1.5, max(found["mean"].max() * 1.5, 2))
+    return found.assign(arm=CURVES, parametrization=name, quantity=VALUE)
+
+
+def draw(runs: pd.DataFrame) -> tuple[Figure, pd.DataFrame]:
+    """The figure and the numbers drawn."""
+    fig, panels = figure(width="page", columns=2, rows=3, height=7.0)
+    drawn = [part for axes, arm in zip(panels, ROWS, strict=False) for part in draw_sweeps(list(axes), runs, arm)]
+    drawn += [draw_sharpness(ax, runs, name) for ax, name in zip(panels[2], COLUMNS, strict=True)]
+    panels[2, 0].set_ylabel("preconditioned sharpness\nover 38/lr")
+    panels[2, 1].sharey(panels[2, 0])
+    note(panels[0, 1], sentence(adam_transfers_under_mup, runs), corner="upper left", width=58)
+    note(panels[1, 1], sentence(transformer_transfers_under_mup, runs), corner="upper left", width=58)
+    return fig, pd.concat(drawn)
+
+
+if __name__ == "__main__":
+    fig, table = draw(read_runs(snakemake.input.runs))
+    save(fig, snakemake.output, data=table, runs=snakemake.input.runs)

@@ -1,0 +1,82 @@
+"""Final loss against learning rate, and sharpness along training, at several depths of residual networks."""
+
+from typing import Any
+
+import pandas as pd
+from claims import depth_drift, rate_transfers_over_depth, two_layers_do_not_transfer
+from consistency import SHARPNESS, edge
+from ratecurves import draw_rate_curves, name_sizes
+from transfer import endings
+
+from common.claims import sentence
+from common.plotting import Axes, Figure, draw_band, figure, mean_band, note, save, shades
+from common.records import read_runs
+from common.statistics import t_interval
+
+PANELS = {
+    "half_k1": ("α = 1/2, k = 1", "wsd"),
+    "half_k2": ("α = 1/2, k = 2", "wsd"),
+    "none_k1": ("α = 0, k = 1", "rewarm"),
+}
+"""Exponent of the factor L**-α on every branch, its weight layers k, and the colour."""
+HEADROOM = 1.25
+"""Of the panels of sharpness, over the highest mean: intervals may be cut off."""
+
+
+def paths(runs: pd.DataFrame, arm: str) -> pd.DataFrame:
+    """Mean sharpness over seeds and its 95 % interval by depth and update."""
+    rows = runs[(runs.arm == f"deep_{arm}") & runs[SHARPNESS].notna()]
+    return mean_band(rows, by=["depth", "step"], value=SHARPNESS)
+
+
+def draw_paths(ax: Axes, found: pd.DataFrame, colors: dict[int, Any], *, limit: float) -> None:
+    """A curve for each depth, and the edge of stability."""
+    for depth, color in colors.items():
+        draw_band(ax, found[found.depth == depth], color)
+    ax.axhline(limit, color="black", linewidth=0.8, linestyle="--")
+    place: dict[str, Any] = {"xycoords": ("axes fraction", "data"), "textcoords": "offset points"}
+    ax.annotate("2/lr", (1, limit), xytext=(2, 0), fontsize=7, va="center", annotation_clip=False, **place)
+
+
+def drift_text(runs: pd.DataFrame, arm: str) -> str:
+    """How far the best rate of an arm moves, with its 95 % interval."""
+    found = t_interval(depth_drift(runs, arm))
+    return f"drift {found.mean:+.2f} ± {found.high - found.mean:.2f}".replace("-", "−")
+
+
+def draw(runs: pd.DataFrame) -> tuple[Figure, pd.DataFrame]:
+    """The figure and the numbers drawn."""
+    fig, panels = figure(width="page", columns=3, rows=2, height=4.8, sharex="row", sharey="row")
+    drawn = []
+    for top, bottom, (arm, (title, color)) in zip(*panels, PANELS.items(), strict=True):
+        ends, curves = endings(runs[runs.arm == f"depth_{arm}"]), paths(runs, arm)
+        depths = sorted(ends.depth.unique())
+        colors = dict(zip(depths, shades(color, len(depths)), strict=True))
+        found = draw_rate_curves(top, ends, colors, size="depth")
+        draw_paths(bottom, curves, colors, limit=edge(runs, arm=f"deep_{arm}"))
+        name_sizes(bottom, colors, "L")
+        top.set(title=f"{title}\n{drift_text(runs, arm)}", yscale="log", xlabel="learning rate")
+        bottom.set(xlabel="update")
+        drawn += [part.assign(arm=arm) for part in (found, curves.assign(quantity="sharpness"))]
+    panels[0, 0].set_xscale("log", base=2)
+    panels[0, 0].set(ylabel="final training loss", yticks=[0.5, 1, 2, 5], yticklabels=["0.5", "1", "2", "5"])
+    panels[0, 0].minorticks_off()
+    table = pd.concat(drawn)
+    measured = table[table.quantity == "sharpness"]
+    limits = {"xlim": (0, measured.step.max()), "ylim": (0, HEADROOM * measured["mean"].max())}
+    panels[1, 0].set(ylabel="effective sharpness", **limits)
+    for ax, claim in zip(panels[0], (rate_transfers_over_depth, two_layers_do_not_transfer), strict=False):
+        note(ax, sentence(claim, runs), corner="upper left", width=36)
+    fig.suptitle(
+        "Branches over the root of the depth keep the best rate; branches that count in full lose it",
+        x=0.01,
+        ha="left",
+        fontsize=9,
+        weight="bold",
+    )
+    return fig, table
+
+
+if __name__ == "__main__":
+    fig, table = draw(read_runs(snakemake.input.runs))
+    save(fig, snakemake.output, data=table, runs=snakemake.input.runs)

@@ -1,0 +1,75 @@
+"""Final loss against learning rate at several widths, the best rates marked, and how far they drift with the width."""
+
+import pandas as pd
+from claims import chosen, drifts, mup_transfers, sp_does_not_transfer
+from ratecurves import draw_rate_curves, name_sizes
+from styles import COLORS, NAMES, SHADE
+
+from common.claims import sentence
+from common.plotting import Axes, Figure, draw_points, figure, note, save, shades
+from common.records import read_runs
+from common.statistics import t_interval
+
+PANELS = (
+    (("sgd_mse", "sp"), ("sgd_mse", "ntp"), ("sgd_mse", "mup")),
+    (("sgd_ce", "sp"), None, ("sgd_ce", "mup")),
+    (("adam", "sp"), ("adam", "sp_layerwise"), ("adam", "mup")),
+)
+"""Arm and parametrization of each panel; the free one holds the drifts."""
+RULES = {"sgd_mse": "SGD", "sgd_ce": "SGD, cross-entropy", "adam": "Adam"}
+
+
+def draw_panels(axes: list[Axes], row: tuple[tuple[str, str] | None, ...], runs: pd.DataFrame) -> list[pd.DataFrame]:
+    """The panels of one row with one axis of rates and of losses; the numbers drawn."""
+    drawn = []
+    shown = [(ax, *panel) for ax, panel in zip(axes, row, strict=True) if panel]
+    for ax, arm, name in shown:
+        table = chosen(runs, arm, name)
+        colors = dict(zip(sorted(table.width.unique()), shades(COLORS[name], table.width.nunique()), strict=True))
+        drawn.append(draw_rate_curves(ax, table, colors, size="width").assign(arm=arm, parametrization=name))
+        name_sizes(ax, colors, "N", corner=(0.3, 0.3))
+        ax.set(title=f"{NAMES[name]}, {RULES[arm]}", xscale="log", yscale="log")
+        ax.set_xscale("log", base=2)
+    curves = pd.concat(drawn)
+    losses = curves[curves.quantity == "loss"]
+    for ax, *_ in shown:
+        ax.set(xlim=(losses.lr.min() / 1.3, losses.lr.max() * 1.3), ylim=(losses["mean"].min() / 1.3, None))
+        ax.set_ylim(losses["mean"].min() / 1.3, losses["mean"].max() * 1.1)
+    axes[0].set_ylabel("final training loss")
+    return drawn
+
+
+def draw_drifts(ax: Axes, runs: pd.DataFrame) -> pd.DataFrame:
+    """Drift of each panel's best rates with its 95 % interval over seeds; the rows drawn."""
+    rows = []
+    for arm, name in (panel for row in PANELS for panel in row if panel):
+        found = t_interval(drifts(runs, arm, name))
+        rows.append({"arm": arm, "parametrization": name, "mean": found.mean, "low": found.low, "high": found.high})
+    table = pd.DataFrame(rows)
+    for place in range(len(table)):
+        row = table.iloc[[place]]
+        arm, name, mean = row.arm.item(), row.parametrization.item(), row["mean"].item()
+        draw_points(ax, [-place], row, SHADE[name], across=True)
+        style = {"xytext": (0, 4), "textcoords": "offset points", "ha": "center", "fontsize": 6}
+        ax.annotate(f"{NAMES[name]}, {RULES[arm]}", (mean, -place), color=SHADE[name], **style)
+    ax.axvline(0, color="black", linewidth=0.6)
+    ax.set(xlim=(-1.3, 0.6), ylim=(-len(table) + 0.4, 0.9), yticks=[])
+    ax.set(title="Drift of the best rate", xlabel="octaves per doubling of N")
+    return table.assign(quantity="drift")
+
+
+def draw(runs: pd.DataFrame) -> tuple[Figure, pd.DataFrame]:
+    """The figure and the numbers drawn."""
+    fig, panels = figure(width="page", columns=3, rows=3, height=7.2)
+    drawn = [part for axes, row in zip(panels, PANELS, strict=True) for part in draw_panels(list(axes), row, runs)]
+    drawn.append(draw_drifts(panels[1, 1], runs))
+    for ax in panels[-1]:
+        ax.set_xlabel("learning rate")
+    for ax, claim in ((panels[0, 0], sp_does_not_transfer), (panels[0, 2], mup_transfers)):
+        note(ax, sentence(claim, runs), corner="upper left", width=34)
+    return fig, pd.concat(drawn)
+
+
+if __name__ == "__main__":
+    fig, table = draw(read_runs(snakemake.input.runs))
+    save(fig, snakemake.output, data=table, runs=snakemake.input.runs)

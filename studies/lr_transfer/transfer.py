@@ -1,0 +1,155 @@
+"""What transfer means in numbers: the best learning rate of a size, its drift with the size, and what the drift costs.
+
+A size is a width or a depth. Everything is taken by seed, so that an interval over seeds follows; networks of two sizes
+share a seed's order of the data, not their initial weights.
+"""
+
+from collections.abc import Hashable
+
+import numpy as np
+import pandas as pd
+from numpy.typing import ArrayLike, NDArray
+
+from common.statistics import log_log_slopes
+
+LAST_SHARE = 0.1
+"""Part of a run, at its end, over which the training loss is averaged."""
+REACH = 3
+"""Grid points on each side of the best one over which the sensitivity is averaged."""
+KEYS = ["arm", "parametrization", "width", "depth", "seed", "lr"]
+
+
+def endings(runs: pd.DataFrame) -> pd.DataFrame:
+    """One row for each training: its keys, `initial` loss, final `loss`, and whether it `diverged`.
+
+    The final loss is the training loss averaged over the last tenth, clipped at the initial (validation) loss as in
+    Wortsman et al. 2023 (arXiv:2309.14322, LR sensitivity); `diverged` says that it was clipped, or not finite.
+    """
+    groups = runs.groupby(KEYS, sort=False)
+    initial = runs[runs.step == 0].set_index(KEYS).val_loss
+    late = runs[runs.step > (1 - LAST_SHARE) * runs.steps]
+    loss = late.groupby(KEYS, sort=False).train_loss.mean().reindex(initial.index)
+    finished = (groups.step.max() == groups.steps.max()).reindex(initial.index)
+    sound = finished & (loss < initial)
+    table = pd.DataFrame({"initial": initial, "loss": loss.where(sound, initial), "diverged": ~sound})
+    return table.reset_index()
+
+
+def best_rate(rates: ArrayLike, losses: ArrayLike) -> float:
+    """Learning rate at the vertex of the parabola through the log losses of the best rate and its two neighbours.
+
+    In the logarithm of the rate, so the grid must have equal ratios. The vertex lies within half a step of the best
+    rate of the grid, however steeply the loss rises beyond it; more points would be pulled away by those that
+    diverged. At an end of the grid, where a neighbour is missing, it is that end.
+
+    Args:
+        rates: ascending, positive, each the same factor above the one before.
+        losses: positive, one for each rate.
+    Raises: ValueError if the ratios are not equal.
+
+    >>> round(best_rate([1, 2, 4], np.exp([4, 1, 0])), 6)  # the parabola (log2 rate - 2)**2
+    4.0
+    >>> round(best_rate([1, 2, 4, 8], np.exp([2.25, 0.25, 0.25, 2.25])), 6)  # (log2 rate - 1.5)**2
+    2.828427
+    """
+    x, y = np.log2(np.asarray(rates, dtype=float)), np.log(np.asarray(losses, dtype=float))
+    steps = np.diff(x)
+    if not np.allclose(steps, steps[0]):
+        raise ValueError(f"rates={list(np.asarray(rates))} must have equal ratios: the parabola needs an even grid")
+    least = int(np.argmin(y))
+    if not inside(y):
+        return float(2 ** x[least])
+    before, at, after = y[least - 1 : least + 2]
+    bend = before - 2 * at + after
+    return float(2 ** (x[least] + steps[0] * (before - after) / (2 * bend if bend else 1.0)))
+
+
+def inside(losses: ArrayLike) -> bool:
+    """Whether the smallest of the losses lies within the grid, not at one of its ends."""
+    y = np.asarray(losses)
+    return bool(0 < np.argmin(y) < len(y) - 1)
+
+
+def curves(table: pd.DataFrame, *, size: str) -> pd.DataFrame:
+    """Final losses by seed and size (rows) and learning rate (columns, ascending), of one arm's `endings`."""
+    return table.pivot(index=["seed", size], columns="lr", values="loss").sort_index(axis=1)
+
+
+def optima(table: pd.DataFrame, *, size: str) -> pd.DataFrame:
+    """Best learning rate by seed (rows) and size (columns, ascending), of one arm's `endings` (see `best_rate`)."""
+    losses = curves(table, size=size)
+    rates = pd.Series({row: best_rate(part.index, part) for row, part in _grids(losses)})
+    return rates.unstack()
+
+
+def interior(table: pd.DataFrame, *, size: str) -> dict[Hashable, float]:
+    """1 for each seed and size whose smallest loss lies within the grid of learning rates, 0 for the others."""
+    return {f"{size} {row[1]}, seed {row[0]}": float(inside(part)) for row, part in _grids(curves(table, size=size))}
+
+
+def drift(best: pd.DataFrame) -> dict[Hashable, float]:
+    """Octaves by which the best rate moves per doubling of the size, by seed; `best` as from `optima`.
+
+    The slope of log rate against log size, by least squares.
+    """
+    return log_log_slopes(list(best.columns), {seed: list(row) for seed, row in best.iterrows()})
+
+
+def moves(table: pd.DataFrame, *, size: str) -> pd.Series:
+    """Octaves from the best rate of the smallest size to that of the largest, on the grid of rates, by seed."""
+    best = np.log2(curves(table, size=size).idxmin(axis=1).unstack(size))
+    return best.iloc[:, -1] - best.iloc[:, 0]
+
+
+def regret(table: pd.DataFrame, *, size: str) -> pd.Series:
+    """Loss of the largest size at the rate that is best for the smallest, over its own best loss, minus 1; by seed."""
+    losses = curves(table, size=size)
+    sizes = losses.index.unique(size)
+    small, large = (losses.xs(which, level=size) for which in (sizes.min(), sizes.max()))
+    tuned = small.idxmin(axis=1)
+    paid = pd.Series({seed: large.loc[seed, rate] for seed, rate in tuned.items()})
+    return paid / large.min(axis=1) - 1
+
+
+def sensitivity(table: pd.DataFrame, *, size: str) -> pd.Series:
+    """Mean loss over the rates around the best one minus the best loss, over the initial loss, for the largest size.
+
+    By seed, over `REACH` grid points on each side (fewer where the grid ends before), of losses clipped at the initial
+    one. Source: Wortsman et al. 2023 (arXiv:2309.14322), with the range centred on each optimum, as derived here.
+    """
+    largest = table[table[size] == table[size].max()]
+    losses, initial = curves(largest, size=size).droplevel(size), largest.groupby("seed").initial.first()
+    return pd.Series({seed: _excess(part.dropna()) / initial[seed] for seed, part in losses.iterrows()})
+
+
+def _excess(losses: pd.Series) -> float:
+    least = int(np.argmin(losses))
+    return float(losses.iloc[max(least - REACH, 0) : least + REACH + 1].mean() - losses.min())
+
+
+def _grids(losses: pd.DataFrame) -> list[tuple[tuple[Hashable, Hashable], pd.Series]]:
+    """Each row with the rates that it has: grids may differ between sizes."""
+    return [(row, part.dropna()) for row, part in losses.iterrows()]
+
+
+def bootstrap(table: pd.DataFrame, *, size: str, draws: int = 2000, confidence: float = 0.95) -> tuple[float, float]:
+    """Percentile bootstrap of the drift over seeds: an interval for the drift of the curves averaged over seeds.
+
+    The seeds of each size are drawn anew, independently, since sizes share no initial weights. Beside the t interval
+    of `drift`, which decides: with five seeds a percentile bootstrap covers about 85 % instead of 95 %.
+    """
+    losses = curves(table, size=size)
+    sizes = list(losses.index.unique(size))
+    parts = {which: losses.xs(which, level=size).dropna(axis=1) for which in sizes}
+    source = np.random.default_rng(0)
+    slopes = [
+        log_log_slopes(sizes, {0: [_resampled(part, source) for part in parts.values()]})[0] for _ in range(draws)
+    ]
+    low, high = np.quantile(slopes, [(1 - confidence) / 2, (1 + confidence) / 2])
+    return float(low), float(high)
+
+
+def _resampled(losses: pd.DataFrame, source: np.random.Generator) -> float:
+    """Best rate of the mean over seeds drawn with replacement."""
+    drawn: NDArray[np.int64] = source.integers(len(losses), size=len(losses))
+    return best_rate(losses.columns, losses.to_numpy()[drawn].mean(axis=0))
