@@ -303,8 +303,8 @@ def wider_is_better_under_mup(runs: pd.DataFrame) -> Verdict:
 def sharpness_curves_coincide(runs: pd.DataFrame) -> Verdict:
     """Mean |log ratio| to the widest before either reaches 0.95 of 2/lr: muP below 0.15, NTP above 0.40."""
     return all_of(
-        less(before_edge(runs, distance, "mup"), than=0.15, unit="|log ratio|", label="μP"),
-        greater(before_edge(runs, distance, "ntp"), than=0.40, unit="|log ratio|", label="NTP"),
+        less(before_edge(runs, distance, "mup"), than=0.15, unit="in log", label="μP"),
+        greater(before_edge(runs, distance, "ntp"), than=0.40, unit="in log", label="NTP"),
     )
 
 

@@ -17,7 +17,7 @@ def losses(table: pd.DataFrame, *, size: str) -> pd.DataFrame:
 
 
 def minima(table: pd.DataFrame, *, size: str) -> pd.DataFrame:
-    """Fitted best rate by size, geometric mean over seeds with its 95 % interval, and the lowest mean loss as `loss`."""
+    """Fitted best rate by size, geometric mean over seeds with its 95 % interval, and the lowest mean `loss`."""
     best = optima(table, size=size).apply(np.log2).rename_axis(columns=size)
     found = mean_band(best.melt(value_name="logarithm"), by=[size], value="logarithm")
     lowest = losses(table, size=size).groupby(size)["mean"].min()
