@@ -15,7 +15,18 @@ from consistency import (
     spread,
     tables,
 )
-from transfer import curves, drift, endings, interior, moves, optima, regret, sensitivity
+from transfer import (
+    curves,
+    drift,
+    endings,
+    interior,
+    losses_by_width,
+    moves,
+    optima,
+    ordered_shares,
+    regret,
+    sensitivity,
+)
 
 from common.claims import claim
 from common.statistics import log_log_slopes, paired_differences
@@ -48,28 +59,6 @@ def inside_the_grid(runs: pd.DataFrame, arm: str, *parametrizations: str) -> Ver
     """Share of seeds and widths whose best rate has a neighbour on either side."""
     found = [interior(chosen(runs, arm, name), size="width") for name in parametrizations]
     return proportion([one for each in found for one in each.values()], above=MOSTLY, label=f"optima inside, {arm}")
-
-
-def losses_by_width(runs: pd.DataFrame, parametrization: str, lr: float) -> pd.DataFrame:
-    """Logged training losses of SGD at one rate by seed and step (rows) and width (columns, ascending).
-
-    Infinite where a training has ended or its loss is not finite.
-    """
-    rows = runs[(runs.arm == "sgd_mse") & (runs.parametrization == parametrization) & (runs.lr == lr) & (runs.step > 0)]
-    table = rows.pivot_table(index=["seed", "step"], columns="width", values="train_loss", dropna=False)
-    return table.fillna(np.inf)
-
-
-def wider_is_better(losses: pd.DataFrame) -> dict[Hashable, float]:
-    """Share of logged steps at which no width is worse than the next smaller by more than 2 standard errors, by seed.
-
-    The standard errors are those over seeds of the difference at each step.
-    """
-    steps = losses.index.get_level_values("step")
-    worse = losses.T.diff().T.iloc[:, 1:]
-    error = worse.groupby(steps).sem().reindex(steps).set_axis(losses.index).replace(np.nan, 0.0)
-    ordered = (worse <= 2 * error).all(axis=1)
-    return dict(ordered.groupby("seed").mean())
 
 
 def shared_rate(runs: pd.DataFrame) -> float:
@@ -286,7 +275,8 @@ def regret_is_small_only_under_mup(runs: pd.DataFrame) -> Verdict:
 def wider_is_better_under_mup(runs: pd.DataFrame) -> Verdict:
     """Training losses ordered by width, within 2 standard errors, at 90 % of the logged steps or more; not SP's."""
     lr = shared_rate(runs)
-    shares = {name: wider_is_better(losses_by_width(runs, name, lr)) for name in ("mup", "sp")}
+    rows = runs[(runs.arm == "sgd_mse") & (runs.lr == lr)]
+    shares = {name: ordered_shares(losses_by_width(rows[rows.parametrization == name])) for name in ("mup", "sp")}
     return all_of(
         greater(shares["mup"], than=0.9, unit="of logged steps", label="μP"),
         less(shares["sp"], than=0.9, unit="of logged steps", label="SP"),

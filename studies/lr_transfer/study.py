@@ -100,7 +100,7 @@ CURVE_STEPS = 300
 CURVE_PROBES = (*range(0, 100, 5), *range(100, CURVE_STEPS + 1, 20))
 """Dense before the edge, where the curves are compared."""
 CURVE_KEEP_STEPS = (30, 60, 90, 180)
-"""Before the edge, at it, and beyond; besides the end."""
+"""Before the edge, at it, above it, and after the first oscillations; besides the end."""
 QUIET_LR = CURVE_LR / 8
 QUIET_STEPS = 400
 

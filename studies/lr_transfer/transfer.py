@@ -127,6 +127,26 @@ def _excess(losses: pd.Series) -> float:
     return float(losses.iloc[max(least - REACH, 0) : least + REACH + 1].mean() - losses.min())
 
 
+def losses_by_width(runs: pd.DataFrame) -> pd.DataFrame:
+    """Training losses of runs at one rate by seed and step (rows) and width (columns, ascending).
+
+    At the steps that the narrowest has logged; infinite where another has ended early or its loss is not finite.
+    """
+    logged = runs.step[(runs.width == runs.width.min()) & (runs.step > 0)]
+    rows = runs[runs.step.isin(logged)]
+    return rows.pivot(index=["seed", "step"], columns="width", values="train_loss").fillna(np.inf)
+
+
+def ordered_shares(losses: pd.DataFrame) -> dict[Hashable, float]:
+    """Share of logged steps at which no width is worse than the next smaller by more than 2 standard errors, by seed.
+
+    The standard errors are those over seeds of the difference at each step; a loss that is not finite is worse.
+    """
+    worse = losses.diff(axis=1).iloc[:, 1:].where(np.isfinite(losses.iloc[:, 1:]), np.inf)
+    error = worse.groupby("step").transform("sem").fillna(0.0)
+    return dict((worse <= 2 * error).all(axis=1).groupby("seed").mean())
+
+
 def _grids(losses: pd.DataFrame) -> list[tuple[tuple[Hashable, Hashable], pd.Series]]:
     """Each row with the rates that it has: grids may differ between sizes."""
     return [(row, part.dropna()) for row, part in losses.iterrows()]

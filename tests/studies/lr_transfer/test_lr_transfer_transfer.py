@@ -119,3 +119,28 @@ def test_the_bootstrap_covers_the_drift_and_shrinks_to_it_without_noise():
     assert transfer.bootstrap(alike, size="width", draws=20) == pytest.approx((-0.5, -0.5))
     low, high = transfer.bootstrap(table(drift=-0.5), size="width", draws=200)
     assert low < -0.5 < high
+
+
+def logged(losses):
+    """Rows of one rate: losses by width, each by seed (rows) and step."""
+    return pd.DataFrame(
+        {"seed": seed, "step": step, "width": width, "train_loss": loss}
+        for width, by_seed in losses.items()
+        for seed, by_step in enumerate(by_seed)
+        for step, loss in enumerate(by_step)
+    )
+
+
+def test_widths_are_ordered_at_the_steps_at_which_wider_is_no_worse():
+    runs = logged({64: [[9, 3, 2, 1, 1]] * 2, 128: [[9, 2, 1, 1, 2]] * 2})
+    assert transfer.ordered_shares(transfer.losses_by_width(runs)) == {0: 0.75, 1: 0.75}
+
+
+def test_two_standard_errors_are_forgiven():
+    runs = logged({64: [[9, 1.0], [9, 1.0]], 128: [[9, 1.0], [9, 1.2]]})
+    assert transfer.ordered_shares(transfer.losses_by_width(runs)) == {0: 1.0, 1: 1.0}
+
+
+def test_a_training_that_ended_is_worse():
+    runs = logged({64: [[9, 1, 1], [9, 1, 1]], 128: [[9, 0.5], [9, 0.5]]})
+    assert transfer.ordered_shares(transfer.losses_by_width(runs)) == {0: 0.5, 1: 0.5}
