@@ -15,6 +15,9 @@ WIDTHS = (64, 128, 256, 512)
 BASE_WIDTH = 128
 """Where all parametrizations are one."""
 
+STACKED_WIDTH = 128
+"""Networks up to this width train side by side; the weights of wider ones leave the cache that way, which is slower."""
+
 TEACHER: dict[str, Any] = {
     "source": "tanh_teacher",
     "inputs": 64,
@@ -47,7 +50,7 @@ def mlp(parametrization: Any, width: int, **other: Any) -> Model:
 
 
 def sweep(model: Model, *, arm: str, lrs: tuple[float, ...], steps: int, **other: Any) -> Run:
-    """Trainings at several learning rates and seeds, side by side."""
+    """Trainings at several learning rates and seeds, side by side if the network is narrow."""
     return Run(
         **{
             "model": model,
@@ -60,7 +63,7 @@ def sweep(model: Model, *, arm: str, lrs: tuple[float, ...], steps: int, **other
             "log_every": steps // 20,
             "seed": SEEDS[0],
             "sweep": {"lr": lrs, "seed": SEEDS},
-            "stacked": True,
+            "stacked": model.width <= STACKED_WIDTH,
             **other,
         }
     )
