@@ -2,7 +2,7 @@
 
 import pandas as pd
 from claims import adam_transfers_under_mup, chosen, transformer_transfers_under_mup
-from ratecurves import draw_rate_curves, name_sizes
+from ratecurves import draw_rate_curves, name_sizes, plain_ticks
 from styles import COLORS, NAMES
 
 from common.claims import sentence
@@ -11,6 +11,8 @@ from common.records import read_runs
 
 COLUMNS = ("sp", "mup")
 ROWS = {"adam": "MLP", "text": "byte transformer"}
+MARGIN = {"adam": (1.15, 1.5), "text": (1.02, 1.06)}
+"""Factors below the smallest and above the largest loss."""
 CURVES = "adam_curve"
 VALUE = "normalised_sharpness"
 
@@ -21,15 +23,16 @@ def draw_sweeps(axes: list[Axes], runs: pd.DataFrame, arm: str) -> list[pd.DataF
     for ax, name in zip(axes, COLUMNS, strict=True):
         table = chosen(runs, arm, name)
         colors = dict(zip(sorted(table.width.unique()), shades(COLORS[name], table.width.nunique()), strict=True))
-        drawn.append(draw_rate_curves(ax, table, colors, size="width").assign(arm=arm, parametrization=name))
-        name_sizes(ax, colors, "N", corner=(0.98, 0.42))
-        ax.set(title=f"{NAMES[name]}, {ROWS[arm]}", xscale="log", yscale="log", xlabel="learning rate")
-        ax.set_xscale("log", base=2)
+        found = draw_rate_curves(ax, table, colors, size="width", bands=arm != "text")
+        drawn.append(found.assign(arm=arm, parametrization=name))
+        name_sizes(ax, table, colors, size="width", symbol="N")
+        ax.set(title=f"{NAMES[name]}, {ROWS[arm]}", xlabel="learning rate")
     curves = pd.concat(drawn)
     losses = curves[curves.quantity == "loss"]
     for ax in axes:
-        ax.set(xlim=(losses.lr.min() / 1.3, losses.lr.max() * 2.5))
-        ax.set_ylim(losses["mean"].min() / 1.02, losses["mean"].max() * 1.05)
+        ax.set_xlim(losses.lr.min() / 3, losses.lr.max() * 1.3)
+        below, above = MARGIN[arm]
+        plain_ticks(ax, losses["mean"].min() / below, losses["mean"].max() * above)
     axes[0].set_ylabel("final training loss")
     return drawn
 

@@ -54,7 +54,7 @@ def draw(runs: pd.DataFrame) -> tuple[Figure, pd.DataFrame]:
         colors = dict(zip(depths, shades(color, len(depths)), strict=True))
         found = draw_rate_curves(top, ends, colors, size="depth")
         draw_paths(bottom, curves, colors, limit=edge(runs, arm=f"deep_{arm}"))
-        name_sizes(bottom, colors, "L")
+        name_sizes(top, ends, colors, size="depth", symbol="L")
         top.set(title=f"{title}\n{drift_text(runs, arm)}", yscale="log", xlabel="learning rate")
         bottom.set(xlabel="update")
         drawn += [part.assign(arm=arm) for part in (found, curves.assign(quantity="sharpness"))]

@@ -2,7 +2,7 @@
 
 import pandas as pd
 from claims import chosen, drifts, mup_transfers, sp_does_not_transfer
-from ratecurves import draw_rate_curves, name_sizes
+from ratecurves import draw_rate_curves, name_sizes, plain_ticks
 from styles import COLORS, NAMES, SHADE
 
 from common.claims import sentence
@@ -16,6 +16,10 @@ PANELS = (
     (("adam", "sp"), ("adam", "sp_layerwise"), ("adam", "mup")),
 )
 """Arm and parametrization of each panel; the free one holds the drifts."""
+ROOM = 5
+"""Factor by which the axis of rates goes on to the left, for the names of the widths."""
+HEADROOM = {"sgd_mse": 3.5}
+"""Factor above the largest loss, for the verdicts."""
 RULES = {"sgd_mse": "SGD", "sgd_ce": "SGD, cross-entropy", "adam": "Adam"}
 
 
@@ -27,14 +31,13 @@ def draw_panels(axes: list[Axes], row: tuple[tuple[str, str] | None, ...], runs:
         table = chosen(runs, arm, name)
         colors = dict(zip(sorted(table.width.unique()), shades(COLORS[name], table.width.nunique()), strict=True))
         drawn.append(draw_rate_curves(ax, table, colors, size="width").assign(arm=arm, parametrization=name))
-        name_sizes(ax, colors, "N", corner=(0.3, 0.3))
-        ax.set(title=f"{NAMES[name]}, {RULES[arm]}", xscale="log", yscale="log")
-        ax.set_xscale("log", base=2)
+        name_sizes(ax, table, colors, size="width", symbol="N")
+        ax.set(title=f"{NAMES[name]}, {RULES[arm]}")
     curves = pd.concat(drawn)
     losses = curves[curves.quantity == "loss"]
-    for ax, *_ in shown:
-        ax.set(xlim=(losses.lr.min() / 1.3, losses.lr.max() * 1.3), ylim=(losses["mean"].min() / 1.3, None))
-        ax.set_ylim(losses["mean"].min() / 1.3, losses["mean"].max() * 1.1)
+    for ax, arm, _ in shown:
+        ax.set_xlim(losses.lr.min() / ROOM, losses.lr.max() * 1.3)
+        plain_ticks(ax, losses["mean"].min() / 1.2, losses["mean"].max() * HEADROOM.get(arm, 1.1))
     axes[0].set_ylabel("final training loss")
     return drawn
 
