@@ -3,10 +3,10 @@
 import pandas as pd
 from claims import adam_transfers_under_mup, chosen, transformer_transfers_under_mup
 from ratecurves import draw_rate_curves, name_sizes, plain_ticks
-from styles import COLORS, NAMES
+from styles import COLORS, NAMES, tones
 
 from common.claims import sentence
-from common.plotting import Axes, Figure, draw_band, figure, mean_band, note, save, shades
+from common.plotting import Axes, Figure, draw_band, figure, mean_band, note, save
 from common.records import read_runs
 
 COLUMNS = ("sp", "mup")
@@ -22,17 +22,17 @@ def draw_sweeps(axes: list[Axes], runs: pd.DataFrame, arm: str) -> list[pd.DataF
     drawn = []
     for ax, name in zip(axes, COLUMNS, strict=True):
         table = chosen(runs, arm, name)
-        colors = dict(zip(sorted(table.width.unique()), shades(COLORS[name], table.width.nunique()), strict=True))
-        found = draw_rate_curves(ax, table, colors, size="width", bands=arm != "text")
+        found = draw_rate_curves(ax, table, tones(COLORS[name], table.width), size="width", bands=arm != "text")
         drawn.append(found.assign(arm=arm, parametrization=name))
-        name_sizes(ax, table, colors, size="width", symbol="N")
         ax.set(title=f"{NAMES[name]}, {ROWS[arm]}", xlabel="learning rate")
     curves = pd.concat(drawn)
     losses = curves[curves.quantity == "loss"]
-    for ax in axes:
+    for ax, name in zip(axes, COLUMNS, strict=True):
         ax.set_xlim(losses.lr.min() / 3, losses.lr.max() * 1.3)
         below, above = MARGIN[arm]
         plain_ticks(ax, losses["mean"].min() / below, losses["mean"].max() * above)
+        table = chosen(runs, arm, name)
+        name_sizes(ax, table, tones(COLORS[name], table.width), size="width", symbol="N")
     axes[0].set_ylabel("final training loss")
     return drawn
 
@@ -41,8 +41,8 @@ def draw_sharpness(ax: Axes, runs: pd.DataFrame, name: str) -> pd.DataFrame:
     """Preconditioned sharpness over its threshold against update, one curve for each width; the numbers drawn."""
     rows = runs[(runs.arm == CURVES) & (runs.parametrization == name) & runs[VALUE].notna()]
     found = mean_band(rows, by=["width", "step"], value=VALUE)
-    for (_, curve), shade in zip(found.groupby("width"), shades(COLORS[name], found.width.nunique()), strict=True):
-        draw_band(ax, curve, shade)
+    for width, shade in tones(COLORS[name], found.width).items():
+        draw_band(ax, found[found.width == width], shade)
     ax.axhline(1, color="black", linewidth=0.8, linestyle="--")
     ax.set(title=f"{NAMES[name]}, MLP, full batch", xscale="log", yscale="log", xlabel="update")
     ax.set_ylim(found["mean"].min() / 1.5, max(found["mean"].max() * 1.5, 2))

@@ -5,11 +5,12 @@ from typing import Any
 import pandas as pd
 from claims import depth_drift, rate_transfers_over_depth, two_layers_do_not_transfer
 from consistency import SHARPNESS, edge
-from ratecurves import draw_rate_curves, name_sizes
+from ratecurves import draw_rate_curves, list_sizes
+from styles import tones
 from transfer import endings
 
 from common.claims import sentence
-from common.plotting import Axes, Figure, draw_band, figure, mean_band, note, save, shades
+from common.plotting import Axes, Figure, draw_band, figure, mean_band, note, save
 from common.records import read_runs
 from common.statistics import t_interval
 
@@ -50,11 +51,10 @@ def draw(runs: pd.DataFrame) -> tuple[Figure, pd.DataFrame]:
     drawn = []
     for top, bottom, (arm, (title, color)) in zip(*panels, PANELS.items(), strict=True):
         ends, curves = endings(runs[runs.arm == f"depth_{arm}"]), paths(runs, arm)
-        depths = sorted(ends.depth.unique())
-        colors = dict(zip(depths, shades(color, len(depths)), strict=True))
+        colors = tones(color, ends.depth)
         found = draw_rate_curves(top, ends, colors, size="depth")
         draw_paths(bottom, curves, colors, limit=edge(runs, arm=f"deep_{arm}"))
-        name_sizes(top, ends, colors, size="depth", symbol="L")
+        list_sizes(bottom, colors, "L")
         top.set(title=f"{title}\n{drift_text(runs, arm)}", yscale="log", xlabel="learning rate")
         bottom.set(xlabel="update")
         drawn += [part.assign(arm=arm) for part in (found, curves.assign(quantity="sharpness"))]

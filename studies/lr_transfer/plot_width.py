@@ -3,10 +3,11 @@
 import pandas as pd
 from claims import chosen, drifts, mup_transfers, sp_does_not_transfer
 from ratecurves import draw_rate_curves, name_sizes, plain_ticks
-from styles import COLORS, NAMES, SHADE
+from styles import COLORS, NAMES, SHADE, tones
+from transfer import bootstrap
 
 from common.claims import sentence
-from common.plotting import Axes, Figure, draw_points, figure, note, save, shades
+from common.plotting import Axes, Figure, draw_points, figure, note, save
 from common.records import read_runs
 from common.statistics import t_interval
 
@@ -29,30 +30,33 @@ def draw_panels(axes: list[Axes], row: tuple[tuple[str, str] | None, ...], runs:
     shown = [(ax, *panel) for ax, panel in zip(axes, row, strict=True) if panel]
     for ax, arm, name in shown:
         table = chosen(runs, arm, name)
-        colors = dict(zip(sorted(table.width.unique()), shades(COLORS[name], table.width.nunique()), strict=True))
-        drawn.append(draw_rate_curves(ax, table, colors, size="width").assign(arm=arm, parametrization=name))
-        name_sizes(ax, table, colors, size="width", symbol="N")
+        found = draw_rate_curves(ax, table, tones(COLORS[name], table.width), size="width")
+        drawn.append(found.assign(arm=arm, parametrization=name))
         ax.set(title=f"{NAMES[name]}, {RULES[arm]}")
     curves = pd.concat(drawn)
     losses = curves[curves.quantity == "loss"]
-    for ax, arm, _ in shown:
+    for ax, arm, name in shown:
         ax.set_xlim(losses.lr.min() / ROOM, losses.lr.max() * 1.3)
         plain_ticks(ax, losses["mean"].min() / 1.2, losses["mean"].max() * HEADROOM.get(arm, 1.1))
+        table = chosen(runs, arm, name)
+        name_sizes(ax, table, tones(COLORS[name], table.width), size="width", symbol="N")
     axes[0].set_ylabel("final training loss")
     return drawn
 
 
 def draw_drifts(ax: Axes, runs: pd.DataFrame) -> pd.DataFrame:
-    """Drift of each panel's best rates with its 95 % interval over seeds; the rows drawn."""
+    """Drift of each panel's best rates with its t interval over seeds, below it the bootstrap's; the rows drawn."""
     rows = []
     for arm, name in (panel for row in PANELS for panel in row if panel):
-        found = t_interval(drifts(runs, arm, name))
-        rows.append({"arm": arm, "parametrization": name, "mean": found.mean, "low": found.low, "high": found.high})
+        found, again = t_interval(drifts(runs, arm, name)), bootstrap(chosen(runs, arm, name), size="width")
+        about = {"arm": arm, "parametrization": name, "bootstrap_low": again[0], "bootstrap_high": again[1]}
+        rows.append({**about, "mean": found.mean, "low": found.low, "high": found.high})
     table = pd.DataFrame(rows)
     for place in range(len(table)):
         row = table.iloc[[place]]
         arm, name, mean = row.arm.item(), row.parametrization.item(), row["mean"].item()
         draw_points(ax, [-place], row, SHADE[name], across=True)
+        ax.plot(row[["bootstrap_low", "bootstrap_high"]].iloc[0], [-place - 0.25] * 2, color="black", linewidth=0.6)
         style = {"xytext": (0, 4), "textcoords": "offset points", "ha": "center", "fontsize": 6}
         ax.annotate(f"{NAMES[name]}, {RULES[arm]}", (mean, -place), color=SHADE[name], **style)
     ax.axvline(0, color="black", linewidth=0.6)

@@ -12,6 +12,8 @@ from common.plotting import Axes, draw_points, mean_band
 TICKS = (0.1, 0.2, 0.3, 0.5, 1, 2, 3, 5)
 CLOSE_TICKS = (2.3, 2.4, 2.5, 2.6, 2.7, 2.8)
 """For panels that hold fewer than three of the others."""
+GAP = 0.055
+"""Least distance of two names, in parts of a panel's height."""
 
 
 def losses(table: pd.DataFrame, *, size: str) -> pd.DataFrame:
@@ -54,11 +56,21 @@ def draw_rate_curves(
 
 
 def name_sizes(ax: Axes, table: pd.DataFrame, colors: Mapping[int, Any], *, size: str, symbol: str) -> None:
-    """Each size in its colour, to the left of its curve's first point."""
-    for which, color in colors.items():
-        first = losses(table[table[size] == which], size=size).iloc[0]
+    """Each size in its colour to the left of its curve's first point, moved apart; set the axis of losses before."""
+    low, high = np.log(ax.get_ylim())
+    firsts = {which: losses(table[table[size] == which], size=size).iloc[0] for which in colors}
+    above = np.inf
+    for which, first in sorted(firsts.items(), key=lambda item: -item[1]["mean"]):
+        above = min(np.log(first["mean"]), above - GAP * (high - low))
         place = {"xytext": (-4, 0), "textcoords": "offset points", "ha": "right", "va": "center", "fontsize": 6.5}
-        ax.annotate(f"{symbol} = {which}", (first.lr, first["mean"]), color=color, **place)
+        ax.annotate(f"{symbol} = {which}", (first.lr, np.exp(above)), color=colors[which], **place)
+
+
+def list_sizes(ax: Axes, colors: Mapping[int, Any], symbol: str) -> None:
+    """The sizes in their colours, one below the other in the upper right corner."""
+    for place, (which, color) in enumerate(colors.items()):
+        at = (0.97, 0.97 - 0.09 * place)
+        ax.text(*at, f"{symbol} = {which}", color=color, transform=ax.transAxes, fontsize=7, ha="right", va="top")
 
 
 def plain_ticks(ax: Axes, low: float, high: float) -> None:

@@ -1,8 +1,17 @@
 """Names and colours of the parametrizations, one for all figures of the study."""
 
-from common.plotting import COLOR
+from collections.abc import Iterable
+from typing import Any
+
+from common.plotting import COLOR, shades
 
 NAMES = {"sp": "SP", "ntp": "NTP", "mup": "μP", "sp_layerwise": "SP, rates by layer"}
 COLORS = {"sp": "rewarm", "ntp": "cosine", "mup": "wsd", "sp_layerwise": "cyclic_cosine"}
 """Names in `common.plotting.COLOR`; sizes are shades of them, light for small and dark for large."""
 SHADE = {name: COLOR[color] for name, color in COLORS.items()}
+
+
+def tones(color: str, sizes: Iterable[int]) -> dict[int, Any]:
+    """Shades of a colour of `common.plotting.COLOR` by size, light for small and dark for large."""
+    ordered = sorted(set(sizes))
+    return dict(zip(ordered, shades(color, len(ordered)), strict=True))

@@ -152,7 +152,7 @@ def _grids(losses: pd.DataFrame) -> list[tuple[tuple[Hashable, Hashable], pd.Ser
     return [(row, part.dropna()) for row, part in losses.iterrows()]
 
 
-def bootstrap(table: pd.DataFrame, *, size: str, draws: int = 2000, confidence: float = 0.95) -> tuple[float, float]:
+def bootstrap(table: pd.DataFrame, *, size: str, draws: int = 500, confidence: float = 0.95) -> tuple[float, float]:
     """Percentile bootstrap of the drift over seeds: an interval for the drift of the curves averaged over seeds.
 
     The seeds of each size are drawn anew, independently, since sizes share no initial weights. Beside the t interval
