@@ -1,6 +1,7 @@
 """What a run is: descriptions with every default and every rule (layer 0, standard library only)."""
 
 import dataclasses
+import re
 import types
 import typing
 from collections.abc import Iterator, Mapping
@@ -113,6 +114,9 @@ class Model:
 CORPORA = ("prose", "python", "cpp")
 """Byte corpora that a rule builds from the installed packages (see common/data/corpora.py)."""
 
+TEXT = ("corpus", "files", "huggingface")
+"""Sources of text, whose tokens are bytes."""
+
 
 @description
 class Data:
@@ -160,6 +164,10 @@ class Data:
     """bigram: number of tokens."""
     successors: int | None = None
     """bigram: after a token of the uncertain half it is uniform over this many; else it is certain."""
+    mixed_with: "Data | None" = None
+    """Other data of this kind, of which training takes a share of its examples: replay, or joint training."""
+    mixed_share: float | None = None
+    """That share, above 0 and below 1."""
 
     def _rules(self) -> Iterator[str]:
         text = ("context", "validation_windows?")
@@ -186,6 +194,49 @@ class Data:
                 yield f"classes={self.classes} must be at least two different digits from 0 to 9"
         if self.vocabulary and self.successors and self.successors > self.vocabulary // 2:
             yield f"successors={self.successors} must be at most half of vocabulary={self.vocabulary}"
+        yield from self._mixing_rules()
+
+    def _mixing_rules(self) -> Iterator[str]:
+        if (self.mixed_with is None) != (self.mixed_share is None):
+            yield f"mixed_with={self.mixed_with}, mixed_share={self.mixed_share}: give both or none"
+        if self.mixed_share is not None and not 0 < self.mixed_share < 1:
+            yield f"mixed_share={self.mixed_share} must lie between 0 and 1; without a share leave out mixed_with"
+        if self.mixed_with is not None and (misfit := self.mixed_with.misfit(self)):
+            yield f"mixed_with {misfit}"
+
+    @property
+    def parts(self) -> list["Data"]:
+        """What is mixed, each by itself; of data that is not mixed, itself."""
+        own = dataclasses.replace(self, mixed_with=None, mixed_share=None) if self.mixed_with else self
+        return [own, *(self.mixed_with.parts if self.mixed_with else [])]
+
+    @property
+    def classes_as_targets(self) -> bool:
+        """Whether the loss is the cross-entropy of classes, not of tokens."""
+        return self.context is None and self.interface()["loss"] == "cross_entropy"
+
+    def interface(self) -> dict[str, Any]:
+        """All that a network and its loss see of the kind of data; where it is equal, one network reads both."""
+        source = "text" if self.source in TEXT else self.source
+        sizes = {name: getattr(self, name) for name in ("context", "vocabulary", "inputs", "outputs")}
+        return {"source": source, **sizes, "loss": self.loss or LOSS_LEFT_OUT[source]}
+
+    def misfit(self, other: "Data") -> str | None:
+        """What keeps a network for other data from reading this; None if nothing does."""
+        for name, wanted in other.interface().items():
+            if (found := self.interface()[name]) != wanted:
+                return f"has {name}={found!r}, but data has {wanted!r}: one network reads both, so make them equal"
+        return None
+
+
+LOSS_LEFT_OUT = {
+    "text": "cross_entropy",
+    "bigram": "cross_entropy",
+    "digits": "cross_entropy",
+    "teacher": "mse",
+    "tanh_teacher": "mse",
+}
+"""Loss of a source whose description does not choose one."""
 
 
 @description
@@ -313,33 +364,135 @@ class Schedule:
                 yield f"{name}={ends}: warm-up ({warm}) and decay ({decay}) overlap before update {end}"
 
 
+@description
+class Continual:
+    """What a run does for the tasks before its own; with `past` alone nothing, which is plain fine-tuning.
+
+    Update t descends, with k tasks seen and w = `new_weight` (see common/retention.py),
+
+        w new + (1 - w) mean of the past tasks' losses + distillation + consolidation,
+
+    and `projection` then corrects its gradient. Every part may be left out, and any of them may be joined.
+    """
+
+    past: tuple[Data, ...]
+    """The tasks before, in their order."""
+    replay: Literal["none", "memory", "all"] = "none"
+    """Train on the past too: on `memory` examples of each task (experience replay), or on all (joint training)."""
+    memory: int | None = None
+    """Training examples kept of each past task, for replay or, without it, for the projection."""
+    selection: Literal["class_balanced", "reservoir"] | None = None
+    """Which are kept: equally many of each class, or any, equally likely; reservoir if left out."""
+    new_weight: float | None = None
+    """Share w of the new task in the loss, with replay; 1 / (number of tasks seen) if left out."""
+    ramp_steps: int | None = None
+    """First updates over which the new task's weight grows linearly from 0 to its final value; none if left out."""
+    projection: Literal["agem", "gem"] | None = None
+    """Keep updates from raising the loss of past examples: of all together (A-GEM), or of each task (GEM)."""
+    margin: float | None = None
+    """gem: least multiplier of a past task's gradient in a corrected update; 0 if left out."""
+    distillation: float | None = None
+    """Weight of the distance between the outputs of the starting network and the present one on the new inputs."""
+    temperature: float | None = None
+    """Divides the logits in that distance; 1 if left out."""
+    consolidation: float | None = None
+    """Strength of the pull of each weight to its starting value, by its Fisher information for the past tasks."""
+    fisher_examples: int | None = None
+    """Training examples of each past task that the Fisher information is taken from; all if left out."""
+
+    def _rules(self) -> Iterator[str]:
+        if not self.past:
+            yield "past=() must hold the tasks before this one; leave out continual for a first task"
+        yield from at_least(1, self, "memory", "ramp_steps", "fisher_examples")
+        yield from at_least(0, self, "margin")
+        if self.new_weight is not None and not 0 <= self.new_weight <= 1:
+            yield f"new_weight={self.new_weight} is a share of the loss and must lie in [0, 1]"
+        for name in ("distillation", "temperature", "consolidation"):
+            number = getattr(self, name)
+            if number is not None and number <= 0:
+                yield f"{name}={number} must be greater than 0; leave it out for none"
+        yield from self._memory_rules()
+        yield from self._belonging_rules()
+
+    def _memory_rules(self) -> Iterator[str]:
+        if self.replay == "memory" and self.memory is None:
+            yield "memory is missing: replay='memory' needs the number of examples to keep of each past task"
+        if self.replay == "all" and self.memory is not None:
+            yield f"memory={self.memory} has no meaning for replay='all'; use replay='memory'"
+        if self.replay == "none" and self.memory is not None and self.projection is None:
+            yield f"memory={self.memory} has no meaning without replay='memory' or a projection that reads it"
+
+    def _belonging_rules(self) -> Iterator[str]:
+        """Fields that have no meaning without another."""
+        trained_on = self.replay != "none"
+        for name, belongs, needed in (
+            ("selection", self.memory, "memory"),
+            ("new_weight", trained_on, "replay"),
+            ("ramp_steps", trained_on or self.distillation or self.consolidation, "another part of the loss"),
+            ("margin", self.projection == "gem", "projection='gem'"),
+            ("temperature", self.distillation, "distillation"),
+            ("fisher_examples", self.consolidation, "consolidation"),
+        ):
+            if getattr(self, name) is not None and not belongs:
+                yield f"{name}={getattr(self, name)!r} has no meaning without {needed}"
+
+    def fits(self, run: "Run") -> Iterator[str]:
+        """Problems of these parts with the model, the data and the length of a run."""
+        for i, past in enumerate(self.past):
+            if misfit := past.misfit(run.data):
+                yield f"past[{i}] {misfit}"
+            if past.mixed_with:
+                yield f"past[{i}] is mixed, but its examples are read by themselves; name each part as a task"
+        if self.ramp_steps is not None and self.ramp_steps > run.steps:
+            yield f"ramp_steps={self.ramp_steps} must be at most steps={run.steps}"
+        if self.selection == "class_balanced" and not run.data.classes_as_targets:
+            yield f"selection='class_balanced' needs classes, data.source={run.data.source!r} has none; leave it out"
+        if self.temperature is not None and run.data.interface()["loss"] == "mse":
+            yield f"temperature={self.temperature} has no meaning for the squared error; leave it out"
+        for name in ("distillation", "consolidation"):
+            if getattr(self, name) is not None and (run.parent is None or "weights" in run.reset):
+                yield f"{name}={getattr(self, name)} needs the weights of a parent: it holds on to what they learnt"
+        if self.consolidation is not None and run.data.context is not None:
+            yield f"consolidation={self.consolidation} has no form for tokens; use it with digits or a teacher"
+        if self.consolidation is not None and run.model.norm == "batchnorm":
+            yield f"consolidation={self.consolidation} needs outputs of single examples; norm='batchnorm' has none"
+        if run.stacked:
+            yield "stacked=True trains members in one pass, which knows no past tasks; leave out stacked"
+
+
 CURVATURE = ("sharpness", "effective_sharpness")
 """Kinds of probe that take products with the Hessian."""
+
+PROBE_SET = (*CURVATURE, "gradients")
+"""Kinds of probe that take derivatives over some training examples."""
 
 
 @description
 class Probe:
     """A measurement of the model in training, called at its steps (see common/probes.py)."""
 
-    kind: Literal["norms", "sharpness", "effective_sharpness"]
+    kind: Literal["norms", "sharpness", "effective_sharpness", "gradients"]
     every: int | None = None
     """Measure after every so many updates, at the start and at the end."""
     steps: tuple[int, ...] | None = None
     """Measure after these many updates of the run (0 is the start)."""
     examples: int | None = None
-    """Kinds of sharpness: training examples of the probe set, the first of a fixed order; all if left out."""
+    """All kinds but norms: training examples of the probe set, the first of a fixed order; all if left out."""
 
     def _rules(self) -> Iterator[str]:
         if (self.every is None) == (self.steps is None):
             yield f"every={self.every!r}, steps={self.steps!r}: give exactly one of the two"
         yield from at_least(1, self, "every")
-        yield from fits_kind(self, self.kind, {"norms": (), **dict.fromkeys(CURVATURE, ("examples?",))})
+        yield from fits_kind(self, self.kind, {"norms": (), **dict.fromkeys(PROBE_SET, ("examples?",))})
         yield from at_least(1, self, "examples")
         if self.steps is not None and any(step < 0 for step in self.steps):
             yield f"steps={self.steps} must not be negative"
 
 
 SWEEPABLE = ("lr", "seed", "steps", "batch_size")
+
+WORD = re.compile("[a-z][a-z0-9_]*")
+"""What names a column."""
 
 
 @description
@@ -362,6 +515,10 @@ class Run:
     """Updates between two rows with the training loss."""
     evaluate_every: int | None = None
     """Updates between two evaluations; start, kept steps and end are always evaluated."""
+    watched: dict[str, Data] | None = None
+    """Further validation sets by a word, evaluated with the run's own: columns val_loss_<word>, val_accuracy_<word>."""
+    continual: Continual | None = None
+    """The tasks before this one, and what is done not to forget them."""
     keep_steps: tuple[int, ...] = ()
     """Updates after which the state is kept, besides the end, so that other runs can continue there."""
     parent: str | None = None
@@ -389,7 +546,7 @@ class Run:
         yield from at_least(0, self, "seed")
         if self.lr <= 0:
             yield f"lr={self.lr} must be greater than 0"
-        text = self.data.source in ("corpus", "files", "huggingface", "bigram")
+        text = self.data.source in (*TEXT, "bigram")
         if text != (self.model.kind == "transformer"):
             yield f"model.kind={self.model.kind!r} cannot read data.source={self.data.source!r}"
         if self.model.kind == "convnet" and self.data.source in ("teacher", "tanh_teacher"):
@@ -402,6 +559,8 @@ class Run:
             )
         if text and self.batch_size is None:
             yield f"batch_size is missing: data.source={self.data.source!r} has no full batch"
+        if self.data.mixed_with and self.batch_size is None:
+            yield "batch_size is missing: data.mixed_with has no full batch"
         if any(not 0 < step < self.steps for step in self.keep_steps):
             yield f"keep_steps={self.keep_steps} must lie between 1 and steps - 1 = {self.steps - 1}"
         for name in ("parent_step", "reset"):
@@ -410,15 +569,32 @@ class Run:
         if len(set(self.keep_steps)) < len(self.keep_steps):
             yield f"keep_steps={self.keep_steps} must be different"
         yield from (f"schedule.{problem}" for problem in self.schedule.fits(self.steps))
+        if self.continual:
+            yield from (f"continual.{problem}" for problem in self.continual.fits(self))
+        yield from self._watched_rules()
         yield from self._probe_rules()
         yield from self._sweep_rules()
+
+    def _watched_rules(self) -> Iterator[str]:
+        own = dataclasses.replace(self.data.parts[0], validation_windows=None)
+        for name, data in (self.watched or {}).items():
+            if not isinstance(name, str) or not WORD.fullmatch(name):
+                yield f"watched={{{name!r}: ...}} must be named by a word of small letters, digits and _"
+            if misfit := data.misfit(self.data):
+                yield f"watched[{name!r}] {misfit}"
+            elif dataclasses.replace(data.parts[0], validation_windows=None) == own:
+                yield f"watched[{name!r}] is the run's own data, which is always evaluated as val_loss; leave it out"
+        if self.watched is not None and not self.watched:
+            yield "watched={} is empty; leave it out"
 
     def _probe_rules(self) -> Iterator[str]:
         kinds = [probe.kind for probe in self.probes]
         for i, probe in enumerate(self.probes):
             if probe.kind in kinds[:i]:
                 yield f"probes[{i}].kind={probe.kind!r} is given twice; put all of its steps into one probe"
-            if probe.kind in CURVATURE and probe.examples is None and self.data.context is not None:
+            if probe.kind == "gradients" and self.continual is None:
+                yield f"probes[{i}].kind='gradients' needs continual, which names the past tasks"
+            if probe.kind in PROBE_SET and probe.examples is None and self.data.context is not None:
                 yield f"probes[{i}].examples is missing: data.source={self.data.source!r} has no full batch"
             if probe.steps and max(probe.steps) > self.steps:
                 yield f"probes[{i}].steps={probe.steps} must be at most steps={self.steps}"
@@ -484,6 +660,12 @@ def _from_plain(plain: Any, hint: Any) -> Any:
     if origin is dict:
         return {key: _from_plain(item, args[1]) for key, item in plain.items()}
     return plain
+
+
+def datasets_of(run: Run) -> list[Data]:
+    """Every data set that a run reads, its own first, each once."""
+    past = run.continual.past if run.continual else ()
+    return list(dict.fromkeys([run.data, *(run.watched or {}).values(), *past]))
 
 
 def members(run: Run) -> list[Run]:

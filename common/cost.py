@@ -40,12 +40,18 @@ def parameters(model: Model) -> int:
 def work(run: Run) -> float:
     """Tokens (or examples) that all members of a run train on, and those that they evaluate at their share."""
     context = run.data.context or 1
-    trained = sum(member.steps for member in members(run)) * (run.batch_size or FULL_BATCH) * context
+    trained = sum(member.steps for member in members(run)) * (run.batch_size or FULL_BATCH) * context * _batches(run)
     windows = (run.data.validation_windows or VALIDATION_WINDOWS) if run.data.context else FULL_BATCH
     evaluations = sum(
         2 + len(run.keep_steps) + member.steps // (run.evaluate_every or member.steps) for member in members(run)
     )
-    return trained + FORWARD_SHARE * evaluations * windows * context
+    return trained + FORWARD_SHARE * evaluations * (1 + len(run.watched or {})) * windows * context
+
+
+def _batches(run: Run) -> int:
+    """Batches that an update reads: its own, and one of each past task if it heeds them."""
+    heeds = run.continual is not None and (run.continual.replay != "none" or run.continual.projection is not None)
+    return 1 + len(run.continual.past) if run.continual and heeds else 1
 
 
 def seconds(run: Run, speed: dict[str, float]) -> float:

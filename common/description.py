@@ -111,8 +111,9 @@ def _check(value: Any) -> Iterator[str]:
 def _nested(name: str, item: object) -> Iterator[tuple[str, object]]:
     if dataclasses.is_dataclass(item):
         yield name, item
-    elif isinstance(item, tuple):
-        yield from ((f"{name}[{i}]", entry) for i, entry in enumerate(item) if dataclasses.is_dataclass(entry))
+    elif isinstance(item, tuple | dict):
+        entries = item.items() if isinstance(item, dict) else enumerate(item)
+        yield from ((f"{name}[{key!r}]", entry) for key, entry in entries if dataclasses.is_dataclass(entry))
 
 
 def _mismatch(value: object, hint: Any) -> str | None:

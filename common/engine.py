@@ -7,7 +7,7 @@ there; `train_loss` is the mean over the updates since the previous row.
 """
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from typing import Any
@@ -15,11 +15,12 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from common import evaluation, models, optimizers, probes, schedules
-from common.config import Probe, Run
+from common import evaluation, models, optimizers, probes, retention, schedules
+from common.config import Data, Probe, Run
 from common.data import Batch, Dataset
 from common.losses import LOSSES
 from common.metainit import metainit
+from common.retention import Retention
 from common.roles import named_factors
 from common.streams import torch_stream
 
@@ -40,9 +41,11 @@ class State:
 
 def columns(run: Run, dataset: Dataset) -> list[str]:
     """Names of all that a run can measure, in the order of its table."""
-    accuracy = ["val_accuracy"] if evaluation.classifies(dataset) else []
+    evaluated = ["val_loss", "val_accuracy"] if evaluation.classifies(dataset) else ["val_loss"]
+    watched = [f"{name}_{word}" for word in run.watched or {} for name in evaluated]
     probed = [name for probe in run.probes for name in probes.COLUMNS[probe.kind]]
-    return ["step", "learning_rate", "train_loss", "gradient_norm", "val_loss", *accuracy, *probed]
+    updates = ["learning_rate", "train_loss", "gradient_norm", *retention.columns(run)]
+    return ["step", *updates, *evaluated, *watched, *probed]
 
 
 @dataclass
@@ -50,13 +53,14 @@ class Training:
     """One run in progress. Iterate it for its rows; ask `state` between two rows.
 
     A loop of another kind (see common/stack.py) calls `opening`, then while it is `running` fills the gradients of the
-    loss of the `upcoming` batch and calls `take`.
+    loss of the `upcoming` batch and calls `take`; that of a run with past tasks is up to `backward`.
 
     Making one sets torch's threads to the run's and flushes denormal numbers to zero, for the whole process.
 
     Args:
         run: a single run (a member, if the run is a sweep).
         dataset: what `run.data` describes, loaded.
+        others: further data sets of the run, watched ones and past tasks, by description (see `data.load_all`).
         parent: the state to continue; `run.reset` says which of its parts start afresh.
         resumed: a state of this very run at which it was interrupted; takes the place of `parent`, whose step is
             then needed as `start_step`.
@@ -66,6 +70,7 @@ class Training:
 
     run: Run
     dataset: Dataset
+    others: Mapping[Data, Dataset] = field(default_factory=dict, kw_only=True)
     parent: State | None = None
     resumed: State | None = None
     start_step: int = 0
@@ -94,7 +99,11 @@ class Training:
         self.schedule = schedules.build(self.run.schedule, steps=self.run.steps)
         self.position = 0
         self.done = 0
+        datasets = {**self.others, self.run.data: self.dataset}
+        self.watched = {word: datasets[data] for word, data in (self.run.watched or {}).items()}
+        self.past = [datasets[data] for data in (self.run.continual.past if self.run.continual else ())]
         self.memory: dict[str, probes.Memory] = {probe.kind: {} for probe in self.run.probes}
+        self.retention = self._retention() if self.run.continual else None
         if self.resumed:
             self._restore(self.resumed, ())
         elif self.parent:
@@ -102,6 +111,9 @@ class Training:
             self._restore(self.parent, self.run.reset)
         elif self.run.model.metainit_steps:
             metainit(self.model, self._loss_of_batch, steps=self.run.model.metainit_steps)
+        if self.retention and not self.resumed:
+            with optimizers.evaluation(self.optimizer):
+                self.retention.begin()
         self.done = self.resumed.step - self.start_step if self.resumed else 0
         self._last_norm = math.nan
         self._losses: list[float] = []
@@ -110,10 +122,7 @@ class Training:
         if (row := self.opening()) is not None:
             yield row
         while self.running:
-            self.optimizer.zero_grad(set_to_none=True)
-            loss = self.loss(self.upcoming())
-            loss.backward()  # type: ignore[no-untyped-call]
-            if (row := self.take(loss)) is not None:
+            if (row := self.take(self.backward())) is not None:
                 yield row
 
     @property
@@ -130,11 +139,20 @@ class Training:
         batch = self.dataset.batch(seed=self.run.seed, position=self.position, count=self.run.batch_size)
         return Batch(*(tensor.to(self.device, non_blocking=True) for tensor in batch))
 
+    def backward(self) -> Tensor:
+        """Fill the gradients of the next update; the loss that it descends, shape ()."""
+        self.optimizer.zero_grad(set_to_none=True)
+        if self.retention:
+            return self.retention.backward(self.upcoming(), update=self.done, position=self.position)
+        loss = self.loss(self.upcoming())
+        loss.backward()  # type: ignore[no-untyped-call]
+        return loss
+
     def take(self, loss: Tensor) -> Row | None:
         """Make the update whose gradients the weights hold; its row, if something is to be said after it.
 
         Args:
-            loss: of the upcoming batch at the present weights, shape ().
+            loss: that the update descends, at the present weights, shape ().
         """
         optimizers.set_lr(self.optimizer, self.run.lr * self.schedule(self.done))
         self.position += self.run.batch_size or self.dataset.size
@@ -154,14 +172,15 @@ class Training:
         """A copy of the weights and of the optimizer's state, with the place in the run.
 
         Args:
-            resumable: also what the probes remember, which this run needs to go on as if never interrupted.
+            resumable: also what the probes and the retention of past tasks remember, which this run needs to go on as
+                if never interrupted.
         """
         with optimizers.evaluation(self.optimizer):
             tensors = {f"model.{name}": tensor.clone() for name, tensor in self.model.state_dict().items()}
         moments = optimizers.state_tensors(self.optimizer)
         tensors |= {f"optimizer.{name}": tensor for name, tensor in moments.items()}
         if resumable:
-            tensors |= {f"probe.{kind}.{name}": t for kind, kept in self.memory.items() for name, t in kept.items()}
+            tensors |= {f"{prefix}{name}": t for prefix, kept in self._remembered() for name, t in kept.items()}
         copies = {name: tensor.detach().cpu() for name, tensor in tensors.items()}
         return State(tensors=copies, step=self.start_step + self.done, position=self.position)
 
@@ -175,9 +194,33 @@ class Training:
         return torch.autocast(self.device.type, torch.bfloat16) if self.run.precision == "bf16" else nullcontext()
 
     def evaluate(self) -> Row:
-        """Loss over the validation set; see `evaluation.evaluate`."""
+        """Loss over the validation set, and over the watched ones; see `evaluation.evaluate`."""
         with optimizers.evaluation(self.optimizer):
-            return dict(evaluation.evaluate(self.model, self.dataset, autocast=self.autocast()))
+            row: Row = dict(self._evaluated(self.dataset))
+            for word, dataset in self.watched.items():
+                row |= {f"{name}_{word}": value for name, value in self._evaluated(dataset).items()}
+        return row
+
+    def _evaluated(self, dataset: Dataset) -> dict[str, float]:
+        many = self.watched and dataset.context is None and self.run.model.norm != "batchnorm"
+        chunk = evaluation.MANY if many else evaluation.EXAMPLES
+        return evaluation.evaluate(self.model, dataset, autocast=self.autocast(), chunk=chunk)
+
+    def _retention(self) -> Retention:
+        return Retention(
+            run=self.run,
+            dataset=self.dataset,
+            past=self.past,
+            model=self.model,
+            forward=self.forward,
+            autocast=self.autocast,
+        )
+
+    def _remembered(self) -> Iterator[tuple[str, dict[str, Tensor]]]:
+        """What a resumed run needs besides weights and optimizer, with what its names in a state begin with."""
+        yield from ((f"probe.{kind}.", kept) for kind, kept in self.memory.items())
+        if self.retention:
+            yield "retention.", self.retention.kept
 
     def _loss_of_batch(self, number: int) -> Tensor:
         """Loss of the batch that the update of this number will see, with its graph."""
@@ -195,6 +238,8 @@ class Training:
             }
         if losses and (self.run.optimizer.clip is not None or self._due(self.run.log_every)):
             row["gradient_norm"] = self._last_norm
+        if losses and self.retention:
+            row |= self.retention.row()
         if self._evaluates() and self.reason is None:
             row |= self.inherited if self.inherited and self.done == 0 else self.evaluate()
         for probe in self.run.probes:
@@ -209,6 +254,7 @@ class Training:
         return probes.Subject(
             model=self.model,
             dataset=self.dataset,
+            past=self.past,
             optimizer=self.optimizer,
             learning_rate=rate,
             run=self.run,
@@ -237,7 +283,6 @@ class Training:
                 name.removeprefix("optimizer."): t for name, t in state.tensors.items() if name.startswith("optimizer.")
             }
             optimizers.load_state_tensors(self.optimizer, moments)
-        for kind, kept in self.memory.items():
-            prefix = f"probe.{kind}."
+        for prefix, kept in self._remembered():
             kept |= {name.removeprefix(prefix): t for name, t in state.tensors.items() if name.startswith(prefix)}
         self.position = 0 if "data" in reset else state.position

@@ -16,22 +16,28 @@ from common.data import Dataset
 EXAMPLES = 32
 """Validation examples per forward pass; part of the convention, since the order of summation changes the last bits."""
 
+MANY = 1024
+"""The same where evaluations are frequent: of small examples, so many at once cost about as much as `EXAMPLES`."""
+
 Context = AbstractContextManager[Any]
 
 
 @torch.inference_mode()
-def evaluate(model: nn.Module, dataset: Dataset, *, autocast: Context | None = None) -> dict[str, float]:
+def evaluate(
+    model: nn.Module, dataset: Dataset, *, autocast: Context | None = None, chunk: int = EXAMPLES
+) -> dict[str, float]:
     """Mean validation loss, and for classes (not tokens) the share of right answers.
 
     Args:
         model: the network, on any device.
         dataset: its validation examples are used.
         autocast: context in which the forward pass runs.
+        chunk: examples per forward pass.
     Returns: val_loss, in nats per target for cross-entropy, half the squared error summed over outputs otherwise; and
         val_accuracy if the data set has classes.
     """
     total, right, count = 0.0, 0, 0
-    for outputs, targets in _predictions(model, dataset, autocast or nullcontext()):
+    for outputs, targets in _predictions(model, dataset, autocast or nullcontext(), chunk=chunk):
         if dataset.loss == "cross_entropy":
             logits = outputs.flatten(0, -2)
             total += float(functional.cross_entropy(logits, targets.flatten(), reduction="sum"))
@@ -76,10 +82,12 @@ def _tokens(dataset: Dataset) -> Dataset:
     return dataset
 
 
-def _predictions(model: nn.Module, dataset: Dataset, autocast: Context) -> Iterator[tuple[Tensor, Tensor]]:
+def _predictions(
+    model: nn.Module, dataset: Dataset, autocast: Context, *, chunk: int = EXAMPLES
+) -> Iterator[tuple[Tensor, Tensor]]:
     """Outputs (float32) and targets, chunk by chunk."""
     device = next(model.parameters()).device
-    for batch in dataset.validation(chunk=EXAMPLES):
+    for batch in dataset.validation(chunk=chunk):
         inputs, targets = (tensor.to(device) for tensor in batch)
         with autocast:
             outputs = model(inputs)

@@ -18,7 +18,7 @@ import torch
 
 from common import checkpoint, config, data, provenance, records
 from common.checkpoint import DamagedState
-from common.config import Run
+from common.config import Data, Run
 from common.data import Dataset
 from common.engine import Row, State, Training, columns
 from common.progress import Progress
@@ -73,6 +73,9 @@ class Job:
         return {name: getattr(self.members[index], name) for name in self.run.sweep or {}}
 
 
+Datasets = Mapping[Data, Dataset]
+"""The data sets of a run by description, its own first."""
+
 CURRENT = "current/"
 """Begins the label of a state at which a member was interrupted."""
 
@@ -102,14 +105,15 @@ class _Session:
 
     def __init__(self, job: Job, stop: threading.Event) -> None:
         self.job, self.stop = job, stop
-        self.dataset: Dataset = data.load(job.run.data, corpora=job.results / "data")
+        self.datasets = data.load_all(job.run, corpora=job.results / "data")
+        self.dataset = self.datasets[job.run.data]
         self.parent, self.orphaned = _parent_state(job)
         self.outcomes: list[dict[str, Any]] = []
         self.states: dict[str, State] = {}
         self.current: dict[int, State] = {}
         self.reasons: dict[int, str | None] = {}
         self.seconds = 0.0
-        saved = _saved(job, self.dataset)
+        saved = _saved(job, self.datasets)
         if saved:
             self._restore(saved)
         else:
@@ -117,7 +121,7 @@ class _Session:
 
     def _begin(self) -> None:
         _empty(self.job.progress)
-        self.record = _record(self.job, self.dataset, start_step=self.parent.step if self.parent else 0)
+        self.record = _record(self.job, self.datasets, start_step=self.parent.step if self.parent else 0)
         records.write_json(self.job.progress / "run.json", self.record)
         self.rows = records.Rows(self.job.progress / "metrics.csv", self._columns())
 
@@ -190,16 +194,17 @@ class _Session:
         return Training(
             self.job.members[index],
             self.dataset,
+            others=self.datasets,
             parent=self.parent,
             resumed=self.current.pop(index, None),
             start_step=self.record["start_step"],
-            inherited=_inherited(self.job, self.dataset, self.parent),
+            inherited=_inherited(self.job, self.datasets, self.parent),
             reason=self.reasons.get(index),
         )
 
     def _save(self, trainings: Mapping[int, Training]) -> None:
         about = {
-            "identity": _identity(self.job, self.dataset),
+            "identity": _identity(self.job, self.datasets),
             "rows_size": self.rows.size(),
             "seconds": self.seconds,
             "outcomes": self.outcomes,
@@ -229,12 +234,13 @@ class _Session:
         records.publish(self.job.folder)
 
 
-def _identity(job: Job, dataset: Dataset) -> dict[str, Any]:
+def _identity(job: Job, datasets: Datasets) -> dict[str, Any]:
     """What must be equal for a saved state to belong to this job."""
-    return {"description": config.to_dict(job.run), "code": job.code, "data": dataset.digest}
+    digests = [dataset.digest for dataset in datasets.values()]
+    return {"description": config.to_dict(job.run), "code": job.code, "data": digests}
 
 
-def _saved(job: Job, dataset: Dataset) -> dict[str, Any] | None:
+def _saved(job: Job, datasets: Datasets) -> dict[str, Any] | None:
     """What an earlier process kept beside its state, if that state belongs to this job and is sound."""
     file = job.progress / "state.safetensors"
     if not file.exists():
@@ -246,7 +252,7 @@ def _saved(job: Job, dataset: Dataset) -> dict[str, Any] | None:
     except DamagedState as error:
         print(f"{job.label}: {error}; training starts from the beginning", file=job.terminal, flush=True)
         return None
-    return saved if saved["identity"] == _identity(job, dataset) else None
+    return saved if saved["identity"] == _identity(job, datasets) else None
 
 
 def _empty(folder: Path) -> None:
@@ -275,19 +281,25 @@ def _parent_state(job: Job) -> tuple[State | None, str | None]:
     return checkpoint.load(file, "final" if job.run.parent_step is None else str(job.run.parent_step)), None
 
 
-def _inherited(job: Job, dataset: Dataset, parent: State | None) -> Row:
+def _inherited(job: Job, datasets: Datasets, parent: State | None) -> Row:
     """What the parent's own evaluation of the state to continue gave; nothing where this run's would differ."""
     file = _parent_file(job)
     if file is None or parent is None or "weights" in job.run.reset:
         return {}
     record = records.read_record(file)
     before = config.run_from_dict(record["description"])
-    same = (before.data, before.precision) == (job.run.data, job.run.precision)
-    same &= record["data"]["digest"] == dataset.digest
+    same = (before.data, before.watched, before.precision) == (job.run.data, job.run.watched, job.run.precision)
+    same &= _contents(datasets).items() <= record.items()
     return records.evaluated(file.with_name("metrics.csv"), step=parent.step) if same else {}
 
 
-def _record(job: Job, dataset: Dataset, *, start_step: int) -> dict[str, Any]:
+def _contents(datasets: Datasets) -> dict[str, Any]:
+    """What a record says of the content of a run's data sets."""
+    own, *others = ({"name": dataset.name, "digest": dataset.digest} for dataset in datasets.values())
+    return {"data": own, "other_data": others} if others else {"data": own}
+
+
+def _record(job: Job, datasets: Datasets, *, start_step: int) -> dict[str, Any]:
     """The run.json of a run that begins."""
     return {
         "study": job.study,
@@ -299,7 +311,7 @@ def _record(job: Job, dataset: Dataset, *, start_step: int) -> dict[str, Any]:
         "code": job.code,
         "started_ms": time.time_ns() // 1_000_000,
         "start_step": start_step,
-        "data": {"name": dataset.name, "digest": dataset.digest},
+        **_contents(datasets),
         "git": provenance.git_state(),
         "versions": provenance.versions(),
         "device": torch.cuda.get_device_name() if torch.cuda.is_available() else "cpu",

@@ -1,8 +1,10 @@
 """Measurements of the model in training (layer 1): each kind is a function from a subject to named numbers."""
 
-from collections.abc import Callable
+import math
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -25,6 +27,8 @@ class Subject:
     model: nn.Module
     """With the weights to be measured (of Schedule-Free, the average)."""
     dataset: Dataset
+    past: Sequence[Dataset]
+    """Data sets of the past tasks, in their order."""
     optimizer: torch.optim.Optimizer
     """At the rate of the next update."""
     learning_rate: float
@@ -80,6 +84,25 @@ def effective_sharpness(subject: Subject) -> dict[str, float]:
     return _named("effective_sharpness", found) | {"normalised_sharpness": measured.normalised}
 
 
+def gradients(subject: Subject) -> dict[str, float]:
+    """The gradient of the joint loss, in which all k tasks weigh 1/k, and its parts, over the probe set of each task.
+
+    Euclidean norms of the part of the past tasks (stability), of that of the new one (plasticity) and of their sum, in
+    units of loss per unit of weight, and the cosine of the two parts, which a part of norm 0 does not have.
+    Source: De Lange et al. 2022 (arXiv:2205.13452), who weigh the two parts by their ratio of replay.
+    """
+    plasticity, *past = (
+        Objective.of_dataset(subject.model, task, examples=subject.probe.examples).gradient() / (len(subject.past) + 1)
+        for task in (subject.dataset, *subject.past)
+    )
+    stability = np.sum(past, axis=0)
+    norms = [math.sqrt(float(part @ part)) for part in (stability, plasticity, stability + plasticity)]
+    found = dict(zip(COLUMNS["gradients"], norms, strict=False))
+    if norms[0] * norms[1] > 0:
+        found["gradient_cosine"] = float(stability @ plasticity) / (norms[0] * norms[1])
+    return found
+
+
 def _remembered(subject: Subject) -> Block | None:
     """Vectors of the last measurement."""
     start = subject.memory.get("start")
@@ -104,10 +127,12 @@ KINDS: dict[str, Callable[[Subject], dict[str, float]]] = {
     "norms": norms,
     "sharpness": sharpness,
     "effective_sharpness": effective_sharpness,
+    "gradients": gradients,
 }
 COLUMNS = {
     "norms": ("weight_norm", "weight_max"),
     "sharpness": _eigenvalue_columns("sharpness"),
     "effective_sharpness": (*_eigenvalue_columns("effective_sharpness"), "normalised_sharpness"),
+    "gradients": ("stability_gradient", "plasticity_gradient", "joint_gradient", "gradient_cosine"),
 }
 """What each kind measures, in the order of its columns."""

@@ -10,7 +10,7 @@ from functools import cache
 from importlib import metadata
 from pathlib import Path
 
-from common.config import CURVATURE, Run
+from common.config import CURVATURE, PROBE_SET, TEXT, Run, datasets_of
 
 ROOT = Path(__file__).resolve().parent.parent
 """The repository: the folder that holds `common` and `studies`."""
@@ -149,7 +149,8 @@ def training_code(run: Run) -> list[str]:
     A kind of schedule, optimizer or probe counts only for the runs that use it; of the other definitions in those
     modules, all that the training loop calls.
     """
-    text = run.data.source in ("corpus", "files", "huggingface")
+    read = datasets_of(run)
+    sources = {part.source for data in read for part in data.parts}
     data = {
         "digits": "digits",
         "teacher": "synthetic",
@@ -160,17 +161,30 @@ def training_code(run: Run) -> list[str]:
     parts = [f"common/{name}.py" for name in ENGINE]
     parts += ["common/stack.py"] if run.stacked else []
     parts += [f"common/models/{name}.py" for name in ("__init__", "layers", run.model.kind)]
-    parts += [f"common/data/{data[run.data.source]}.py"] if run.data.source in data else []
-    parts += ["common/data/text.py"] if text else []
+    parts += sorted({f"common/data/{data[source]}.py" for source in sources & data.keys()})
+    parts += ["common/data/text.py"] if sources & set(TEXT) else []
+    parts += ["common/data/mixture.py"] if any(data.mixed_with for data in read) else []
+    parts += [f"common/{name}.py" for name in _retention_modules(run)]
     parts += ["common/metainit.py"] if run.model.metainit_steps else []
     parts += [f"common/schedules.py::{name}" for name in ("build", run.schedule.kind)]
     parts += [f"common/optimizers.py::{name}" for name in (*UPDATE, run.optimizer.kind)]
     measured = {probe.kind for probe in run.probes}
+    if measured & set(PROBE_SET):
+        parts += ["common/curvature/objective.py"]
     if measured & set(CURVATURE):
-        parts += [f"common/curvature/{name}.py" for name in ("objective", "operators", "lanczos")]
+        parts += [f"common/curvature/{name}.py" for name in ("operators", "lanczos")]
     if "effective_sharpness" in measured:
         parts += [f"common/curvature/{name}.py" for name in ("sharpness", "stability")]
     return parts + [f"common/probes.py::{probe.kind}" for probe in run.probes]
+
+
+def _retention_modules(run: Run) -> list[str]:
+    """Modules that a run uses not to forget its past tasks."""
+    if run.continual is None:
+        return []
+    regularised = run.continual.distillation is not None or run.continual.consolidation is not None
+    projected = run.continual.projection is not None
+    return ["retention", "replay", *["regularisers"] * regularised, *["projection"] * projected]
 
 
 def git_state(root: Path = ROOT) -> dict[str, str | bool | None]:

@@ -9,7 +9,7 @@ from collections import defaultdict
 from collections.abc import Callable
 from typing import Any
 
-from common.config import Data, Model, Run, Schedule, full_name
+from common.config import Continual, Data, Model, Run, Schedule, full_name
 from common.description import collecting, problems
 
 SMOKE_SEEDS = 2
@@ -38,7 +38,8 @@ def smoke(runs: Runs) -> Runs:
 
 def _first_seeds(runs: Runs) -> list[str]:
     """Of runs of a study that differ in seed and parent only, those with the smallest seeds."""
-    alike = {name: _study(name) + repr(dataclasses.replace(run, seed=0, **NO_PARENT)) for name, run in runs.items()}
+    with collecting():  # a run may need its parent
+        alike = {name: _study(name) + repr(dataclasses.replace(run, seed=0, **NO_PARENT)) for name, run in runs.items()}
     seeds: dict[str, set[int]] = defaultdict(set)
     for name, run in runs.items():
         seeds[alike[name]].add(run.seed)
@@ -87,6 +88,8 @@ def _shrunk(run: Run, factor: int) -> Run:
         run,
         model=_small_model(run.model),
         data=_small_data(run.data),
+        watched=run.watched and {name: _small_data(data) for name, data in run.watched.items()},
+        continual=run.continual and _small_continual(run.continual, fewer),
         schedule=_short_schedule(run.schedule, fewer),
         steps=fewer(run.steps),
         batch_size=run.batch_size and _quarter(run.batch_size),
@@ -137,7 +140,19 @@ def _small_data(data: Data) -> Data:
     if data.context is None:
         return data
     windows = min(data.validation_windows or 1024, 16)
-    return dataclasses.replace(data, context=_quarter(data.context, least=2), validation_windows=windows)
+    context = _quarter(data.context, least=2)
+    mixed = data.mixed_with and _small_data(data.mixed_with)
+    return dataclasses.replace(data, context=context, validation_windows=windows, mixed_with=mixed)
+
+
+def _small_continual(continual: Continual, fewer: Callable[[int], int]) -> Continual:
+    return dataclasses.replace(
+        continual,
+        past=tuple(map(_small_data, continual.past)),
+        memory=continual.memory and _quarter(continual.memory),
+        ramp_steps=continual.ramp_steps and fewer(continual.ramp_steps),
+        fisher_examples=continual.fisher_examples and _quarter(continual.fisher_examples),
+    )
 
 
 def _short_schedule(schedule: Schedule, fewer: Callable[[int], int]) -> Schedule:

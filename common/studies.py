@@ -138,9 +138,10 @@ class Studies:
         return provenance.digest(provenance.training_code(self.run(study, name)))
 
     def corpus(self, study: str, name: str) -> list[str]:
-        """Manifest of the corpus that a run reads; none if it reads another source."""
-        data = self.run(study, name).data
-        return [f"results/data/{data.name}/manifest.json"] if data.source == "corpus" else []
+        """Manifests of the corpora that a run reads."""
+        read = config.datasets_of(self.run(study, name))
+        names = dict.fromkeys(part.name for data in read for part in data.parts if part.source == "corpus")
+        return [f"results/data/{name}/manifest.json" for name in names]
 
     def parent(self, study: str, name: str) -> list[str]:
         """Final state of the run that a run continues; none if it starts afresh."""

@@ -13,12 +13,14 @@ from common import schedules
 from common.config import (
     CORPORA,
     DECAY_SHAPES,
+    Continual,
     Data,
     Model,
     Optimizer,
     Probe,
     Run,
     Schedule,
+    datasets_of,
     full_name,
     members,
     run_from_dict,
@@ -31,9 +33,18 @@ TEXT = MLP | {"model": Model(heads=2), "data": Data(name="prose", context=8), "b
 TEACHER = {"source": "teacher", "inputs": 3, "samples": 9, "exponent": 1.0}
 TANH_TEACHER = TEACHER | {"source": "tanh_teacher", "hidden": 2, "outputs": 2}
 BIGRAM = {"source": "bigram", "vocabulary": 8, "successors": 2, "context": 4}
+FILE = {"source": "files", "path": "x.txt"}
 STREAMED = {"source": "huggingface", "name": "a/b", "bytes_limit": 1, "context": 4}
 WSD_S = {"kind": "wsd_s", "decay_steps": 2, "decay_ends": (5, 9)}
 INFINITE = {"kind": "infinite", "cooldown_steps": 2, "level": 0.5, "decay_steps": 2}
+
+PAST = {"past": (Data(source="digits", rotation=80),)}
+
+
+def branch(**parts) -> dict:
+    """Fields of a run that continues another on a new task."""
+    return MLP | {"parent": "a", "continual": Continual(**(PAST | parts))}
+
 
 BLOCKS = {"kind": "mlp", "residual": True, "block_layers": 2, "depth": 8}
 
@@ -73,6 +84,13 @@ ACCEPTED = [
     (Probe, {"kind": "norms", "steps": (0, 4)}),
     (Probe, {"kind": "sharpness", "every": 5, "examples": 100}),
     (Probe, {"kind": "effective_sharpness", "every": 5}),
+    (Probe, {"kind": "gradients", "steps": (0, 1), "examples": 100}),
+    (Continual, PAST),
+    (Continual, PAST | {"replay": "memory", "memory": 1, "selection": "class_balanced", "new_weight": 0}),
+    (Continual, PAST | {"replay": "all", "ramp_steps": 1, "projection": "agem", "new_weight": 1}),
+    (Continual, PAST | {"memory": 3, "projection": "gem", "margin": 0}),
+    (Continual, PAST | {"distillation": 1, "temperature": 2, "ramp_steps": 9}),
+    (Continual, {"past": 2 * PAST["past"], "consolidation": 10, "fisher_examples": 1, "replay": "all"}),
     (Run, MLP | {"keep_steps": (1, 99), "evaluate_every": 1, "log_every": 1, "threads": 2, "precision": "bf16"}),
     (Run, MLP | {"parent": "a", "parent_step": 5, "reset": ("weights", "optimizer", "data")}),
     (Run, MLP | {"schedule": Schedule(kind="wsd", warmup_steps=50, decay_steps=50)}),
@@ -80,6 +98,12 @@ ACCEPTED = [
     (Run, MLP | {"schedule": Schedule(**(WSD_S | {"decay_ends": (2, 100), "rewarm_steps": 96}))}),
     (Run, MLP | {"probes": (Probe(kind="norms", steps=(0, 100)),)}),
     (Run, MLP | {"sweep": {"lr": (0.1, 1), "seed": (0, 1), "steps": (7, 9), "batch_size": (1,)}}),
+    (Run, MLP | {"watched": {"old": Data(source="digits", rotation=0), "half_2": Data(source="digits", samples=9)}}),
+    (Run, TEXT | {"watched": {"code": Data(name="python", context=8), "own": Data(**FILE, context=8)}}),
+    (Run, branch() | {"probes": (Probe(kind="gradients", every=1),), "parent": None}),
+    (Run, branch(replay="all", ramp_steps=100, distillation=1.0, temperature=2.0, consolidation=1.0)),
+    (Run, branch(past=(MLP["data"],), replay="memory", memory=9, selection="class_balanced")),
+    (Run, TEXT | {"continual": Continual(past=(Data(name="cpp", context=8),), replay="memory", memory=9)}),
     (Run, TEXT),
     (Run, TEXT | {"data": Data(**BIGRAM)}),
     (Run, MLP | {"data": Data(**TEACHER), "batch_size": 1}),
@@ -238,6 +262,83 @@ REFUSED = [
         MLP | {"probes": (Probe(kind="norms", every=2), Probe(kind="norms", steps=(1,)))},
         "probes[1].kind='norms' is given twice; put all of its steps into one probe",
     ),
+    (Probe, {"kind": "gradients", "every": 1, "examples": 0}, "examples=0 must be at least 1"),
+    (Continual, {"past": ()}, "past=() must hold the tasks before this one"),
+    (Continual, PAST | {"replay": "some"}, "replay='some' must be one of 'none', 'memory', 'all'"),
+    (Continual, PAST | {"replay": "memory"}, "memory is missing: replay='memory' needs the number"),
+    (Continual, PAST | {"replay": "all", "memory": 9}, "memory=9 has no meaning for replay='all'"),
+    (Continual, PAST | {"memory": 9}, "memory=9 has no meaning without replay='memory' or a projection"),
+    (Continual, PAST | {"replay": "memory", "memory": 0}, "memory=0 must be at least 1"),
+    (
+        Continual,
+        PAST | {"replay": "all", "selection": "reservoir"},
+        "selection='reservoir' has no meaning without memory",
+    ),
+    (Continual, PAST | {"new_weight": 0.5}, "new_weight=0.5 has no meaning without replay"),
+    (Continual, PAST | {"replay": "all", "new_weight": 1.5}, "new_weight=1.5 is a share of the loss"),
+    (Continual, PAST | {"ramp_steps": 5}, "ramp_steps=5 has no meaning without another part of the loss"),
+    (Continual, PAST | {"replay": "all", "ramp_steps": 0}, "ramp_steps=0 must be at least 1"),
+    (Continual, PAST | {"projection": "agem", "margin": 0.5}, "margin=0.5 has no meaning without projection='gem'"),
+    (Continual, PAST | {"projection": "gem", "margin": -1}, "margin=-1.0 must be at least 0"),
+    (Continual, PAST | {"projection": "gme"}, "projection='gme' must be one of 'agem', 'gem'"),
+    (Continual, PAST | {"temperature": 2}, "temperature=2.0 has no meaning without distillation"),
+    (Continual, PAST | {"distillation": 0}, "distillation=0.0 must be greater than 0"),
+    (Continual, PAST | {"consolidation": -1}, "consolidation=-1.0 must be greater than 0"),
+    (Continual, PAST | {"fisher_examples": 9}, "fisher_examples=9 has no meaning without consolidation"),
+    (Continual, {"past": (Data(**TEACHER), 3)}, "a tuple in which each value is made with Data(...)"),
+    (Run, branch(past=(Data(**TEACHER),)), "continual.past[0] has source='teacher', but data has 'digits'"),
+    (Run, branch(past=(Data(source="digits", loss="mse"),)), "continual.past[0] has loss='mse', but data has"),
+    (Run, branch(replay="all", ramp_steps=101), "continual.ramp_steps=101 must be at most steps=100"),
+    (Run, branch(distillation=1) | {"parent": None}, "continual.distillation=1.0 needs the weights of a parent"),
+    (Run, branch(consolidation=1) | {"reset": ("weights",)}, "continual.consolidation=1.0 needs the weights of a"),
+    (Run, branch(consolidation=1) | {"model": Model(kind="mlp", norm="batchnorm")}, "needs outputs of single examples"),
+    (Run, branch() | {"sweep": {"lr": (1, 2)}, "stacked": True}, "which knows no past tasks; leave out stacked"),
+    (
+        Run,
+        TEXT | {"parent": "a", "continual": Continual(past=(Data(name="cpp", context=8),), consolidation=1)},
+        "continual.consolidation=1.0 has no form for tokens",
+    ),
+    (
+        Run,
+        TEXT
+        | {
+            "continual": Continual(
+                past=(Data(name="cpp", context=8),), replay="memory", memory=9, selection="class_balanced"
+            )
+        },
+        "continual.selection='class_balanced' needs classes, data.source='corpus' has none",
+    ),
+    (
+        Run,
+        MLP
+        | {
+            "parent": "a",
+            "data": Data(**TEACHER),
+            "continual": Continual(past=(Data(**TEACHER),), distillation=1, temperature=2),
+        },
+        "continual.temperature=2.0 has no meaning for the squared error",
+    ),
+    (
+        Run,
+        MLP | {"probes": (Probe(kind="gradients", every=1),)},
+        "probes[0].kind='gradients' needs continual, which names the past tasks",
+    ),
+    (Run, MLP | {"watched": {}}, "watched={} is empty; leave it out"),
+    (
+        Run,
+        MLP | {"watched": {"Old": Data(source="digits", rotation=1)}},
+        "watched={'Old': ...} must be named by a word",
+    ),
+    (Run, MLP | {"watched": {3: Data(source="digits", rotation=1)}}, "watched={3: ...} must be named by a word"),
+    (Run, MLP | {"watched": {"own": MLP["data"]}}, "watched['own'] is the run's own data"),
+    (
+        Run,
+        TEXT | {"watched": {"own": Data(name="prose", context=8, validation_windows=9)}},
+        "watched['own'] is the run's own data",
+    ),
+    (Run, TEXT | {"watched": {"cpp": Data(name="cpp", context=9)}}, "watched['cpp'] has context=9, but data has 8"),
+    (Run, MLP | {"watched": {"a": Data(**TEACHER)}}, "watched['a'] has source='teacher', but data has 'digits'"),
+    (Run, MLP | {"watched": {"a": 3}}, "a dictionary in which each value is made with Data(...)"),
     (Run, MLP | {"sweep": {}}, "sweep={} is empty; leave it out for a single run"),
     (Run, MLP | {"sweep": {"width": (1,)}}, "sweep={'width': ...} must name one of lr, seed, steps, batch_size"),
     (Run, MLP | {"sweep": {"lr": ()}}, "sweep={'lr': ()} must have different values, at least one"),
@@ -286,12 +387,25 @@ def test_collecting_keeps_all_problems_of_a_nested_description_and_ends_with_the
         Model(heads=1, width=0)
 
 
+def test_collecting_finds_problems_within_dictionaries():
+    with collecting():
+        run = Run(**(MLP | {"watched": {"old": Data(source="digits", rotaton=80)}}))
+    assert problems(run) == ["watched['old'].rotaton=80 is no field of Data; did you mean rotation?"]
+
+
+def test_data_sets_of_a_run_come_once_its_own_first():
+    a, b, c = (Data(source="digits", rotation=angle) for angle in (0, 10, 20))
+    run = Run(**(MLP | {"data": b, "watched": {"x": a, "y": c}, "continual": Continual(past=(b, c, a))}))
+    assert datasets_of(run) == [b, a, c]
+    assert datasets_of(Run(**MLP)) == [MLP["data"]]
+
+
 def test_a_misspelt_and_a_missing_field_are_told_together():
     with pytest.raises(DescriptionError, match=r"sed=3 is no field of Run; did you mean seed.*seed is missing"):
         Run(**{name: value for name, value in MLP.items() if name != "seed"}, sed=3)
 
 
-@pytest.mark.parametrize("cls", [Model, Data, Optimizer, Schedule, Probe, Run])
+@pytest.mark.parametrize("cls", [Model, Data, Optimizer, Schedule, Probe, Continual, Run])
 def test_descriptions_are_frozen_and_take_no_positions(cls):
     made = next(made(**fields) for made, fields in ACCEPTED if made is cls)
     for field in dataclasses.fields(made):
@@ -368,7 +482,7 @@ def schedules_of_twenty(draw):
 def runs(draw):
     model = draw(models)
     parent = draw(optional(st.sampled_from(["a", "other/a"])))
-    return Run(
+    run = Run(
         model=model,
         data=draw(data[model.kind]),
         optimizer=draw(updates),
@@ -385,6 +499,22 @@ def runs(draw):
         sweep=draw(optional(st.just({"lr": (0.1, 1), "seed": (0, 1)}))),
         arm=draw(optional(st.text())),
     )
+    return dataclasses.replace(run, **draw(other_data)) if run.data.source == "digits" else run
+
+
+TURNED = Data(source="digits", rotation=77)
+other_data = st.fixed_dictionaries(
+    {
+        "watched": st.sampled_from([None, {"old": TURNED}]),
+        "continual": st.none()
+        | st.builds(
+            Continual,
+            past=st.sampled_from([(TURNED,), (TURNED, TURNED)]),
+            replay=st.sampled_from(["none", "all"]),
+            projection=optional(st.sampled_from(["agem", "gem"])),
+        ),
+    }
+)
 
 
 def leaves(plain):

@@ -1,12 +1,13 @@
 """The price tag of a build: counts that are exact, and minutes that follow a measured speed where there is one."""
 
+import dataclasses
 import json
 import re
 
 import pytest
 
 from common import cost
-from common.config import Data, Model, Run, to_dict
+from common.config import Continual, Data, Model, Run, to_dict
 
 RUN = Run(
     model=Model(width=64, depth=3, heads=2),
@@ -45,6 +46,16 @@ def test_parameters_count_the_matrices_of_the_blocks():
 def test_work_counts_every_member_and_its_evaluations():
     assert cost.work(RUN) == pytest.approx(1500 * 8 * 128 + 3 * 1024 * 128 / 3)
     assert cost.work(SWEEP) == pytest.approx((3 * (10 + 30) + 6 * 3 / 3) * cost.FULL_BATCH)
+
+
+def test_work_counts_the_batches_of_past_tasks_and_the_watched_sets():
+    old, older = (Data(source="digits", rotation=angle) for angle in (80, 160))
+    plain = dataclasses.replace(SWEEP, sweep=None)
+    watched = dataclasses.replace(plain, watched={"old": old, "older": older}, evaluate_every=1)
+    assert cost.work(watched) == pytest.approx((10 + 3 * (2 + 10) / 3) * cost.FULL_BATCH)
+    for parts, batches in (({}, 1), ({"replay": "all"}, 3), ({"projection": "agem"}, 3)):
+        run = dataclasses.replace(plain, continual=Continual(past=(old, older), **parts))
+        assert cost.work(run) - cost.work(plain) == pytest.approx((batches - 1) * 10 * cost.FULL_BATCH)
 
 
 def test_the_line_of_a_first_guess(tmp_path):

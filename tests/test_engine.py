@@ -7,9 +7,10 @@ import pytest
 import torch
 from torch.nn import functional
 
-from common import config, data, models, schedules
-from common.config import Optimizer, Probe, Schedule
+from common import config, data, evaluation, models, schedules
+from common.config import Data, Model, Optimizer, Probe, Schedule
 from common.engine import Training, columns
+from common.stack import together
 from common.streams import torch_stream
 
 
@@ -195,6 +196,54 @@ def test_a_measurement_does_not_change_the_training(text_run):
     plain = rows_of(text_run)[0]
     probed = dataclasses.replace(text_run, evaluate_every=1, probes=(Probe(kind="norms", every=1),), log_every=7)
     assert equal(plain.state().tensors, rows_of(probed)[0].state().tensors)
+
+
+def watching(run, *words):
+    """A run that watches turned digits, by words."""
+    watched = {word: Data(source="digits", rotation=10.0 * (i + 1)) for i, word in enumerate(words)}
+    run = dataclasses.replace(run, watched=watched)
+    return run, data.load_all(run, corpora=None)
+
+
+def test_watched_sets_are_evaluated_with_the_own_one(digits_run):
+    run, datasets = watching(dataclasses.replace(digits_run, evaluate_every=4, keep_steps=(5,)), "near", "far")
+    training = Training(run, datasets[run.data], others=datasets)
+    rows = list(training)
+    names = [name for name in columns(run, training.dataset) if name.startswith("val_")]
+    assert names == [f"val_{what}{word}" for word in ("", "_near", "_far") for what in ("loss", "accuracy")]
+    assert [row["step"] for row in rows if "val_loss_far" in row] == [0, 4, 5, 8, 10]
+    assert all(({*names} & row.keys()) in (set(), {*names}) for row in rows)
+    for word, dataset in training.watched.items():
+        twin = evaluation.evaluate(training.model, dataset)
+        for name, value in twin.items():
+            assert rows[-1][f"{name}_{word}"] == pytest.approx(value, rel=1e-6)
+    assert len({rows[-1][name] for name in names if "loss" in name}) == 3
+
+
+def test_watching_does_not_change_the_training(digits_run):
+    run, datasets = watching(dataclasses.replace(digits_run, evaluate_every=1), "near")
+    plain, plain_rows = rows_of(dataclasses.replace(digits_run, evaluate_every=1))
+    watched, rows = rows_of(run, others=datasets)
+    assert equal(plain.state().tensors, watched.state().tensors)
+    for row, wanted in zip(rows, plain_rows, strict=True):
+        assert {name: row[name] for name in wanted} == pytest.approx(wanted, rel=1e-6)
+
+
+def test_batch_normalisation_keeps_its_batches_when_watching(digits_run):
+    run = dataclasses.replace(digits_run, model=Model(kind="mlp", width=8, depth=2, norm="batchnorm"), steps=2)
+    watched, datasets = watching(run, "near")
+    assert [row["val_loss"] for row in rows_of(run)[1] if "val_loss" in row] == [
+        row["val_loss"] for row in rows_of(watched, others=datasets)[1] if "val_loss" in row
+    ]
+
+
+def test_members_of_a_stack_watch_too(digits_run):
+    run, datasets = watching(dataclasses.replace(digits_run, steps=3, sweep={"seed": (0, 1)}, stacked=True), "near")
+    singles = config.members(run)
+    trainings = [Training(one, datasets[run.data], others=datasets) for one in singles]
+    stacked = [row for rows in together(trainings) for place, row in rows.items() if place == 1]
+    for row, wanted in zip(stacked, rows_of(singles[1], others=datasets)[1], strict=True):
+        assert row == pytest.approx(wanted, rel=2e-5)
 
 
 @pytest.mark.parametrize("option", [{"precision": "bf16"}, {"compile": True}])

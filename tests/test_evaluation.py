@@ -8,7 +8,7 @@ from torch.nn import functional
 
 from common import data, models
 from common.config import Data, Model
-from common.evaluation import evaluate, token_entropies, token_losses
+from common.evaluation import MANY, evaluate, token_entropies, token_losses
 
 LANGUAGE = Data(source="bigram", vocabulary=8, successors=4, context=6, validation_windows=70)
 DIGITS = Data(source="digits")
@@ -73,6 +73,15 @@ def test_squared_error_is_half_the_sum_over_outputs(tmp_path):
     assert evaluate(model, dataset)["val_loss"] == pytest.approx(
         float(0.5 * (model(inputs) - targets).square().sum(-1).mean()), rel=1e-5
     )
+
+
+@pytest.mark.parametrize("described", [DIGITS, TEACHER, LANGUAGE], ids=lambda data: data.source)
+def test_the_number_of_examples_in_a_pass_changes_the_last_bits_only(tmp_path, described):
+    dataset = data.load(described, corpora=tmp_path)
+    model = network(dataset, "transformer" if dataset.context else "mlp")
+    few, many = (evaluate(model, dataset, chunk=chunk) for chunk in (32, MANY))
+    assert few == pytest.approx(many, rel=1e-6)
+    assert few == evaluate(model, dataset)
 
 
 @pytest.mark.parametrize("measure", [token_losses, token_entropies])

@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from common import checkpoint, job, records
-from common.config import Optimizer, Probe, Schedule
+from common.config import Continual, Data, Optimizer, Probe, Schedule
 from common.engine import Training
 from common.job import Interrupted, Job, train
 
@@ -194,6 +194,65 @@ def test_a_stopped_job_measures_sharpness_as_if_it_had_not_been(tmp_path, digits
     assert (stopped.folder / "metrics.csv").read_bytes() == (calm.folder / "metrics.csv").read_bytes()
     products = [int(row["sharpness_products"]) for row in rows_of(calm) if row["sharpness_products"]]
     assert len(products) == 6 and max(products[1:]) < products[0]
+
+
+OLD = Data(source="digits", rotation=30)
+
+
+@pytest.mark.parametrize(
+    "parts",
+    [
+        {"replay": "memory", "memory": 20, "projection": "gem", "ramp_steps": 4},
+        {"distillation": 1.0, "temperature": 2.0},
+        {"replay": "all", "consolidation": 5.0, "fisher_examples": 30},
+    ],
+)
+def test_a_stopped_job_remembers_its_past_tasks(tmp_path, digits_run, monkeypatch, parts):
+    train(make(tmp_path, dataclasses.replace(digits_run, data=OLD, watched={"new": digits_run.data}), "base"))
+    probe = Probe(kind="gradients", every=2, examples=50)
+    run = dataclasses.replace(
+        digits_run,
+        parent="base",
+        watched={"old": OLD},
+        evaluate_every=1,
+        continual=Continual(past=(OLD,), **parts),
+        probes=(probe,),
+        log_every=3,
+    )
+    calm, stopped = make(tmp_path, run, "calm"), make(tmp_path, run, "stopped")
+    train(calm)
+    interrupted(stopped, 15, monkeypatch)
+    train(stopped)
+    assert (stopped.folder / "metrics.csv").read_bytes() == (calm.folder / "metrics.csv").read_bytes()
+    left, right = (checkpoint.load(made.folder / "state.safetensors", "final").tensors for made in (calm, stopped))
+    assert all(torch.equal(left[name], right[name]) for name in left)
+    assert not [name for name in left if name.startswith("retention.")]
+
+
+def test_the_end_of_a_task_is_the_start_of_the_next(tmp_path, digits_run):
+    """Columns change places where the data do, and the numbers at the switch do not."""
+    train(make(tmp_path, dataclasses.replace(digits_run, data=OLD, watched={"new": digits_run.data}), "base"))
+    run = dataclasses.replace(digits_run, parent="base", watched={"old": OLD}, evaluate_every=1)
+    made = make(tmp_path, run, "branch")
+    train(made)
+    last, first = rows_of(make(tmp_path, run, "base"))[-1], rows_of(made)[0]
+    assert last["step"] == first["step"] == "10"
+    for what in ("loss", "accuracy"):
+        assert (last[f"val_{what}"], last[f"val_{what}_new"]) == (first[f"val_{what}_old"], first[f"val_{what}"])
+    assert [each["name"] for each in record_of(made)["other_data"]] == ["digits"]
+
+
+@pytest.mark.parametrize(("watched", "measured"), [({"old": OLD}, [10]), ({"other": OLD}, [0, 10]), (None, [0, 10])])
+def test_a_start_is_measured_again_where_other_sets_are_watched(tmp_path, digits_run, monkeypatch, watched, measured):
+    train(make(tmp_path, dataclasses.replace(digits_run, watched={"old": OLD}), "base"))
+    run = dataclasses.replace(digits_run, parent="base", watched=watched)
+    calls, evaluate = [], Training.evaluate
+    monkeypatch.setattr(Training, "evaluate", lambda self: calls.append(self.done) or evaluate(self))
+    made = make(tmp_path, run, "branch")
+    train(made)
+    assert calls == measured
+    assert all(rows_of(made)[0].values()) or not rows_of(made)[0]["train_loss"]
+    assert {name for name, value in rows_of(made)[0].items() if name.startswith("val_") and not value} == set()
 
 
 @pytest.mark.parametrize("fault", ["flip", "truncate", "other code"])

@@ -20,6 +20,7 @@ def subject(kind, **fields):
     whole = probes.Subject(
         model=model,
         dataset=data.load(RUN.data, corpora=None),
+        past=[],
         optimizer=torch.optim.SGD(model.parameters(), lr=0.1),
         learning_rate=0.1,
         run=RUN,
@@ -31,6 +32,51 @@ def subject(kind, **fields):
 
 def test_norms_are_those_of_all_weights_together():
     assert probes.norms(subject("norms")) == pytest.approx({"weight_norm": 13.0, "weight_max": 12.0})
+
+
+@dataclasses.dataclass
+class Two:
+    """Two examples of a linear task."""
+
+    inputs: torch.Tensor
+    targets: torch.Tensor
+    loss = "mse"
+    size = 2
+
+    def batch(self, *, seed, position, count):
+        return data.Batch(self.inputs[:count], self.targets[:count])
+
+
+def test_gradients_of_a_linear_model_by_hand():
+    """Residuals r give the gradient mean r x to the weights, mean r to the bias."""
+    new = Two(torch.tensor([[1.0, 0.0], [0.0, 1.0]]), torch.tensor([[13.0], [8.0]]))  # residuals 2 and 0
+    old = Two(torch.tensor([[0.0, 1.0], [1.0, 1.0]]), torch.tensor([[8.0], [15.0]]))  # residuals 0 and -4
+    found = probes.gradients(subject("gradients", dataset=new, past=[old]))
+    plasticity, stability = [0.5, 0.0, 0.5], [-1.0, -1.0, -1.0]  # halves of (1, 0, 1) and (-2, -2, -2)
+    assert found == pytest.approx(
+        {
+            "stability_gradient": 3**0.5,
+            "plasticity_gradient": 0.5**0.5,
+            "joint_gradient": (0.25 + 1 + 0.25) ** 0.5,
+            "gradient_cosine": -1 / (3**0.5 * 0.5**0.5),
+        }
+    )
+    assert sum((a + b) ** 2 for a, b in zip(plasticity, stability, strict=True)) ** 0.5 == found["joint_gradient"]
+    three = probes.gradients(subject("gradients", dataset=new, past=[old, old]))
+    assert three["stability_gradient"] == pytest.approx(found["stability_gradient"] * 4 / 3)
+    assert three["plasticity_gradient"] == pytest.approx(found["plasticity_gradient"] * 2 / 3)
+
+
+def test_gradients_over_some_examples():
+    new = Two(torch.tensor([[1.0, 0.0], [0.0, 1.0]]), torch.tensor([[13.0], [8.0]]))
+    some = subject("gradients", dataset=new, past=[new], probe=Probe(kind="gradients", every=1, examples=1))
+    assert probes.gradients(some)["plasticity_gradient"] == pytest.approx(2 * 2**0.5 / 2)
+
+
+def test_a_task_that_is_solved_has_no_direction():
+    solved = Two(torch.tensor([[1.0, 0.0], [0.0, 1.0]]), torch.tensor([[15.0], [8.0]]))
+    found = probes.gradients(subject("gradients", dataset=solved, past=[solved]))
+    assert found == {"stability_gradient": 0.0, "plasticity_gradient": 0.0, "joint_gradient": 0.0}
 
 
 def trained(run, *, updates):
@@ -90,7 +136,7 @@ def test_a_probe_set_of_some_examples():
 
 
 def test_every_kind_names_its_columns():
-    measured = trained(SMALL, updates=1)
+    measured = dataclasses.replace(trained(SMALL, updates=1), past=[data.load(RUN.data, corpora=None)])
     assert {kind: tuple(measure(measured)) for kind, measure in probes.KINDS.items()} == probes.COLUMNS
 
 

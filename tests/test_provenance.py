@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from common import provenance
-from common.config import Data, Model, Optimizer, Probe, Run, Schedule, to_dict
+from common.config import Continual, Data, Model, Optimizer, Probe, Run, Schedule, to_dict
 from tests.test_layers import LAYERS
 
 MODULE = '''
@@ -240,7 +240,8 @@ def some_runs() -> dict[str, Run]:
         for kind in kinds(Schedule)
     }
     runs |= {f"optimizer {kind}": Run(**MLP, optimizer=Optimizer(kind=kind)) for kind in kinds(Optimizer)}
-    runs |= {f"probe {kind}": Run(**MLP, probes=(Probe(kind=kind, every=1),)) for kind in kinds(Probe)}
+    alone = [kind for kind in kinds(Probe) if kind != "gradients"]
+    runs |= {f"probe {kind}": Run(**MLP, probes=(Probe(kind=kind, every=1),)) for kind in alone}
     for source in kinds(Data, "source"):
         text = source not in ("digits", "teacher", "tanh_teacher")
         fields = {"model": Model(width=4, heads=1, depth=1), "batch_size": 2} if text else {}
@@ -249,8 +250,44 @@ def some_runs() -> dict[str, Run]:
     runs["convnet"] = Run(**(MLP | {"model": Model(kind="convnet", width=4, depth=2)}))
     blocks = {"residual": True, "block_layers": 2, "gated": True, "depth_rule": "depth_mup", "base_depth": 1}
     scaled = Model(kind="mlp", width=4, depth=2, parametrization="mup", base_width=2, **blocks)
+    runs |= continual_runs()
     runs["scaled"] = Run(**(MLP | {"model": scaled}))
+    replayed = Data(source="digits", mixed_with=Data(source="digits", rotation=30), mixed_share=0.25)
+    runs["mixed"] = Run(**(MLP | {"data": replayed, "batch_size": 4}))
     return runs
+
+
+def continual_runs() -> dict[str, Run]:
+    """A run for every part of continual learning, and one that watches another source."""
+    parts = {
+        "none": {},
+        "memory": {"replay": "memory", "memory": 20, "selection": "class_balanced"},
+        "joint": {"replay": "all"},
+        "agem": {"projection": "agem"},
+        "gem": {"projection": "gem", "memory": 20},
+        "distillation": {"distillation": 1.0},
+        "consolidation": {"consolidation": 1.0, "fisher_examples": 16},
+    }
+    past = (Data(source="digits", samples=30),)
+    fields = MLP | {"batch_size": 16, "parent": "x"}
+    runs = {f"continual {name}": Run(**fields, continual=Continual(past=past, **more)) for name, more in parts.items()}
+    watched = {"text": Data(source="files", **DATA["files"])}
+    text = {"model": Model(width=4, heads=1, depth=1), "batch_size": 2, "data": Data(source="corpus", **DATA["corpus"])}
+    probe = Probe(kind="gradients", every=1, examples=9)
+    runs["probe gradients"] = Run(**fields, continual=Continual(past=past), probes=(probe,))
+    return runs | {"data corpus, watched files": Run(**(MLP | text | {"watched": watched}))}
+
+
+def test_modules_of_continual_learning_count_where_they_are_used():
+    codes = {name: provenance.training_code(run) for name, run in continual_runs().items()}
+    users = {
+        "retention": {name for name in codes if name.startswith(("continual", "probe"))},
+        "projection": {"continual agem", "continual gem"},
+        "regularisers": {"continual distillation", "continual consolidation"},
+        "data/text": {"data corpus, watched files"},
+    }
+    for module, wanted in users.items():
+        assert {name for name, parts in codes.items() if f"common/{module}.py" in parts} == wanted
 
 
 @pytest.mark.parametrize("name", some_runs())
@@ -301,12 +338,13 @@ def note(frame, event, argument):
         called.add((frame.f_code.co_filename, frame.f_code.co_firstlineno))
 
 def train(run):
-    dataset = data.load(run.data, corpora=Path("."))
-    training = engine.Training(run, dataset)
+    datasets = data.load_all(run, corpora=Path("."))
+    dataset = datasets[run.data]
+    training = engine.Training(run, dataset, others=datasets)
     rows = list(training)
     state = training.state()
     child = dataclasses.replace(run, parent="x")
-    rows += list(engine.Training(child, dataset, parent=state))
+    rows += list(engine.Training(child, dataset, others=datasets, parent=state))
     assert len(rows) > 3
 
 runs = [config.run_from_dict(json.loads(line)) for line in sys.stdin]
@@ -325,7 +363,7 @@ def called(tmp_path_factory) -> dict[str, list[tuple[str, int]]]:
     """For each run that needs no network: file and line of every function called while it trains and is continued."""
     folder = tmp_path_factory.mktemp("trace")
     (folder / "text.txt").write_text("the river in the valley and the hill " * 200)
-    chosen = {n: run for n, run in some_runs().items() if n not in ("data corpus", "data huggingface")}
+    chosen = {n: run for n, run in some_runs().items() if not n.startswith(("data corpus", "data huggingface"))}
     plain = [to_dict(run) for run in chosen.values()]
     for run in plain:
         if "path" in run["data"]:

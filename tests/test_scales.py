@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from common.config import Data, Model, Probe, Run, Schedule, full_name
+from common.config import Continual, Data, Model, Probe, Run, Schedule, full_name
 from common.description import problems
 from common.roles import scaling_of
 from common.scales import SCALES, default, smoke
@@ -41,6 +41,20 @@ HARD = {
     "bigram": Run(
         **(TEXT | {"steps": 50, "data": Data(source="bigram", vocabulary=8, successors=4, context=16)}),
     ),
+    "watched": Run(
+        **(TEXT | {"steps": 50, "watched": {"code": Data(name="python", context=128, validation_windows=99)}}),
+    ),
+    "past tasks": run(
+        9,
+        data=Data(source="digits", rotation=80),
+        parent="no warm-up",
+        continual=Continual(
+            past=(MLP["data"],), replay="memory", memory=3, ramp_steps=9, consolidation=1.0, fisher_examples=2
+        ),
+    ),
+    "past text": Run(
+        **(TEXT | {"steps": 50, "continual": Continual(past=(Data(name="cpp", context=128),), replay="all")}),
+    ),
     "no warm-up": run(100, **schedule("wsd", decay_steps=0)),
 }
 
@@ -57,7 +71,7 @@ def durations(one: Run) -> dict[str, int]:
 
 @pytest.mark.parametrize("name", HARD)
 def test_a_hard_case_stays_sound(name):
-    [small] = smoke({f"study/{name}": HARD[name]}).values()
+    small = smoke({f"study/{one}": HARD[one] for one in {name, HARD[name].parent} - {None}})[f"study/{name}"]
     assert problems(small) == []
     before, after = durations(HARD[name]), durations(small)
     assert before.keys() == after.keys()
@@ -98,6 +112,21 @@ def test_round_numbers_become_a_tenth_and_sizes_a_quarter():
     assert (after.schedule.warmup_steps, after.schedule.decay_steps) == (6, 10)
     assert (after.model.width, after.model.heads, after.model.depth) == (16, 2, 1)
     assert (after.data.context, after.data.validation_windows, after.batch_size) == (32, 16, 2)
+
+
+def test_past_tasks_and_watched_sets_shrink_with_the_run():
+    prose, cpp = (Data(name=name, context=128) for name in ("prose", "cpp"))
+    parts = {"replay": "memory", "memory": 100, "ramp_steps": 50, "new_weight": 0.3}
+    before = Run(**(TEXT | {"steps": 100, "watched": {"cpp": cpp}, "continual": Continual(past=(cpp, prose), **parts)}))
+    [after] = smoke({"s/a": before}).values()
+    small = [Data(name=name, context=32, validation_windows=16) for name in ("cpp", "prose")]
+    assert after.watched == {"cpp": small[0]} and after.continual.past == tuple(small)
+    assert (after.steps, after.continual.ramp_steps, after.continual.memory, after.continual.new_weight) == (
+        10,
+        5,
+        25,
+        0.3,
+    )
 
 
 SIZES = {

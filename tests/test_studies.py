@@ -10,7 +10,8 @@ from pathlib import Path
 import pytest
 
 from common import provenance
-from common.studies import NAME, STUDY_NAME, Studies
+from common.config import Continual, Data, Model, Run
+from common.studies import NAME, STUDY_NAME, Studies, Study
 
 HEAD = '''"""Does it work? (A test.)"""
 
@@ -326,6 +327,16 @@ def test_lookups(tmp_path):
 def test_corpus_of_a_text_run(tmp_path):
     write(tmp_path, "sound", text())
     assert Studies.load(tmp_path).corpus("sound", "a") == ["results/data/prose/manifest.json"]
+
+
+def test_corpora_of_a_run_with_other_data():
+    prose, cpp = (Data(name=name, context=8) for name in ("prose", "cpp"))
+    python = Data(name="python", context=8, mixed_with=cpp, mixed_share=0.1)
+    fields = {"model": Model(heads=2), "lr": 0.1, "steps": 9, "seed": 0, "batch_size": 2, "data": python}
+    run = Run(**fields, watched={"old": prose}, continual=Continual(past=(prose,)))
+    study = Study("sound", "Why?", {"x": run}, Path())
+    names = ["python", "cpp", "prose"]
+    assert Studies({"sound": study}).corpus("sound", "x") == [f"results/data/{name}/manifest.json" for name in names]
 
 
 def test_unknown_scale_ends_with_one_line(tmp_path):

@@ -230,6 +230,17 @@ def test_a_run_arrives_whole_and_once(results: Path) -> None:
     assert sorted(file.name for file in folder.iterdir()) == ["metrics.csv", "run.json"]
 
 
+def test_watched_sets_and_past_tasks_arrive_like_all_else(results: Path) -> None:
+    old = config.Data(name="cpp", context=128)
+    table = "step,train_loss,new_weight,val_loss,val_loss_old\n0,,,2.5,1.5\n1,2.25,0.5,2.0,1.75\n"
+    described = describe(watched={"old": old}, continual=config.Continual(past=(old,), replay="all", ramp_steps=9))
+    tracking.mirror(write_run(results, table=table, description=described))
+    assert points(results) == expected(table)
+    params = {key: value for _, key, value in contents(results)["params"]}
+    wanted = {"watched.old.name": "cpp", "continual.past.0.name": "cpp", "continual.ramp_steps": "9"}
+    assert wanted.items() <= params.items()
+
+
 def test_what_is_not_finite_is_left_out_and_a_diverged_run_is_a_result(results: Path) -> None:
     table = "step,train_loss,val_loss\n1,2.5,nan\n2,inf,\n3,-inf,7.0\n"
     tracking.mirror(write_run(results, table=table, status="diverged", reason="train_loss was inf at update 2"))

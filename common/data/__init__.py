@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from common.config import Data, to_dict
+from common.config import Data, Run, datasets_of, to_dict
 from common.streams import stream
 
 if TYPE_CHECKING:
@@ -79,6 +79,10 @@ def load(data: Data, *, corpora: Path) -> Dataset:
             kept there too.
     Raises: DataError or CorpusError if the data is missing, damaged or too small.
     """
+    if data.mixed_with:
+        from common.data import mixture
+
+        return mixture.load(data, corpora=corpora)
     match data.source:
         case "corpus" | "files":
             from common.data import text
@@ -96,6 +100,11 @@ def load(data: Data, *, corpora: Path) -> Dataset:
             from common.data import synthetic
 
             return synthetic.load(data)
+
+
+def load_all(run: Run, *, corpora: Path) -> dict[Data, Dataset]:
+    """Every data set that a run reads, by description, its own first; as `load`."""
+    return {data: load(data, corpora=corpora) for data in datasets_of(run)}
 
 
 class DataError(ValueError):
