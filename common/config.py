@@ -531,7 +531,8 @@ class Run:
     sweep: dict[str, tuple[int | float, ...]] | None = None
     """Fields of this run and the values that its members take, every combination trained in one job."""
     stacked: bool = False
-    """Train the members of a sweep over lr and seed side by side (see common/stack.py), not one by one."""
+    """Train the members of a sweep over lr and seed side by side (see common/stack.py), not one by one. Pays for small
+    networks; where one has weights of half a megabyte or more, together they leave the cache."""
     arm: str | None = None
     """A word that names this run's group in comparisons; no number depends on it."""
     precision: Literal["fp32", "bf16"] = "fp32"
