@@ -234,7 +234,7 @@ def adam_rate_halves_under_sp(runs: pd.DataFrame) -> Verdict:
 
 @claim(
     "C3b",
-    "so it is for a transformer on text",
+    "with Adam the best rate of a transformer on text falls with the width under SP, and stays under μP",
     source="Megatron-LM PR 3058; Yang et al. 2022 (arXiv:2203.03466)",
     published="SP -1; μP 0",
     published_mark="published",
@@ -285,7 +285,7 @@ def wider_is_better_under_mup(runs: pd.DataFrame) -> Verdict:
 
 @claim(
     "C6",
-    "before the edge, sharpness follows one curve at all widths under muP, and not under NTP",
+    "before the edge, sharpness follows one curve at all widths under μP, and not under NTP",
     source=CURVES,
     published="",
     published_mark="none",
@@ -300,7 +300,7 @@ def sharpness_curves_coincide(runs: pd.DataFrame) -> Verdict:
 
 @claim(
     "C7",
-    "the edge is reached at one time at all widths under muP, and later in wider networks under NTP",
+    "the edge is reached at one time at all widths under μP, and later in wider networks under NTP",
     source=CURVES,
     published="",
     published_mark="none",
@@ -318,7 +318,7 @@ def arrival_is_independent_of_width(runs: pd.DataFrame) -> Verdict:
 
 @claim(
     "C8",
-    "far below the edge, sharpening does not depend on the width under muP, and fades with it under NTP",
+    "far below the edge, sharpening does not depend on the width under μP, and fades with it under NTP",
     source=CURVES,
     published="",
     published_mark="none",
@@ -337,7 +337,7 @@ def sharpening_survives_width(runs: pd.DataFrame) -> Verdict:
 
 @claim(
     "C9",
-    "at the end of muP's training the sharpness differs less between widths than the loss",
+    "at the end of μP's training the sharpness differs less between widths than the loss",
     source=f"{NOCI}, figure 3",
     published="loss and kernel drift apart, sharpness does not",
     published_mark="recalled",
