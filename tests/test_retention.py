@@ -121,7 +121,7 @@ def now(training):
 def filled(training):
     """The gradient that the engine makes of the upcoming batch."""
     loss = training.backward()
-    return torch.cat([weight.grad.flatten() for weight in training.model.parameters()]).double(), float(loss)
+    return torch.cat([weight.grad.flatten() for weight in training.model.parameters()]).double(), float(loss.detach())
 
 
 @pytest.mark.parametrize("past", [(OLD,), (OLD, OLDER)], ids=["two tasks", "three tasks"])
