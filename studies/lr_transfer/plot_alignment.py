@@ -4,9 +4,9 @@ from typing import Any
 
 import pandas as pd
 from consistency import arrivals, edge, tables
-from styles import COLORS
+from styles import COLORS, tones
 
-from common.plotting import Axes, Figure, draw_points, figure, label_lines, mean_band, save, shades
+from common.plotting import Axes, Figure, draw_points, figure, label_lines, mean_band, save
 from common.records import read_runs
 
 TITLES = {"mup": "μP", "ntp": "NTP (one seed)"}
@@ -39,10 +39,9 @@ def draw(spectrum: pd.DataFrame, runs: pd.DataFrame) -> tuple[Figure, pd.DataFra
     panels[0].set(ylabel=f"share of the gradient in the top {spectrum['rank'].max():.0f}")
     for ax, (name, title) in zip(panels, TITLES.items(), strict=True):
         rows = table[table.parametrization == name]
-        widths = sorted(rows.width.unique())
         ax.set(title=title)
         labels = []
-        for width, shade in zip(widths, shades(COLORS[name], len(widths)), strict=True):
+        for width, shade in tones(COLORS[name], rows.width).items():
             curve = rows[rows.width == width]
             ax.plot(curve.step, curve["mean"], color=shade)
             draw_points(ax, curve.step, curve, shade, markersize=3)

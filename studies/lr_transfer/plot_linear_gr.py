@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 from claims import gauss_newton_carries
 from measure_linear import LR, STEPS
-from styles import COLORS
+from styles import COLORS, tones
 
 from common.claims import sentence
 from common.plotting import Axes, Figure, figure, label_lines, mean_band, note, save, shades
@@ -69,7 +69,7 @@ def draw(linear: pd.DataFrame) -> tuple[Figure, pd.DataFrame]:
     panels[0, 0].set(ylabel="largest eigenvalue", ylim=(0, 1.15 * table["mean"].max()), xlim=(0, STEPS))
     panels[1, 0].set(ylabel="training loss", yscale="log")
     for (top, bottom), (name, title) in zip(panels.T, TITLES.items(), strict=True):
-        colors = dict(zip(widths, shades(COLORS[name], len(widths)), strict=True))
+        colors = tones(COLORS[name], widths)
         rows = table[table.parametrization == name]
         for part, line in LINES.items():
             draw_widths(top, rows[rows.part == part], colors, linestyle=line)

@@ -6,10 +6,10 @@ import numpy as np
 import pandas as pd
 from claims import arrival_is_independent_of_width, sharpness_curves_coincide
 from consistency import SHARPNESS, edge
-from styles import COLORS
+from styles import COLORS, tones
 
 from common.claims import sentence
-from common.plotting import Axes, Figure, draw_band, figure, label_lines, mean_band, note, save, shades
+from common.plotting import Axes, Figure, draw_band, figure, label_lines, mean_band, note, save
 from common.records import read_runs
 
 TITLES = {"mup": "μP: one curve", "ntp": "NTP: wider grows less", "sp": "SP: wider grows faster"}
@@ -32,8 +32,7 @@ def curves(runs: pd.DataFrame) -> pd.DataFrame:
 
 def draw_widths(ax: Axes, table: pd.DataFrame, color: str) -> None:
     """One curve and band for each width, light to dark."""
-    widths = sorted(table.width.unique())
-    for width, shade in zip(widths, shades(color, len(widths)), strict=True):
+    for width, shade in tones(color, table.width).items():
         draw_band(ax, table[table.width == width], shade, linewidth=1.0)
 
 
@@ -44,11 +43,11 @@ def name_widths(ax: Axes, table: pd.DataFrame, color: str, *, merged: float) -> 
     for width in last.index:
         near = groups and abs(last[width] - last[groups[-1][-1]]) < merged
         groups = [*groups[:-1], [*groups[-1], width]] if near else [*groups, [width]]
-    tones = dict(zip(last.index, shades(color, len(last)), strict=True))
+    shades = tones(color, last.index)
     labels: list[tuple[float, float, str, Any]] = []
     for group in groups:
         text = f"N = {group[0]}" if len(group) == 1 else f"N = {group[0]}\nto {group[-1]}"
-        labels.append((table.step.max(), float(last[group].mean()), text, tones[group[-1]]))
+        labels.append((table.step.max(), float(last[group].mean()), text, shades[group[-1]]))
     label_lines(ax, labels)
 
 

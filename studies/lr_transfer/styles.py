@@ -11,7 +11,7 @@ COLORS = {"sp": "rewarm", "ntp": "cosine", "mup": "wsd", "sp_layerwise": "cyclic
 SHADE = {name: COLOR[color] for name, color in COLORS.items()}
 
 
-def tones(color: str, sizes: Iterable[int]) -> dict[int, Any]:
+def tones(color: str, sizes: Iterable[float]) -> dict[float, Any]:
     """Shades of a colour of `common.plotting.COLOR` by size, light for small and dark for large."""
     ordered = sorted(set(sizes))
     return dict(zip(ordered, shades(color, len(ordered)), strict=True))
