@@ -522,7 +522,7 @@ class Run:
     keep_steps: tuple[int, ...] = ()
     """Updates after which the state is kept, besides the end, so that other runs can continue there."""
     parent: str | None = None
-    """Run whose state this one continues: "name", or "study/name"."""
+    """Run whose state this one continues: "name", or "study/name"; of a sweep, the member with this run's values."""
     parent_step: int | None = None
     """One of the parent's `keep_steps`; its end if left out."""
     reset: tuple[Literal["weights", "optimizer", "data"], ...] = ()
@@ -667,6 +667,19 @@ def datasets_of(run: Run) -> list[Data]:
     """Every data set that a run reads, its own first, each once."""
     past = run.continual.past if run.continual else ()
     return list(dict.fromkeys([run.data, *(run.watched or {}).values(), *past]))
+
+
+def continued(run: Run, parent: Run) -> int:
+    """Place of the member of `parent` whose state a single run continues: the one with this run's swept values.
+
+    Raises: LookupError if the parent has no such member.
+    """
+    swept = list(parent.sweep or {})
+    for place, member in enumerate(members(parent)):
+        if all(getattr(member, name) == getattr(run, name) for name in swept):
+            return place
+    asked = ", ".join(f"{name}={getattr(run, name)}" for name in swept)
+    raise LookupError(f"has no member with {asked} to continue; its sweep is {parent.sweep}")
 
 
 def members(run: Run) -> list[Run]:

@@ -107,7 +107,6 @@ class _Session:
         self.job, self.stop = job, stop
         self.datasets = data.load_all(job.run, corpora=job.results / "data")
         self.dataset = self.datasets[job.run.data]
-        self.parent, self.orphaned = _parent_state(job)
         self.outcomes: list[dict[str, Any]] = []
         self.states: dict[str, State] = {}
         self.current: dict[int, State] = {}
@@ -121,7 +120,7 @@ class _Session:
 
     def _begin(self) -> None:
         _empty(self.job.progress)
-        self.record = _record(self.job, self.datasets, start_step=self.parent.step if self.parent else 0)
+        self.record = _record(self.job, self.datasets, start_step=_start_step(self.job))
         records.write_json(self.job.progress / "run.json", self.record)
         self.rows = records.Rows(self.job.progress / "metrics.csv", self._columns())
 
@@ -148,30 +147,35 @@ class _Session:
         return [left] if self.job.run.stacked and left else [[index] for index in left]
 
     def train_group(self, group: list[int]) -> None:
-        """Train some members to their end."""
-        if self.orphaned:
-            self.outcomes.append(
-                {"member": 0, "swept": {}, "status": "diverged", "reason": self.orphaned, "updates": 0}
-            )
-            return
-        trainings = [self._training(index) for index in group]
+        """Train some members to their end; one whose parent diverged has nothing to begin with."""
+        orphaned = {index: reason for index in group if (reason := _orphaned(self.job, index))}
+        trainings = {index: self._training(index) for index in group if index not in orphaned}
+        if trainings:
+            self._train(trainings)
+        for index in group:
+            outcome = {"status": "diverged", "reason": orphaned.get(index), "updates": 0}
+            if index in trainings:
+                outcome = self._outcome(index, trainings[index])
+            self.outcomes.append({"member": index, "swept": self.job.swept(index), **outcome})
+
+    def _train(self, members: Mapping[int, Training]) -> None:
+        """Train members side by side, with their rows and now and then their states saved."""
+        places, trainings = list(members), list(members.values())
         progress = _progress(self.job, trainings)
         before, began = self.seconds, time.monotonic()
         saved = began
         for rows in _rows(self.job, trainings):
             for place, row in rows.items():
-                self._take(group[place], trainings[place], row)
+                self._take(places[place], trainings[place], row)
             done = max(training.done for training in trainings)
             progress.update(done, next(iter(rows.values())).get("train_loss"))
             now = time.monotonic()
             self.seconds = before + now - began
             if self.stop.is_set() or now - saved >= self.job.save_seconds:
-                self._save(dict(zip(group, trainings, strict=True)))
+                self._save(members)
                 saved = now
             if self.stop.is_set():
                 raise Interrupted(f"{self.job.label}: stopped after update {done}; its state is saved")
-        for index, training in zip(group, trainings, strict=True):
-            self._conclude(index, training)
 
     def _take(self, index: int, training: Training, row: Row) -> None:
         """Keep a row of a member, and the states that it has come by."""
@@ -179,12 +183,11 @@ class _Session:
         self.rows.append(({"member": index, **swept} if swept else {}) | row)
         self.states |= {f"{self._prefix(index)}{step}": state for step, state in training.kept.items()}
 
-    def _conclude(self, index: int, training: Training) -> None:
-        """Keep the last state of a member and what became of it."""
+    def _outcome(self, index: int, training: Training) -> dict[str, Any]:
+        """Keep the last state of a member; what became of it."""
         self.states[f"{self._prefix(index)}final"] = training.state()
         status = "diverged" if training.reason else "complete"
-        outcome = {"status": status, "reason": training.reason, "updates": training.done}
-        self.outcomes.append({"member": index, "swept": self.job.swept(index), **outcome})
+        return {"status": status, "reason": training.reason, "updates": training.done}
 
     def _prefix(self, index: int) -> str:
         """What the labels of a member's states begin with."""
@@ -195,10 +198,10 @@ class _Session:
             self.job.members[index],
             self.dataset,
             others=self.datasets,
-            parent=self.parent,
+            parent=_parent_state(self.job, index),
             resumed=self.current.pop(index, None),
             start_step=self.record["start_step"],
-            inherited=_inherited(self.job, self.datasets, self.parent),
+            inherited=_inherited(self.job, self.datasets, index),
             reason=self.reasons.get(index),
         )
 
@@ -225,7 +228,7 @@ class _Session:
             "seconds": round(self.seconds, 3),
             "tokens_per_second": round(updates * each / self.seconds, 1) if updates else None,
             "updates": updates,
-            "lineage_updates": self.record["start_step"] + updates,
+            "lineage_updates": self.record["start_step"] * len(self.outcomes) + updates,
         }
         if self.job.run.sweep:
             record["members"] = self.outcomes
@@ -270,27 +273,55 @@ def _parent_file(job: Job) -> Path | None:
     return job.results / (study or job.study) / name / "state.safetensors"
 
 
-def _parent_state(job: Job) -> tuple[State | None, str | None]:
-    """The state to continue, or why there is none although the run has a parent: that one diverged."""
+def _described(file: Path) -> Run:
+    """The description by which a run was trained, by the path of any of its files."""
+    return config.run_from_dict(records.read_record(file)["description"])
+
+
+def _start_step(job: Job) -> int:
+    """Updates behind the state that a job continues, 0 without a parent."""
     file = _parent_file(job)
     if file is None:
-        return None, None
+        return 0
+    behind: int = records.read_record(file)["start_step"]
+    return behind + (job.run.parent_step or _described(file).steps)
+
+
+def _continued(job: Job, index: int, file: Path) -> int:
+    """Which member of its parent a member continues."""
+    return config.continued(job.members[index], _described(file))
+
+
+def _orphaned(job: Job, index: int) -> str | None:
+    """Why a member has no state to continue although it has a parent: that one diverged."""
+    file = _parent_file(job)
+    if file is None:
+        return None
     record = records.read_record(file)
-    if record["status"] == "diverged":
-        return None, f"its parent {job.run.parent} diverged: {record['reason']}"
-    return checkpoint.load(file, "final" if job.run.parent_step is None else str(job.run.parent_step)), None
+    outcome = record["members"][_continued(job, index, file)] if "members" in record else record
+    return f"its parent {job.run.parent} diverged: {outcome['reason']}" if outcome["status"] == "diverged" else None
 
 
-def _inherited(job: Job, datasets: Datasets, parent: State | None) -> Row:
+def _parent_state(job: Job, index: int) -> State | None:
+    """The state that a member continues, if it continues one."""
+    file = _parent_file(job)
+    if file is None:
+        return None
+    prefix = f"{_continued(job, index, file)}/" if _described(file).sweep else ""
+    return checkpoint.load(file, prefix + ("final" if job.run.parent_step is None else str(job.run.parent_step)))
+
+
+def _inherited(job: Job, datasets: Datasets, index: int) -> Row:
     """What the parent's own evaluation of the state to continue gave; nothing where this run's would differ."""
     file = _parent_file(job)
-    if file is None or parent is None or "weights" in job.run.reset:
+    if file is None or "weights" in job.run.reset:
         return {}
-    record = records.read_record(file)
-    before = config.run_from_dict(record["description"])
+    record, before = records.read_record(file), _described(file)
     same = (before.data, before.watched, before.precision) == (job.run.data, job.run.watched, job.run.precision)
-    same &= _contents(datasets).items() <= record.items()
-    return records.evaluated(file.with_name("metrics.csv"), step=parent.step) if same else {}
+    if not same or not _contents(datasets).items() <= record.items():
+        return {}
+    member = _continued(job, index, file) if before.sweep else None
+    return records.evaluated(file.with_name("metrics.csv"), step=_start_step(job), member=member)
 
 
 def _contents(datasets: Datasets) -> dict[str, Any]:

@@ -105,10 +105,11 @@ def read_record(path: Path) -> dict[str, Any]:
     return record
 
 
-def evaluated(path: Path, *, step: int) -> dict[str, float]:
-    """What a run's metrics.csv has in its columns val_... at a step; empty if it was not evaluated there."""
+def evaluated(path: Path, *, step: int, member: int | None = None) -> dict[str, float]:
+    """What a run, or a member of a sweep, has in the columns val_... of its metrics.csv at a step; {} if nothing."""
     with path.open(encoding="utf-8", newline="") as file:
-        rows = [row for row in csv.DictReader(file) if int(row["step"]) == step]
+        table = (row for row in csv.DictReader(file) if member is None or int(row["member"]) == member)
+        rows = [row for row in table if int(row["step"]) == step]
     return {name: float(value) for row in rows for name, value in row.items() if name.startswith("val_") and value}
 
 
@@ -138,21 +139,30 @@ def _read_run(path: Path, *, lineage: bool) -> "pd.DataFrame":
     record = read_record(path)
     table = pd.read_csv(path)
     if lineage and record["description"].get("parent"):
-        table = pd.concat([_ancestors(path, record), table], ignore_index=True)
+        table = pd.concat([_ancestors(path, record, table), table], ignore_index=True)
     labels = _labels(record)
     swept = [name for name in labels if name in table]
     return table.assign(**{name: value for name, value in labels.items() if name not in swept})
 
 
-def _ancestors(path: Path, record: Mapping[str, Any]) -> "pd.DataFrame":
+def _ancestors(path: Path, record: Mapping[str, Any], table: "pd.DataFrame") -> "pd.DataFrame":
+    """Rows of a run's parents up to where it, or each member of its sweep, left them, with the member's own labels."""
     import pandas as pd
 
-    parent = record["description"]["parent"]
-    study, _, name = parent.rpartition("/")
+    run = config.run_from_dict(record["description"])
+    study, _, name = str(run.parent).rpartition("/")
     file = path.parent.parent.parent / (study or record["study"]) / name / "metrics.csv"
     rows = _read_run(file, lineage=True)
-    before: pd.DataFrame = rows[rows["step"] <= record["start_step"]]
-    return before[pd.read_csv(file, nrows=0).columns]
+    before = rows[rows["step"] <= record["start_step"]]
+    parent = config.run_from_dict(read_record(file)["description"])
+    measured = [column for column in pd.read_csv(file, nrows=0) if column not in ("member", *(parent.sweep or {}))]
+    parts = []
+    for index, member in enumerate(config.members(run)):
+        kept = before[before["member"] == config.continued(member, parent)] if parent.sweep else before
+        own = {"member": index, **{field: getattr(member, field) for field in run.sweep}} if run.sweep else {}
+        parts.append(kept[measured].assign(**own))
+    found: pd.DataFrame = pd.concat(parts)
+    return found[[column for column in table if column in found]]
 
 
 def _labels(record: Mapping[str, Any]) -> dict[str, Any]:

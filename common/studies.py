@@ -149,14 +149,17 @@ class Studies:
         return [f"results/{full_name(study, parent)}/state.safetensors"] if parent else []
 
     def lineage_updates(self, study: str, name: str) -> int:
-        """Updates behind the end of a run, its parents' included: what it would cost without a shared trunk."""
+        """Updates behind the ends of a run's members, their parents' included: the cost without a shared trunk."""
         run = self.run(study, name)
-        own = sum(member.steps for member in config.members(run))
+        members = config.members(run)
+        own = sum(member.steps for member in members)
         if run.parent is None:
             return own
         home, parent = full_name(study, run.parent).split("/")
-        rest = 0 if run.parent_step is None else self.run(home, parent).steps - run.parent_step
-        return own + self.lineage_updates(home, parent) - rest
+        trunk = self.run(home, parent)
+        rest = 0 if run.parent_step is None else trunk.steps - run.parent_step
+        behind_each = self.lineage_updates(home, parent) // len(config.members(trunk)) - rest
+        return own + len(members) * behind_each
 
     def __iter__(self) -> Iterator[str]:
         return iter(self.sound)
@@ -347,8 +350,13 @@ def _lineage_problem(name: str, runs: Mapping[str, Run]) -> str | None:
 
 
 def _mismatch(run: Run, parent: Run) -> str | None:
-    if parent.sweep or run.sweep:
-        return f"parent={run.parent!r}: neither a sweep nor a member of one can be continued; write single runs"
+    if "steps" in (parent.sweep or {}):
+        return f"parent={run.parent!r} sweeps over steps, and its members end apart; continue one that does not"
+    try:
+        for member in config.members(run):
+            config.continued(member, parent)
+    except LookupError as error:
+        return f"parent={run.parent!r} {error}"
     if run.parent_step is not None and run.parent_step not in parent.keep_steps:
         return f"parent_step={run.parent_step} must be one of the parent's keep_steps={parent.keep_steps}"
     if run.model != parent.model and "weights" not in run.reset:

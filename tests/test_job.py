@@ -104,6 +104,53 @@ def test_divergence_is_recorded_and_inherited(tmp_path, digits_run):
     assert (inherited["updates"], inherited["tokens_per_second"]) == (0, None)
 
 
+@pytest.mark.parametrize("stacked", [False, True])
+def test_members_continue_the_members_of_their_parent(tmp_path, digits_run, stacked):
+    seeds = {"seed": (2, 3, 4)}
+    trunk = dataclasses.replace(digits_run, steps=4, keep_steps=(3,), sweep=seeds, stacked=stacked)
+    branch = dataclasses.replace(
+        digits_run, steps=2, parent="trunk", parent_step=3, sweep={"seed": (4, 2)}, stacked=stacked
+    )
+    for name, run in (("trunk", trunk), ("branch", branch)):
+        train(make(tmp_path, run, name))
+    for index, seed in enumerate((4, 2)):
+        alone = [dataclasses.replace(run, seed=seed, sweep=None, stacked=False) for run in (trunk, branch)]
+        folder = tmp_path / str(seed)
+        for name, run in zip(("trunk", "branch"), alone, strict=True):
+            train(make(folder, run, name))
+        own = [row for row in rows_of(make(tmp_path, branch, "branch")) if row["member"] == str(index)]
+        wanted = rows_of(make(folder, alone[1], "branch"))
+        assert [row["step"] for row in own] == [row["step"] for row in wanted] == ["3", "4", "5"]
+        losses = [[float(row["val_loss"]) for row in rows[::2]] for rows in (own, wanted)]
+        assert losses[0] == (pytest.approx(losses[1], rel=1e-5) if stacked else losses[1])
+    record = record_of(make(tmp_path, branch, "branch"))
+    assert (record["start_step"], record["updates"], record["lineage_updates"]) == (3, 4, 10)
+
+
+def test_one_run_continues_the_member_with_its_values_and_many_one_run(tmp_path, digits_run):
+    trunk = dataclasses.replace(digits_run, steps=2, sweep={"lr": (0.05, 0.1)})
+    child = dataclasses.replace(digits_run, steps=1, lr=0.1, parent="trunk")
+    fan = dataclasses.replace(digits_run, steps=1, parent="child", sweep={"lr": (0.01, 0.02)})
+    for name, run in (("trunk", trunk), ("child", child), ("fan", fan)):
+        train(make(tmp_path, run, name))
+    last = {row["member"]: row["val_loss"] for row in rows_of(make(tmp_path, trunk, "trunk"))}
+    child_rows = rows_of(make(tmp_path, child, "child"))
+    assert child_rows[0]["val_loss"] == last["1"] != last["0"]
+    starts = [row["val_loss"] for row in rows_of(make(tmp_path, fan, "fan")) if row["step"] == "3"]
+    assert starts == [child_rows[-1]["val_loss"]] * 2
+
+
+def test_only_the_members_of_a_diverged_member_have_nothing_to_continue(tmp_path, digits_run):
+    wild = dataclasses.replace(digits_run, optimizer=Optimizer(kind="sgd"), steps=50, sweep={"lr": (1e20, 0.01)})
+    child = dataclasses.replace(wild, steps=2, parent="wild")
+    for name, run in (("wild", wild), ("child", child)):
+        train(make(tmp_path, run, name))
+    record = record_of(make(tmp_path, child, "child"))
+    assert [(member["status"], member["updates"]) for member in record["members"]] == [("diverged", 0), ("complete", 2)]
+    assert "its parent wild diverged" in record["members"][0]["reason"]
+    assert {row["member"] for row in rows_of(make(tmp_path, child, "child"))} == {"1"}
+
+
 def branch_of(run, **fields):
     return dataclasses.replace(
         run, steps=4, schedule=Schedule(kind="wsd", decay_steps=4), parent="trunk", parent_step=8, **fields

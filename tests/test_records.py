@@ -53,6 +53,21 @@ def test_swept_fields_are_the_members_own(tmp_path):
     assert records.read_runs([write_run(tmp_path, "r", run, rows)]).lr.tolist() == [0.1, 0.2]
 
 
+def test_members_have_the_rows_of_their_own_parents(tmp_path):
+    def rows(steps, members):
+        return [{"member": i, "seed": s, "step": n, "val_loss": 10 * s + n} for i, s in members for n in steps]
+
+    trunk = config.dataclasses.replace(RUN, steps=2, sweep={"seed": (5, 6)})
+    child = config.dataclasses.replace(RUN, steps=2, parent="trunk", sweep={"seed": (6, 5)})
+    write_run(tmp_path, "trunk", trunk, rows((0, 1, 2), ((0, 5), (1, 6))))
+    path = write_run(tmp_path, "child", child, rows((2, 3, 4), ((0, 6), (1, 5))), start_step=2)
+    table = records.read_runs([path], lineage=True)
+    for seed, member in ((6, 0), (5, 1)):
+        own = table[table.seed == seed]
+        assert own.val_loss.tolist() == [10 * seed + n for n in (0, 1, 2, 2, 3, 4)]
+        assert set(own.member) == {member}
+
+
 def test_a_missing_run_is_an_error_that_names_it(tmp_path):
     with pytest.raises(FileNotFoundError, match=r"study/gone/run.json is missing"):
         records.read_runs([tmp_path / "study" / "gone" / "metrics.csv"])

@@ -99,9 +99,16 @@ MALFORMED = {
         lines("RUNS = {" + PARENT) + '"a": Run(**MLP, **COMMON, parent="trunk", optimizer=Optimizer(kind="sgd"))}',
         ["run a: optimizer.kind='sgd' cannot continue the parent's 'adamw'; add reset=('optimizer',)"],
     ),
-    "parent is a sweep": (
-        lines('RUNS = {"s": Run(**MLP, **COMMON, sweep={"lr": (0.1, 0.2)}), "a": Run(**MLP, **COMMON, parent="s")}'),
-        ["run a: parent='s'", "write single runs"],
+    "parent without that member": (
+        lines(
+            'RUNS = {"s": Run(**MLP, **COMMON, sweep={"seed": (0, 1)}), '
+            '"a": Run(**MLP, **COMMON, parent="s", sweep={"seed": (1, 2)})}'
+        ),
+        ["run a: parent='s' has no member with seed=2 to continue; its sweep is {'seed': (0, 1)}"],
+    ),
+    "parent that sweeps over steps": (
+        lines('RUNS = {"s": Run(**MLP, **COMMON, sweep={"steps": (1, 2)}), "a": Run(**MLP, **COMMON, parent="s")}'),
+        ["run a: parent='s' sweeps over steps, and its members end apart"],
     ),
     "cycle of one": (one(parent='"a"'), ["run a: parent='a' makes a cycle: bad/a -> bad/a"]),
     "cycle of two": (
