@@ -5,10 +5,11 @@ import math
 from itertools import pairwise
 
 import numpy as np
+import pandas as pd
 import pytest
 
-from common import continual
-from common.continual import Record, Recovery
+from common import forgetting
+from common.forgetting import Record, Recovery
 from common.provenance import ROOT
 
 DOCUMENT = ROOT / "docs" / "continual.md"
@@ -60,13 +61,13 @@ def slow_window(values, window, *, rise):
 
 def test_a_dip_by_hand():
     record = two_tasks([0.3, 0.8])
-    assert continual.windowed_forgetting(record, window=10)[0] == pytest.approx(0.6)
-    assert continual.windowed_plasticity(record, window=10)[0] == pytest.approx(0.5)
-    found = continual.gap(record, task=0, during=1, tolerance=0.1)
-    assert found.depth == continual.depth(record, task=0, during=1) == pytest.approx(0.6)
+    assert forgetting.windowed_forgetting(record, window=10)[0] == pytest.approx(0.6)
+    assert forgetting.windowed_plasticity(record, window=10)[0] == pytest.approx(0.5)
+    found = forgetting.gap(record, task=0, during=1, tolerance=0.1)
+    assert found.depth == forgetting.depth(record, task=0, during=1) == pytest.approx(0.6)
     assert (found.before, found.lowest_steps, found.recovery) == (0.9, 1, Recovery(2, censored=False))
     assert (found.area, found.residual) == (pytest.approx(0.7), pytest.approx(0.1))
-    assert continual.worst(record).tolist() == [0.3] and continual.worst_case(record) == pytest.approx(0.4)
+    assert forgetting.worst(record).tolist() == [0.3] and forgetting.worst_case(record) == pytest.approx(0.4)
 
 
 def test_a_reversed_drop_search_misses_the_rise_after_a_dip():
@@ -83,17 +84,17 @@ def test_a_reversed_drop_search_misses_the_rise_after_a_dip():
     curve = [0.9, 0.3, 0.8]
     assert rise_from_highest(curve) == 0
     record = Record(values=[curve], steps=[1, 2, 3], ends=[3])
-    assert continual.windowed_plasticity(record, window=3) == pytest.approx([0.5])
+    assert forgetting.windowed_plasticity(record, window=3) == pytest.approx([0.5])
 
 
 def test_a_flat_curve_gives_zeros():
     record = two_tasks([0.9] * 5, new=0.9)
-    means = continual.averages(record, windows=(2, 10), shots=1)
+    means = forgetting.averages(record, windows=(2, 10), shots=1)
     assert {name: means[name] for name in ("FORG", "WF2", "WF10", "WP2", "WP10")} == dict.fromkeys(
         ("FORG", "WF2", "WF10", "WP2", "WP10"), 0
     )
     assert means["ACC"] == means["min-ACC"] == means["WC-ACC"] == means["LCA1"] == 0.9
-    found = continual.gap(record, task=0, during=1, tolerance=0)
+    found = forgetting.gap(record, task=0, during=1, tolerance=0)
     assert (found.depth, found.area, found.residual, found.recovery) == (0, 0, 0, (0, False))
 
 
@@ -103,8 +104,8 @@ def test_a_curve_that_never_comes_back_is_censored_at_the_end_of_the_task():
         steps=[10, 11, 20, 30, 40],
         ends=[10, 30, 40],
     )
-    assert continual.gap(record, task=0, during=1, tolerance=0.01).recovery == Recovery(20, censored=True)
-    assert continual.gap(record, task=0, during=2, tolerance=0.01).recovery == Recovery(0, censored=False)
+    assert forgetting.gap(record, task=0, during=1, tolerance=0.01).recovery == Recovery(20, censored=True)
+    assert forgetting.gap(record, task=0, during=2, tolerance=0.01).recovery == Recovery(0, censored=False)
 
 
 @pytest.mark.parametrize(
@@ -123,55 +124,55 @@ def test_a_curve_that_never_comes_back_is_censored_at_the_end_of_the_task():
 def test_recovery(curve, tolerance, expected, dtype):
     exact = two_tasks(curve)
     record = Record(values=exact.values.astype(dtype), steps=exact.steps, ends=exact.ends)
-    assert continual.gap(record, task=0, during=1, tolerance=tolerance).recovery == expected
+    assert forgetting.gap(record, task=0, during=1, tolerance=tolerance).recovery == expected
 
 
 def test_whole_examples_at_the_tolerance_have_recovered_whatever_the_last_bit():
     for right in range(10, 500):
         record = two_tasks([0.0, (right - 5) / 500], before=[right / 500])
-        assert not continual.gap(record, task=0, during=1, tolerance=0.01).recovery.censored
+        assert not forgetting.gap(record, task=0, during=1, tolerance=0.01).recovery.censored
         record = two_tasks([0.0, (right - 6) / 500], before=[right / 500])
-        assert continual.gap(record, task=0, during=1, tolerance=0.01).recovery.censored
+        assert forgetting.gap(record, task=0, during=1, tolerance=0.01).recovery.censored
 
 
 def test_a_task_that_only_gets_better_has_a_negative_depth_and_no_area():
-    found = continual.gap(two_tasks([0.95, 0.92]), task=0, during=1, tolerance=0)
+    found = forgetting.gap(two_tasks([0.95, 0.92]), task=0, during=1, tolerance=0)
     assert (found.depth, found.area, found.residual) == (pytest.approx(-0.02), 0, pytest.approx(-0.02))
 
 
 def test_the_reference_is_the_last_evaluation_of_the_task_before():
     record = two_tasks([0.5, 0.6], before=[0.2, 0.9, 0.7])
-    assert continual.gap(record, task=0, during=1, tolerance=0).before == 0.7
-    assert continual.depth(record, task=0, during=1) == pytest.approx(0.2)
-    assert continual.forgetting(record) == pytest.approx([0.1])
+    assert forgetting.gap(record, task=0, during=1, tolerance=0).before == 0.7
+    assert forgetting.depth(record, task=0, during=1) == pytest.approx(0.2)
+    assert forgetting.forgetting(record) == pytest.approx([0.1])
 
 
 def test_the_end_of_a_task_is_no_part_of_its_own_minimum_nor_of_the_next_learning_curve():
     record = Record(values=[[0.1, 0.5, 0.6], [0.9, 0.3, 0.4]], steps=[4, 5, 6], ends=[4, 6])
-    assert continual.worst(record).tolist() == [0.5]
-    assert continual.learning_curve_area(record, evaluations=2)[1] == pytest.approx(0.35)
+    assert forgetting.worst(record).tolist() == [0.5]
+    assert forgetting.learning_curve_area(record, evaluations=2)[1] == pytest.approx(0.35)
 
 
 def test_windows_begin_at_the_evaluation_before_the_first_update():
     record = Record(values=[[0.1, 0.9, 0.9, 0.9], [0.8, 0.7, 0.2, 0.5]], steps=[0, 1, 2, 3], ends=[2, 3])
-    assert continual.windowed_plasticity(record, window=2) == pytest.approx([0.8, 0.3])
-    assert continual.windowed_forgetting(record, window=9) == pytest.approx([0, 0])
+    assert forgetting.windowed_plasticity(record, window=2) == pytest.approx([0.8, 0.3])
+    assert forgetting.windowed_forgetting(record, window=9) == pytest.approx([0, 0])
 
 
 def test_minima_run_over_all_later_tasks_and_depths_over_one():
     values = [[0.9, 0.2, 0.8, 0.6, 0.7], [NAN, 0.3, 0.9, 0.1, 0.5], [NAN, NAN, NAN, 0.3, 0.4]]
     record = Record(values=values, steps=[5, 6, 7, 8, 9], ends=[5, 7, 9])
-    assert continual.worst(record).tolist() == [0.2, 0.1]
-    found = {(gap.task, gap.during): gap.depth for gap in continual.gaps(record, tolerance=0.01)}
+    assert forgetting.worst(record).tolist() == [0.2, 0.1]
+    found = {(gap.task, gap.during): gap.depth for gap in forgetting.gaps(record, tolerance=0.01)}
     assert found == pytest.approx({(0, 1): 0.7, (0, 2): 0.2, (1, 2): 0.8})
     deeper_later = Record(values=[[0.9, 0.8, 0.9, 0.1, 0.2], *values[1:]], steps=record.steps, ends=record.ends)
-    assert continual.depth(deeper_later, task=0, during=1) == pytest.approx(0.1)
+    assert forgetting.depth(deeper_later, task=0, during=1) == pytest.approx(0.1)
 
 
 def test_area_counts_updates_not_evaluations():
     dense = two_tasks([0.5, 0.5, 0.5, 0.5, 0.8, 0.8])
     sparse = dense.every(2)
-    areas = [continual.gap(record, task=0, during=1, tolerance=0.01).area for record in (dense, sparse)]
+    areas = [forgetting.gap(record, task=0, during=1, tolerance=0.01).area for record in (dense, sparse)]
     assert areas == pytest.approx([1.8, 1.8])
 
 
@@ -182,8 +183,8 @@ def test_windows_equal_a_double_loop(seed, window):
     starts = (0, *record.ends)
     curves = [[v for (i, n), v in table(record).items() if i == task and n >= starts[task]] for task in range(4)]
     for found, rise in (
-        (continual.windowed_forgetting(record, window=window), False),
-        (continual.windowed_plasticity(record, window=window), True),
+        (forgetting.windowed_forgetting(record, window=window), False),
+        (forgetting.windowed_plasticity(record, window=window), True),
     ):
         assert found == pytest.approx([slow_window(curve, window, rise=rise) for curve in curves], abs=1e-15)
 
@@ -193,7 +194,7 @@ def test_averages_equal_sums_over_the_whole_table(seed):
     record = random_record(seed)
     full, ends, now = table(record), record.ends, record.ends[-1]
     lowest = [min(v for (i, n), v in full.items() if i == task and n > ends[task]) for task in range(3)]
-    means = continual.averages(record, windows=(), shots=1)
+    means = forgetting.averages(record, windows=(), shots=1)
     assert means["ACC"] == pytest.approx(sum(full[i, now] for i in range(4)) / 4)
     assert means["FORG"] == pytest.approx(sum(full[i, ends[i]] - full[i, now] for i in range(3)) / 3)
     assert means["min-ACC"] == pytest.approx(sum(lowest) / 3)
@@ -206,7 +207,7 @@ def test_averages_equal_sums_over_the_whole_table(seed):
 def test_gaps_equal_a_walk_over_the_updates(seed):
     record = random_record(seed)
     full = table(record)
-    for found in continual.gaps(record, tolerance=0.1):
+    for found in forgetting.gaps(record, tolerance=0.1):
         switch, end = record.ends[found.during - 1], record.ends[found.during]
         before = full[found.task, switch]
         area, waiting, lowest, recovered = 0.0, 0, math.inf, None
@@ -238,21 +239,21 @@ def test_gaps_equal_a_walk_over_the_updates(seed):
 def test_losses_are_the_same_with_signs_swapped(seed):
     record = random_record(seed)
     loss = Record(values=3 - record.values, steps=record.steps, ends=record.ends, higher_is_better=False)
-    assert continual.final(loss) == pytest.approx(3 - continual.final(record))
-    assert continual.worst(loss) == pytest.approx(3 - continual.worst(record))
-    assert continual.worst_case(loss) == pytest.approx(3 - continual.worst_case(record))
+    assert forgetting.final(loss) == pytest.approx(3 - forgetting.final(record))
+    assert forgetting.worst(loss) == pytest.approx(3 - forgetting.worst(record))
+    assert forgetting.worst_case(loss) == pytest.approx(3 - forgetting.worst_case(record))
     for measure, setting in (
-        (continual.windowed_forgetting, {"window": 4}),
-        (continual.windowed_plasticity, {"window": 4}),
-        (continual.forgetting, {}),
+        (forgetting.windowed_forgetting, {"window": 4}),
+        (forgetting.windowed_plasticity, {"window": 4}),
+        (forgetting.forgetting, {}),
     ):
         assert measure(loss, **setting) == pytest.approx(measure(record, **setting), abs=1e-12)
-    pairs = zip(continual.gaps(loss, tolerance=0.1), continual.gaps(record, tolerance=0.1), strict=True)
+    pairs = zip(forgetting.gaps(loss, tolerance=0.1), forgetting.gaps(record, tolerance=0.1), strict=True)
     for lost, found in pairs:
         assert (lost.recovery, lost.before) == (found.recovery, pytest.approx(3 - found.before))
         for name in ("depth", "area", "residual"):
             assert getattr(lost, name) == pytest.approx(getattr(found, name), abs=1e-12)
-    means = continual.averages(loss, windows=(3,), shots=1)
+    means = forgetting.averages(loss, windows=(3,), shots=1)
     assert list(means) == ["LOSS", "FORG", "max-LOSS", "WC-LOSS", "WF3", "WP3", "LCA1"]
 
 
@@ -260,8 +261,8 @@ def test_losses_are_the_same_with_signs_swapped(seed):
 def test_points_give_points(factor):
     record = random_record(3)
     points = Record(values=factor * record.values, steps=record.steps, ends=record.ends)
-    for name, value in continual.averages(record, windows=(3,), shots=1).items():
-        assert continual.averages(points, windows=(3,), shots=1)[name] == pytest.approx(factor * value)
+    for name, value in forgetting.averages(record, windows=(3,), shots=1).items():
+        assert forgetting.averages(points, windows=(3,), shots=1)[name] == pytest.approx(factor * value)
 
 
 @pytest.mark.parametrize("seed", range(10))
@@ -272,9 +273,9 @@ def test_depth_at_a_sparser_period_is_never_larger(seed):
         sparse = dense.every(period)
         for (task, step), value in table(sparse).items():
             assert table(dense)[task, step] == value
-        depths[period] = [gap.depth for gap in continual.gaps(sparse, tolerance=0.01)]
-    assert depths[1] == [gap.depth for gap in continual.gaps(dense, tolerance=0.01)]
-    assert depths[None] == [gap.residual for gap in continual.gaps(dense, tolerance=0.01)]
+        depths[period] = [gap.depth for gap in forgetting.gaps(sparse, tolerance=0.01)]
+    assert depths[1] == [gap.depth for gap in forgetting.gaps(dense, tolerance=0.01)]
+    assert depths[None] == [gap.residual for gap in forgetting.gaps(dense, tolerance=0.01)]
     for often, rare in pairwise(depths.values()):
         assert all(b <= a for a, b in zip(often, rare, strict=True))
     assert depths[8] != depths[1]
@@ -303,8 +304,8 @@ def test_until_is_the_record_as_it_was():
     assert early.ends == (*record.ends[:2], middle) and early.tasks == 3 and early.steps[-1] == middle
     full = table(record)
     lowest = [min(full[i, n] for n in range(record.ends[i] + 1, middle + 1)) for i in range(2)]
-    assert continual.worst(early).tolist() == lowest
-    assert continual.final(early).tolist() == [full[i, middle] for i in range(3)]
+    assert forgetting.worst(early).tolist() == lowest
+    assert forgetting.final(early).tolist() == [full[i, middle] for i in range(3)]
     assert record.until(record.ends[-1]).ends == record.ends
     with pytest.raises(ValueError, match=r"step=9999 has no evaluation: choose .* \[0, 1, 2, \.\.\., "):
         record.until(9999)
@@ -312,37 +313,37 @@ def test_until_is_the_record_as_it_was():
 
 def test_a_first_task_has_nothing_to_forget():
     record = Record(values=[[0.1, 0.4, 0.7]], steps=[0, 1, 2], ends=[2])
-    means = continual.averages(record, windows=(2,), shots=2)
+    means = forgetting.averages(record, windows=(2,), shots=2)
     assert (means["ACC"], means["WC-ACC"]) == (0.7, 0.7)
     assert math.isnan(means["FORG"]) and math.isnan(means["min-ACC"])
     assert means["LCA2"] == pytest.approx(0.55)
-    assert continual.gaps(record, tolerance=0) == []
+    assert forgetting.gaps(record, tolerance=0) == []
 
 
 def test_a_learning_curve_that_is_too_short_is_missing():
     record = two_tasks([0.5] * 4, new=0.3)
-    assert np.isnan(continual.learning_curve_area(record, evaluations=2)).tolist() == [True, False]
-    assert math.isnan(continual.averages(record, shots=2)["LCA2"])
+    assert np.isnan(forgetting.learning_curve_area(record, evaluations=2)).tolist() == [True, False]
+    assert math.isnan(forgetting.averages(record, shots=2)["LCA2"])
 
 
 def test_an_evaluation_set_of_no_task_has_gaps_and_enters_no_mean():
     values = [[0.9, 0.3, 0.8], [NAN, 0.4, 0.6], [0.5, 0.2, 0.5]]
     record = Record(values=values, steps=[10, 11, 12], ends=[10, 12])
     without = Record(values=values[:2], steps=[10, 11, 12], ends=[10, 12])
-    assert continual.depth(record, task=2, during=1) == pytest.approx(0.3)
-    assert continual.averages(record, shots=1) == continual.averages(without, shots=1)
-    assert continual.gaps(record, tolerance=0) == continual.gaps(without, tolerance=0)
+    assert forgetting.depth(record, task=2, during=1) == pytest.approx(0.3)
+    assert forgetting.averages(record, shots=1) == forgetting.averages(without, shots=1)
+    assert forgetting.gaps(record, tolerance=0) == forgetting.gaps(without, tolerance=0)
 
 
 def test_the_null_control_takes_off_what_noise_alone_does():
     draws = np.random.default_rng(8)
     noisy = [two_tasks(draws.normal(0.9, 0.01, 50)) for _ in range(300)]
     pairs = list(zip(noisy[::2], noisy[1::2], strict=True))
-    raw = [continual.depth(run, task=0, during=1) for run, _ in pairs]
-    corrected = [continual.null_corrected_depth(run, null, task=0, during=1) for run, null in pairs]
+    raw = [forgetting.depth(run, task=0, during=1) for run, _ in pairs]
+    corrected = [forgetting.null_corrected_depth(run, null, task=0, during=1) for run, null in pairs]
     assert np.mean(raw) > 0.02 and abs(np.mean(corrected)) < 0.002
     run, null = two_tasks([0.4, 0.9]), two_tasks([0.88, 0.9])
-    assert continual.null_corrected_depth(run, null, task=0, during=1) == pytest.approx(0.48)
+    assert forgetting.null_corrected_depth(run, null, task=0, during=1) == pytest.approx(0.48)
 
 
 def test_a_null_control_must_match():
@@ -350,9 +351,9 @@ def test_a_null_control_must_match():
     with pytest.raises(
         ValueError, match=r"null is evaluated \[2, 3\] updates after the switch and the run \[1, 2, 3\]"
     ):
-        continual.null_corrected_depth(run, run.every(2), task=0, during=1)
+        forgetting.null_corrected_depth(run, run.every(2), task=0, during=1)
     with pytest.raises(ValueError, match="higher_is_better is True of the run and False of null"):
-        continual.null_corrected_depth(run, two_tasks([0.4, 0.5, 0.9], higher_is_better=False), task=0, during=1)
+        forgetting.null_corrected_depth(run, two_tasks([0.4, 0.5, 0.9], higher_is_better=False), task=0, during=1)
 
 
 def slow_median(recoveries):
@@ -372,7 +373,7 @@ def test_median_with_censoring():
     for _ in range(300):
         lengths, share = draws.integers(0, 12, draws.integers(1, 9)), draws.random()
         recoveries = [Recovery(int(length), bool(draws.random() < share)) for length in lengths]
-        found = continual.median_recovery(recoveries)
+        found = forgetting.median_recovery(recoveries)
         assert found == slow_median(recoveries)
         kinds.add(found.censored)
         if not any(each.censored for each in recoveries):
@@ -382,9 +383,9 @@ def test_median_with_censoring():
 
 def test_median_treats_censored_runs_as_long_not_as_missing():
     recoveries = [Recovery(10, False), Recovery(20, False), *[Recovery(200, True)] * 3]
-    assert continual.median_recovery(recoveries) == Recovery(200, censored=True)
+    assert forgetting.median_recovery(recoveries) == Recovery(200, censored=True)
     with pytest.raises(ValueError, match="there are no recoveries"):
-        continual.median_recovery([])
+        forgetting.median_recovery([])
 
 
 GOOD = {"values": [[0.9, 0.3, 0.8], [NAN, 0.4, 0.6]], "steps": [4, 5, 6], "ends": [4, 6]}
@@ -432,14 +433,14 @@ def test_a_faulty_record_says_what_is_wrong(changed, message):
 def test_a_pair_without_a_gap_says_why(setting, message):
     record = Record(**{**GOOD, "values": [*GOOD["values"], [NAN, 0.1, 0.1]]})
     with pytest.raises(ValueError, match=message):
-        continual.gap(record, **{"task": 0, "during": 1, "tolerance": 0.01, **setting})
+        forgetting.gap(record, **{"task": 0, "during": 1, "tolerance": 0.01, **setting})
 
 
 def test_windows_and_curves_of_nothing_are_errors():
     with pytest.raises(ValueError, match="window=1 must be at least 2"):
-        continual.windowed_forgetting(Record(**GOOD), window=1)
+        forgetting.windowed_forgetting(Record(**GOOD), window=1)
     with pytest.raises(ValueError, match="evaluations=0 must be at least 1"):
-        continual.learning_curve_area(Record(**GOOD), evaluations=0)
+        forgetting.learning_curve_area(Record(**GOOD), evaluations=0)
 
 
 def test_a_record_keeps_its_own_read_only_copy():
@@ -458,5 +459,35 @@ def test_document():
 
 def test_document_explains_every_average():
     text = DOCUMENT.read_text(encoding="utf-8")
-    for name in continual.averages(Record(**GOOD), windows=(), shots=1):
+    for name in forgetting.averages(Record(**GOOD), windows=(), shots=1):
         assert f"| {name.rstrip('1').replace('LCA', 'LCA_b')} |" in text
+
+
+def chain_rows() -> pd.DataFrame:
+    """Two runs of two updates; both have evaluated the weights at the switch."""
+    return pd.DataFrame(
+        {
+            "step": [0, 1, 2, 2, 3, 4],
+            "val_accuracy_a": [0.1, 0.5, 0.9, 0.9, 0.4, 0.8],
+            "val_accuracy_b": [NAN, NAN, NAN, 0.2, 0.6, 0.7],
+            "val_loss_a": [2, 1, 0.5, 0.5, 1.5, 0.75],
+        }
+    )
+
+
+def test_a_record_from_the_rows_of_a_chain():
+    record = forgetting.record_of(chain_rows(), tasks=["a", "b"])
+    assert (record.steps.tolist(), record.ends, record.higher_is_better) == ([0, 1, 2, 3, 4], (2, 4), True)
+    assert forgetting.depth(record, task=0, during=1) == pytest.approx(0.5)
+    alone = forgetting.record_of(chain_rows().iloc[3:], tasks=["a", "b"])
+    assert (alone.steps.tolist(), alone.ends) == ([2, 3, 4], (2, 4))
+    rows = chain_rows().assign(val_loss_b=[NAN, NAN, NAN, 3, 2, 1])
+    losses = forgetting.record_of(rows, tasks=["a", "b"], value="val_loss", ends=(2, 4))
+    assert forgetting.depth(losses, task=0, during=1) == pytest.approx(1.0)
+
+
+def test_rows_that_make_no_record():
+    with pytest.raises(ValueError, match="lack the column 'val_accuracy_c': watch that set"):
+        forgetting.record_of(chain_rows(), tasks=["a", "c"])
+    with pytest.raises(ValueError, match="two different evaluations at update 2"):
+        forgetting.record_of(chain_rows().assign(val_accuracy_a=[0.1, 0.5, 0.9, 0.8, 0.4, 0.8]), tasks=["a", "b"])
