@@ -18,14 +18,11 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from itertools import pairwise
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.ndimage import minimum_filter1d
-
-if TYPE_CHECKING:
-    import pandas as pd
 
 ROUND_OFF = 1e-6
 """Relative to the value before the switch: an accuracy exactly at the tolerance has recovered, also in float32."""
@@ -116,39 +113,6 @@ class Record:
         return Record(
             values=self.values[:, kept], steps=self.steps[kept], ends=ends, higher_is_better=self.higher_is_better
         )
-
-
-def record_of(
-    rows: "pd.DataFrame", *, tasks: Sequence[str], value: str = "val_accuracy", ends: Sequence[int] | None = None
-) -> Record:
-    """The record of one run, or of a chain of runs, from its rows as `records.read_runs` gives them.
-
-    Where one run of a chain ends and the next begins, both have evaluated the same weights; their values must be equal.
-
-    Args:
-        rows: of one run and seed, with a column `<value>_<task>` for each task.
-        tasks: words of the watched sets, in the order of the tasks; then those of sets that are no task so far.
-        value: "val_accuracy", or another column of evaluations; of losses less is better.
-        ends: see `Record`; if left out, a task begins, and the one before ends, where it is first evaluated, and the
-            last ends with the rows.
-    Raises: ValueError as `Record` does, if a column is missing, or if two evaluations of the same weights differ.
-    """
-    columns = [f"{value}_{task}" for task in tasks]
-    if missing := [column for column in columns if column not in rows]:
-        raise ValueError(f"rows lack the column {missing[0]!r}: watch that set in every run of the chain")
-    by_step = rows.dropna(subset=columns, how="all").groupby("step")[columns]
-    table, largest = by_step.min(), by_step.max()
-    if apart := table.index[(largest - table).fillna(0).gt(0).any(axis=1)].tolist():
-        raise ValueError(f"rows has two different evaluations at update {apart[0]}: give the rows of one run and seed")
-    if ends is None:
-        begun = [int(table.index[table[column].notna()][0]) for column in columns]
-        ends = [*begun[1:], int(table.index[-1])]
-    return Record(
-        values=table.to_numpy().T,
-        steps=table.index.to_numpy(),
-        ends=tuple(ends),
-        higher_is_better="loss" not in value,
-    )
 
 
 def _whole(numbers: ArrayLike, *, name: str) -> NDArray[np.int64]:

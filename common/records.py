@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from common import config
+from common import config, forgetting
 
 if TYPE_CHECKING:
     import pandas as pd  # imported where tables are read: who only writes records does not wait for it
@@ -131,6 +131,39 @@ def read_runs(paths: Iterable[str | Path], *, lineage: bool = False) -> "pd.Data
     if not tables:
         raise ValueError("no runs to read: the rule's input is empty")
     return pd.concat(tables, ignore_index=True)
+
+
+def task_record(
+    rows: "pd.DataFrame", *, tasks: Sequence[str], value: str = "val_accuracy", ends: Sequence[int] | None = None
+) -> forgetting.Record:
+    """Evaluations of tasks over one run, or a chain of runs, from its rows as `read_runs` gives them.
+
+    Where one run of a chain ends and the next begins, both have evaluated the same weights; their values must be equal.
+
+    Args:
+        rows: of one run and seed, with a column `<value>_<task>` for each task.
+        tasks: words of the watched sets, in the order of the tasks; then those of sets that are no task so far.
+        value: "val_accuracy", or another column of evaluations; of losses less is better.
+        ends: see `forgetting.Record`; if left out, a task begins, and the one before ends, where it is first evaluated, and the
+            last ends with the rows.
+    Raises: ValueError as `forgetting.Record` does, if a column is missing, or if two evaluations of the same weights differ.
+    """
+    columns = [f"{value}_{task}" for task in tasks]
+    if missing := [column for column in columns if column not in rows]:
+        raise ValueError(f"rows lack the column {missing[0]!r}: watch that set in every run of the chain")
+    by_step = rows.dropna(subset=columns, how="all").groupby("step")[columns]
+    table, largest = by_step.min(), by_step.max()
+    if apart := table.index[(largest - table).fillna(0).gt(0).any(axis=1)].tolist():
+        raise ValueError(f"rows has two different evaluations at update {apart[0]}: give the rows of one run and seed")
+    if ends is None:
+        begun = [int(table.index[table[column].notna()][0]) for column in columns]
+        ends = [*begun[1:], int(table.index[-1])]
+    return forgetting.Record(
+        values=table.to_numpy().T,
+        steps=table.index.to_numpy(),
+        ends=tuple(ends),
+        higher_is_better="loss" not in value,
+    )
 
 
 def _read_run(path: Path, *, lineage: bool) -> "pd.DataFrame":

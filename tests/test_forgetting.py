@@ -5,7 +5,6 @@ import math
 from itertools import pairwise
 
 import numpy as np
-import pandas as pd
 import pytest
 
 from common import forgetting
@@ -461,33 +460,3 @@ def test_document_explains_every_average():
     text = DOCUMENT.read_text(encoding="utf-8")
     for name in forgetting.averages(Record(**GOOD), windows=(), shots=1):
         assert f"| {name.rstrip('1').replace('LCA', 'LCA_b')} |" in text
-
-
-def chain_rows() -> pd.DataFrame:
-    """Two runs of two updates; both have evaluated the weights at the switch."""
-    return pd.DataFrame(
-        {
-            "step": [0, 1, 2, 2, 3, 4],
-            "val_accuracy_a": [0.1, 0.5, 0.9, 0.9, 0.4, 0.8],
-            "val_accuracy_b": [NAN, NAN, NAN, 0.2, 0.6, 0.7],
-            "val_loss_a": [2, 1, 0.5, 0.5, 1.5, 0.75],
-        }
-    )
-
-
-def test_a_record_from_the_rows_of_a_chain():
-    record = forgetting.record_of(chain_rows(), tasks=["a", "b"])
-    assert (record.steps.tolist(), record.ends, record.higher_is_better) == ([0, 1, 2, 3, 4], (2, 4), True)
-    assert forgetting.depth(record, task=0, during=1) == pytest.approx(0.5)
-    alone = forgetting.record_of(chain_rows().iloc[3:], tasks=["a", "b"])
-    assert (alone.steps.tolist(), alone.ends) == ([2, 3, 4], (2, 4))
-    rows = chain_rows().assign(val_loss_b=[NAN, NAN, NAN, 3, 2, 1])
-    losses = forgetting.record_of(rows, tasks=["a", "b"], value="val_loss", ends=(2, 4))
-    assert forgetting.depth(losses, task=0, during=1) == pytest.approx(1.0)
-
-
-def test_rows_that_make_no_record():
-    with pytest.raises(ValueError, match="lack the column 'val_accuracy_c': watch that set"):
-        forgetting.record_of(chain_rows(), tasks=["a", "c"])
-    with pytest.raises(ValueError, match="two different evaluations at update 2"):
-        forgetting.record_of(chain_rows().assign(val_accuracy_a=[0.1, 0.5, 0.9, 0.8, 0.4, 0.8]), tasks=["a", "b"])
