@@ -144,9 +144,10 @@ def task_record(
         rows: of one run and seed, with a column `<value>_<task>` for each task.
         tasks: words of the watched sets, in the order of the tasks; then those of sets that are no task so far.
         value: "val_accuracy", or another column of evaluations; of losses less is better.
-        ends: see `forgetting.Record`; if left out, a task begins, and the one before ends, where it is first evaluated, and the
-            last ends with the rows.
-    Raises: ValueError as `forgetting.Record` does, if a column is missing, or if two evaluations of the same weights differ.
+        ends: of `forgetting.Record`; if left out, a task begins, and the one before ends, where it is first evaluated,
+            and the last ends with the rows.
+    Raises: ValueError as `forgetting.Record` does, if a column is missing, or if two evaluations of the same weights
+        differ.
     """
     columns = [f"{value}_{task}" for task in tasks]
     if missing := [column for column in columns if column not in rows]:
