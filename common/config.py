@@ -137,6 +137,8 @@ class Data:
     """How many windows the validation set has (text sources and bigram); 1024 if left out."""
     classes: tuple[int, ...] | None = None
     """digits: the classes kept; all ten if left out."""
+    split: tuple[int, int] | None = None
+    """digits: (i, n) keeps part i, from 0, of n random parts of the training images; all if left out."""
     rotation: float | None = None
     """digits: degrees by which each image is turned; 0 if left out."""
     permutation: int | None = None
@@ -176,7 +178,7 @@ class Data:
             "corpus": ("name", *text),
             "files": ("path", *text),
             "huggingface": ("name", "text_field?", "bytes_limit", *text),
-            "digits": ("samples?", "classes?", "rotation?", "permutation?", *labels),
+            "digits": ("samples?", "classes?", "split?", "rotation?", "permutation?", *labels),
             "teacher": ("inputs", "samples", "exponent", "noise?"),
             "tanh_teacher": ("inputs", "hidden", "outputs", "samples", "exponent", "noise?", "loss?"),
             "bigram": ("vocabulary", "successors", *text),
@@ -192,6 +194,8 @@ class Data:
             different = set(self.classes)
             if len(different) < 2 or len(different) < len(self.classes) or not different <= set(range(10)):
                 yield f"classes={self.classes} must be at least two different digits from 0 to 9"
+        if self.split is not None and (len(self.split) != 2 or not 0 <= self.split[0] < self.split[1] >= 2):
+            yield f"split={self.split} must be (i, n), part i from 0 to n - 1 of n parts, with n at least 2"
         if self.vocabulary and self.successors and self.successors > self.vocabulary // 2:
             yield f"successors={self.successors} must be at most half of vocabulary={self.vocabulary}"
         yield from self._mixing_rules()

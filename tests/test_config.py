@@ -63,6 +63,7 @@ ACCEPTED = [
     (Data, {"source": "files", "path": "x.txt", "context": 2}),
     (Data, STREAMED | {"text_field": "body"}),
     (Data, {"source": "digits", "classes": (0, 9), "rotation": -30, "permutation": 0}),
+    (Data, {"source": "digits", "classes": (0, 9), "split": (1, 2), "samples": 9}),
     (Data, TEACHER | {"noise": 0, "exponent": 0, "samples": 2, "inputs": 1}),
     (Data, TANH_TEACHER | {"noise": 0.1, "loss": "cross_entropy"}),
     (Data, BIGRAM | {"successors": 4}),
@@ -157,6 +158,11 @@ REFUSED = [
     (Data, {"source": "digits", "classes": (1, 2, 2)}, "classes=(1, 2, 2) must be at least two different digits"),
     (Data, {"source": "digits", "classes": (1, "2")}, "a tuple in which each value is a whole number"),
     (Data, {"source": "digits", "permutation": -1}, "permutation=-1 must be at least 0"),
+    *(
+        (Data, {"source": "digits", "split": split}, f"split={split} must be (i, n), part i from 0 to n - 1 of n parts")
+        for split in ((0, 1), (2, 2), (-1, 3), (1,), (0, 2, 2))
+    ),
+    (Data, {"source": "digits", "split": (0, 2.5)}, "a tuple in which each value is a whole number"),
     (Data, STREAMED | {"bytes_limit": 0}, "bytes_limit=0 must be at least 1"),
     (Data, TEACHER | {"inputs": 0}, "inputs=0 must be at least 1"),
     (Data, TEACHER | {"samples": 1}, "samples=1 must be at least 2"),
