@@ -520,7 +520,8 @@ class Run:
     evaluate_every: int | None = None
     """Updates between two evaluations; start, kept steps and end are always evaluated."""
     watched: dict[str, Data] | None = None
-    """Further validation sets by a word, evaluated with the run's own: columns val_loss_<word>, val_accuracy_<word>."""
+    """Further validation sets by a word, evaluated with the run's own: columns val_loss_<word>, val_accuracy_<word>.
+    One that equals the run's own is not evaluated twice: its columns repeat those of the run's own."""
     continual: Continual | None = None
     """The tasks before this one, and what is done not to forget them."""
     keep_steps: tuple[int, ...] = ()
@@ -545,6 +546,12 @@ class Run:
     """Train with torch.compile (needs a C++ compiler)."""
     threads: int = 1
     """torch threads; the number changes the bits of the result, so it belongs to the description."""
+
+    @property
+    def within_classes(self) -> bool:
+        """Whether evaluations tell the accuracy within the classes of each validation set: some data has not all."""
+        some = any(part.classes for data in datasets_of(self) for part in data.parts)
+        return some and self.data.classes_as_targets
 
     def _rules(self) -> Iterator[str]:
         yield from at_least(1, self, "steps", "batch_size", "log_every", "evaluate_every", "threads")
@@ -581,14 +588,13 @@ class Run:
         yield from self._sweep_rules()
 
     def _watched_rules(self) -> Iterator[str]:
-        own = dataclasses.replace(self.data.parts[0], validation_windows=None)
         for name, data in (self.watched or {}).items():
             if not isinstance(name, str) or not WORD.fullmatch(name):
                 yield f"watched={{{name!r}: ...}} must be named by a word of small letters, digits and _"
+            elif name.partition("_")[0] == "within":
+                yield f"watched={{{name!r}: ...}} would name a column like val_accuracy_within; choose another word"
             if misfit := data.misfit(self.data):
                 yield f"watched[{name!r}] {misfit}"
-            elif dataclasses.replace(data.parts[0], validation_windows=None) == own:
-                yield f"watched[{name!r}] is the run's own data, which is always evaluated as val_loss; leave it out"
         if self.watched is not None and not self.watched:
             yield "watched={} is empty; leave it out"
 
@@ -671,6 +677,15 @@ def datasets_of(run: Run) -> list[Data]:
     """Every data set that a run reads, its own first, each once."""
     past = run.continual.past if run.continual else ()
     return list(dict.fromkeys([run.data, *(run.watched or {}).values(), *past]))
+
+
+def validation_sets(run: Run) -> dict[str, Data]:
+    """What a run evaluates, by the ends of its columns: its own as "", watched sets as "_<word>".
+
+    Data that is mixed has the validation set of its first part, which stands here in its place.
+    """
+    named = {"": run.data} | {f"_{word}": data for word, data in (run.watched or {}).items()}
+    return {end: data.parts[0] for end, data in named.items()}
 
 
 def members(run: Run) -> list[Run]:

@@ -16,7 +16,7 @@ import torch
 from torch import Tensor, nn
 
 from common import evaluation, models, optimizers, probes, retention, schedules
-from common.config import Data, Probe, Run
+from common.config import Data, Probe, Run, validation_sets
 from common.data import Batch, Dataset
 from common.losses import LOSSES
 from common.metainit import metainit
@@ -41,11 +41,16 @@ class State:
 
 def columns(run: Run, dataset: Dataset) -> list[str]:
     """Names of all that a run can measure, in the order of its table."""
-    evaluated = ["val_loss", "val_accuracy"] if evaluation.classifies(dataset) else ["val_loss"]
-    watched = [f"{name}_{word}" for word in run.watched or {} for name in evaluated]
     probed = [name for probe in run.probes for name in probes.COLUMNS[probe.kind]]
     updates = ["learning_rate", "train_loss", "gradient_norm", *retention.columns(run)]
-    return ["step", *updates, *evaluated, *watched, *probed]
+    return ["step", *updates, *evaluated(run, dataset), *probed]
+
+
+def evaluated(run: Run, dataset: Dataset) -> list[str]:
+    """Names of all that an evaluation of a run gives, in the order of its table."""
+    names = ["val_loss", *["val_accuracy"] * evaluation.classifies(dataset)]
+    names += ["val_accuracy_within"] * run.within_classes
+    return [f"{name}{end}" for end in validation_sets(run) for name in names]
 
 
 @dataclass
@@ -100,7 +105,13 @@ class Training:
         self.position = 0
         self.done = 0
         datasets = {**self.others, self.run.data: self.dataset}
-        self.watched = {word: datasets[data] for word, data in (self.run.watched or {}).items()}
+        watched = (self.run.watched or {}).values()
+        self.validated = {data.parts[0]: datasets[data] for data in (*watched, self.run.data)}
+        self.within = {
+            data: evaluation.classes(dataset).to(self.device)
+            for data, dataset in self.validated.items()
+            if self.run.within_classes
+        }
         self.past = [datasets[data] for data in (self.run.continual.past if self.run.continual else ())]
         self.memory: dict[str, probes.Memory] = {probe.kind: {} for probe in self.run.probes}
         self.retention = self._retention() if self.run.continual else None
@@ -196,15 +207,16 @@ class Training:
     def evaluate(self) -> Row:
         """Loss over the validation set, and over the watched ones; see `evaluation.evaluate`."""
         with optimizers.evaluation(self.optimizer):
-            row: Row = dict(self._evaluated(self.dataset))
-            for word, dataset in self.watched.items():
-                row |= {f"{name}_{word}": value for name, value in self._evaluated(dataset).items()}
-        return row
+            found = {data: self._evaluated(data) for data in self.validated}
+        ends = validation_sets(self.run)
+        return {f"{name}{end}": value for end, data in ends.items() for name, value in found[data].items()}
 
-    def _evaluated(self, dataset: Dataset) -> dict[str, float]:
-        many = self.watched and dataset.context is None and self.run.model.norm != "batchnorm"
+    def _evaluated(self, data: Data) -> dict[str, float]:
+        dataset = self.validated[data]
+        many = self.run.watched and dataset.context is None and self.run.model.norm != "batchnorm"
         chunk = evaluation.MANY if many else evaluation.EXAMPLES
-        return evaluation.evaluate(self.model, dataset, autocast=self.autocast(), chunk=chunk)
+        within = self.within.get(data)
+        return evaluation.evaluate(self.model, dataset, autocast=self.autocast(), chunk=chunk, within=within)
 
     def _retention(self) -> Retention:
         return Retention(

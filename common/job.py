@@ -20,7 +20,7 @@ from common import checkpoint, config, data, provenance, records
 from common.checkpoint import DamagedState
 from common.config import Data, Run
 from common.data import Dataset
-from common.engine import Row, State, Training, columns
+from common.engine import Row, State, Training, columns, evaluated
 from common.progress import Progress
 from common.stack import together
 from common.workflow import OWNER, alive
@@ -290,7 +290,9 @@ def _inherited(job: Job, datasets: Datasets, parent: State | None) -> Row:
     before = config.run_from_dict(record["description"])
     same = (before.data, before.watched, before.precision) == (job.run.data, job.run.watched, job.run.precision)
     same &= _contents(datasets).items() <= record.items()
-    return records.evaluated(file.with_name("metrics.csv"), step=parent.step) if same else {}
+    names = evaluated(job.members[0], datasets[job.run.data])
+    found = records.evaluated(file.with_name("metrics.csv"), step=parent.step) if same else {}
+    return {name: found[name] for name in names} if found.keys() >= set(names) else {}
 
 
 def _contents(datasets: Datasets) -> dict[str, Any]:

@@ -101,6 +101,8 @@ ACCEPTED = [
     (Run, MLP | {"sweep": {"lr": (0.1, 1), "seed": (0, 1), "steps": (7, 9), "batch_size": (1,)}}),
     (Run, MLP | {"watched": {"old": Data(source="digits", rotation=0), "half_2": Data(source="digits", samples=9)}}),
     (Run, TEXT | {"watched": {"code": Data(name="python", context=8), "own": Data(**FILE, context=8)}}),
+    (Run, MLP | {"watched": {"own": MLP["data"], "withinside": Data(source="digits", split=(0, 2))}}),
+    (Run, TEXT | {"watched": {"own": Data(name="prose", context=8, validation_windows=9)}}),
     (Run, branch() | {"probes": (Probe(kind="gradients", every=1),), "parent": None}),
     (Run, branch(replay="all", ramp_steps=100, distillation=1.0, temperature=2.0, consolidation=1.0)),
     (Run, branch(past=(MLP["data"],), replay="memory", memory=9, selection="class_balanced")),
@@ -336,11 +338,13 @@ REFUSED = [
         "watched={'Old': ...} must be named by a word",
     ),
     (Run, MLP | {"watched": {3: Data(source="digits", rotation=1)}}, "watched={3: ...} must be named by a word"),
-    (Run, MLP | {"watched": {"own": MLP["data"]}}, "watched['own'] is the run's own data"),
-    (
-        Run,
-        TEXT | {"watched": {"own": Data(name="prose", context=8, validation_windows=9)}},
-        "watched['own'] is the run's own data",
+    *(
+        (
+            Run,
+            MLP | {"watched": {word: MLP["data"]}},
+            f"watched={{'{word}': ...}} would name a column like val_accuracy_within",
+        )
+        for word in ("within", "within_old")
     ),
     (Run, TEXT | {"watched": {"cpp": Data(name="cpp", context=9)}}, "watched['cpp'] has context=9, but data has 8"),
     (Run, MLP | {"watched": {"a": Data(**TEACHER)}}, "watched['a'] has source='teacher', but data has 'digits'"),

@@ -255,6 +255,21 @@ def test_a_start_is_measured_again_where_other_sets_are_watched(tmp_path, digits
     assert {name for name, value in rows_of(made)[0].items() if name.startswith("val_") and not value} == set()
 
 
+FEW = {"continual": Continual(past=(Data(source="digits", classes=(0, 1)),))}
+
+
+@pytest.mark.parametrize(("before", "after", "measured"), [(FEW, {}, [10]), ({}, FEW, [0, 10]), (FEW, FEW, [10])])
+def test_a_start_takes_over_what_it_would_measure(tmp_path, digits_run, monkeypatch, before, after, measured):
+    train(make(tmp_path, dataclasses.replace(digits_run, **before), "base"))
+    calls, evaluate = [], Training.evaluate
+    monkeypatch.setattr(Training, "evaluate", lambda self: calls.append(self.done) or evaluate(self))
+    made = make(tmp_path, dataclasses.replace(digits_run, parent="base", **after), "branch")
+    train(made)
+    assert calls == measured
+    first = {name: value for name, value in rows_of(made)[0].items() if "val_" in name}
+    assert all(first.values()) and ("val_accuracy_within" in first) == (after == FEW)
+
+
 @pytest.mark.parametrize("fault", ["flip", "truncate", "other code"])
 def test_a_state_that_does_not_fit_is_not_used(tmp_path, text_run, monkeypatch, capsys, fault):
     calm, stopped = make(tmp_path, text_run, "calm"), make(tmp_path, text_run, "stopped")

@@ -128,7 +128,7 @@ def training_images(**options) -> list[bytes]:
 @pytest.mark.parametrize("parts", [2, 5])
 def test_parts_hold_each_training_image_once(options, parts):
     split = [training_images(split=(i, parts), **options) for i in range(parts)]
-    assert sorted(sum(split, [])) == training_images(**options)
+    assert sorted(image for part in split for image in part) == training_images(**options)
     assert max(map(len, split)) - min(map(len, split)) <= 1
     whole = digits(**options)
     for i in range(parts):
