@@ -522,6 +522,10 @@ class Run:
     watched: dict[str, Data] | None = None
     """Further validation sets by a word, evaluated with the run's own: columns val_loss_<word>, val_accuracy_<word>.
     One that equals the run's own is not evaluated twice: its columns repeat those of the run's own."""
+    average: float | None = None
+    """Decay a of an average of the weights, avg <- a avg + (1 - a) w after each update from the starting weights on, or
+    from the parent's average if it kept one. It is evaluated with them: columns average_val_loss, ... (see
+    common/average.py); no average if left out."""
     continual: Continual | None = None
     """The tasks before this one, and what is done not to forget them."""
     keep_steps: tuple[int, ...] = ()
@@ -558,6 +562,7 @@ class Run:
         yield from at_least(0, self, "seed")
         if self.lr <= 0:
             yield f"lr={self.lr} must be greater than 0"
+        yield from self._average_rules()
         text = self.data.source in (*TEXT, "bigram")
         if text != (self.model.kind == "transformer"):
             yield f"model.kind={self.model.kind!r} cannot read data.source={self.data.source!r}"
@@ -586,6 +591,16 @@ class Run:
         yield from self._watched_rules()
         yield from self._probe_rules()
         yield from self._sweep_rules()
+
+    def _average_rules(self) -> Iterator[str]:
+        if self.average is None:
+            return
+        if not 0 < self.average < 1:
+            yield f"average={self.average} must lie between 0 and 1; without an average leave it out"
+        if self.optimizer.kind == "schedule_free":
+            yield f"average={self.average}: optimizer.kind='schedule_free' evaluates an average already; leave it out"
+        if self.stacked:
+            yield f"average={self.average} is not kept for members side by side; leave out stacked=True"
 
     def _watched_rules(self) -> Iterator[str]:
         for name, data in (self.watched or {}).items():

@@ -45,7 +45,7 @@ def work(run: Run) -> float:
     evaluations = sum(
         2 + len(run.keep_steps) + member.steps // (run.evaluate_every or member.steps) for member in members(run)
     )
-    evaluated = len(set(validation_sets(run).values()))
+    evaluated = len(set(validation_sets(run).values())) * (1 if run.average is None else 2)
     return trained + FORWARD_SHARE * evaluations * evaluated * windows * context
 
 

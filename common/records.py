@@ -106,10 +106,11 @@ def read_record(path: Path) -> dict[str, Any]:
 
 
 def evaluated(path: Path, *, step: int) -> dict[str, float]:
-    """What a run's metrics.csv has in its columns val_... at a step; empty if it was not evaluated there."""
+    """What a run's metrics.csv has in its columns val_... and average_val_... at a step; empty if not evaluated."""
     with path.open(encoding="utf-8", newline="") as file:
         rows = [row for row in csv.DictReader(file) if int(row["step"]) == step]
-    return {name: float(value) for row in rows for name, value in row.items() if name.startswith("val_") and value}
+    kept = ("val_", "average_val_")
+    return {name: float(value) for row in rows for name, value in row.items() if name.startswith(kept) and value}
 
 
 def read_runs(paths: Iterable[str | Path], *, lineage: bool = False) -> "pd.DataFrame":

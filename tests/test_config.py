@@ -103,6 +103,7 @@ ACCEPTED = [
     (Run, TEXT | {"watched": {"code": Data(name="python", context=8), "own": Data(**FILE, context=8)}}),
     (Run, MLP | {"watched": {"own": MLP["data"], "withinside": Data(source="digits", split=(0, 2))}}),
     (Run, TEXT | {"watched": {"own": Data(name="prose", context=8, validation_windows=9)}}),
+    (Run, MLP | {"average": 1e-3, "sweep": {"lr": (1, 2)}, "model": Model(kind="mlp", norm="batchnorm")}),
     (Run, branch() | {"probes": (Probe(kind="gradients", every=1),), "parent": None}),
     (Run, branch(replay="all", ramp_steps=100, distillation=1.0, temperature=2.0, consolidation=1.0)),
     (Run, branch(past=(MLP["data"],), replay="memory", memory=9, selection="class_balanced")),
@@ -331,6 +332,9 @@ REFUSED = [
         MLP | {"probes": (Probe(kind="gradients", every=1),)},
         "probes[0].kind='gradients' needs continual, which names the past tasks",
     ),
+    *((Run, MLP | {"average": a}, f"average={float(a)} must lie between 0 and 1; without") for a in (0, 1, -0.5)),
+    (Run, MLP | {"average": 0.9, "optimizer": Optimizer(kind="schedule_free")}, "evaluates an average already; leave"),
+    (Run, MLP | {"average": 0.9, "sweep": {"lr": (1, 2)}, "stacked": True}, "leave out stacked=True"),
     (Run, MLP | {"watched": {}}, "watched={} is empty; leave it out"),
     (
         Run,
@@ -490,12 +494,12 @@ def schedules_of_twenty(draw):
 
 @st.composite
 def runs(draw):
-    model = draw(models)
+    model, optimizer = draw(models), draw(updates)
     parent = draw(optional(st.sampled_from(["a", "other/a"])))
     run = Run(
         model=model,
         data=draw(data[model.kind]),
-        optimizer=draw(updates),
+        optimizer=optimizer,
         schedule=draw(st.just(Schedule(warmup_steps=1)) | st.just(Schedule(kind="cyclic_cosine", cycle_ends=(3, 20)))),
         lr=draw(st.floats(1e-9, 1e3) | counts),
         steps=20,
@@ -507,6 +511,7 @@ def runs(draw):
         reset=draw(st.sampled_from([(), ("data",), ("weights", "optimizer")])) if parent else (),
         probes=draw(st.sampled_from([(), (Probe(kind="norms", steps=(0, 20)),), (Probe(kind="norms", every=3),)])),
         sweep=draw(optional(st.just({"lr": (0.1, 1), "seed": (0, 1)}))),
+        average=draw(optional(st.floats(0.1, 0.9))) if optimizer.kind != "schedule_free" else None,
         arm=draw(optional(st.text())),
     )
     return dataclasses.replace(run, **draw(other_data)) if run.data.source == "digits" else run
