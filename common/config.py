@@ -137,6 +137,8 @@ class Data:
     """How many windows the validation set has (text sources and bigram); 1024 if left out."""
     classes: tuple[int, ...] | None = None
     """digits: the classes kept; all ten if left out."""
+    split: tuple[int, int] | None = None
+    """digits: (i, n) keeps part i, from 0, of n random parts of the training images; all if left out."""
     rotation: float | None = None
     """digits: degrees by which each image is turned; 0 if left out."""
     permutation: int | None = None
@@ -176,7 +178,7 @@ class Data:
             "corpus": ("name", *text),
             "files": ("path", *text),
             "huggingface": ("name", "text_field?", "bytes_limit", *text),
-            "digits": ("samples?", "classes?", "rotation?", "permutation?", *labels),
+            "digits": ("samples?", "classes?", "split?", "rotation?", "permutation?", *labels),
             "teacher": ("inputs", "samples", "exponent", "noise?"),
             "tanh_teacher": ("inputs", "hidden", "outputs", "samples", "exponent", "noise?", "loss?"),
             "bigram": ("vocabulary", "successors", *text),
@@ -192,6 +194,8 @@ class Data:
             different = set(self.classes)
             if len(different) < 2 or len(different) < len(self.classes) or not different <= set(range(10)):
                 yield f"classes={self.classes} must be at least two different digits from 0 to 9"
+        if self.split is not None and (len(self.split) != 2 or not 0 <= self.split[0] < self.split[1] >= 2):
+            yield f"split={self.split} must be (i, n), part i from 0 to n - 1 of n parts, with n at least 2"
         if self.vocabulary and self.successors and self.successors > self.vocabulary // 2:
             yield f"successors={self.successors} must be at most half of vocabulary={self.vocabulary}"
         yield from self._mixing_rules()
@@ -516,7 +520,12 @@ class Run:
     evaluate_every: int | None = None
     """Updates between two evaluations; start, kept steps and end are always evaluated."""
     watched: dict[str, Data] | None = None
-    """Further validation sets by a word, evaluated with the run's own: columns val_loss_<word>, val_accuracy_<word>."""
+    """Further validation sets by a word, evaluated with the run's own: columns val_loss_<word>, val_accuracy_<word>.
+    One that equals the run's own is not evaluated twice: its columns repeat those of the run's own."""
+    average: float | None = None
+    """Decay a of an average of the weights, avg <- a avg + (1 - a) w after each update from the starting weights on, or
+    from the parent's average if it kept one. It is evaluated with them: columns average_val_loss, ... (see
+    common/average.py); no average if left out."""
     continual: Continual | None = None
     """The tasks before this one, and what is done not to forget them."""
     keep_steps: tuple[int, ...] = ()
@@ -542,11 +551,18 @@ class Run:
     threads: int = 1
     """torch threads; the number changes the bits of the result, so it belongs to the description."""
 
+    @property
+    def within_classes(self) -> bool:
+        """Whether evaluations tell the accuracy within the classes of each validation set: some data has not all."""
+        some = any(part.classes for data in datasets_of(self) for part in data.parts)
+        return some and self.data.classes_as_targets
+
     def _rules(self) -> Iterator[str]:
         yield from at_least(1, self, "steps", "batch_size", "log_every", "evaluate_every", "threads")
         yield from at_least(0, self, "seed")
         if self.lr <= 0:
             yield f"lr={self.lr} must be greater than 0"
+        yield from self._average_rules()
         text = self.data.source in (*TEXT, "bigram")
         if text != (self.model.kind == "transformer"):
             yield f"model.kind={self.model.kind!r} cannot read data.source={self.data.source!r}"
@@ -576,15 +592,24 @@ class Run:
         yield from self._probe_rules()
         yield from self._sweep_rules()
 
+    def _average_rules(self) -> Iterator[str]:
+        if self.average is None:
+            return
+        if not 0 < self.average < 1:
+            yield f"average={self.average} must lie between 0 and 1; without an average leave it out"
+        if self.optimizer.kind == "schedule_free":
+            yield f"average={self.average}: optimizer.kind='schedule_free' evaluates an average already; leave it out"
+        if self.stacked:
+            yield f"average={self.average} is not kept for members side by side; leave out stacked=True"
+
     def _watched_rules(self) -> Iterator[str]:
-        own = dataclasses.replace(self.data.parts[0], validation_windows=None)
         for name, data in (self.watched or {}).items():
             if not isinstance(name, str) or not WORD.fullmatch(name):
                 yield f"watched={{{name!r}: ...}} must be named by a word of small letters, digits and _"
+            elif name.partition("_")[0] == "within":
+                yield f"watched={{{name!r}: ...}} would name a column like val_accuracy_within; choose another word"
             if misfit := data.misfit(self.data):
                 yield f"watched[{name!r}] {misfit}"
-            elif dataclasses.replace(data.parts[0], validation_windows=None) == own:
-                yield f"watched[{name!r}] is the run's own data, which is always evaluated as val_loss; leave it out"
         if self.watched is not None and not self.watched:
             yield "watched={} is empty; leave it out"
 
@@ -680,6 +705,15 @@ def continued(run: Run, parent: Run) -> int:
             return place
     asked = ", ".join(f"{name}={getattr(run, name)}" for name in swept)
     raise LookupError(f"has no member with {asked} to continue; its sweep is {parent.sweep}")
+
+
+def validation_sets(run: Run) -> dict[str, Data]:
+    """What a run evaluates, by the ends of its columns: its own as "", watched sets as "_<word>".
+
+    Data that is mixed has the validation set of its first part, which stands here in its place.
+    """
+    named = {"": run.data} | {f"_{word}": data for word, data in (run.watched or {}).items()}
+    return {end: data.parts[0] for end, data in named.items()}
 
 
 def members(run: Run) -> list[Run]:

@@ -5,7 +5,7 @@ from collections import defaultdict
 from collections.abc import Iterable
 from pathlib import Path
 
-from common.config import Model, Run, members, run_from_dict, to_dict
+from common.config import Model, Run, members, run_from_dict, to_dict, validation_sets
 from common.description import DescriptionError
 
 FULL_BATCH = 1024
@@ -45,7 +45,8 @@ def work(run: Run) -> float:
     evaluations = sum(
         2 + len(run.keep_steps) + member.steps // (run.evaluate_every or member.steps) for member in members(run)
     )
-    return trained + FORWARD_SHARE * evaluations * (1 + len(run.watched or {})) * windows * context
+    evaluated = len(set(validation_sets(run).values())) * (1 if run.average is None else 2)
+    return trained + FORWARD_SHARE * evaluations * evaluated * windows * context
 
 
 def _batches(run: Run) -> int:

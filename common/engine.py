@@ -16,7 +16,8 @@ import torch
 from torch import Tensor, nn
 
 from common import evaluation, models, optimizers, probes, retention, schedules
-from common.config import Data, Probe, Run
+from common.average import Average
+from common.config import Data, Probe, Run, validation_sets
 from common.data import Batch, Dataset
 from common.losses import LOSSES
 from common.metainit import metainit
@@ -32,7 +33,8 @@ class State:
     """Everything that a training needs to go on."""
 
     tensors: dict[str, Tensor]
-    """Weights ("model.<name>") and optimizer state ("optimizer.<name>"), on the CPU."""
+    """Weights ("model.<name>"), their average ("average.<name>") if the run keeps one, and optimizer state
+    ("optimizer.<name>"), on the CPU."""
     step: int
     """Updates behind these weights, lineage included."""
     position: int
@@ -41,11 +43,17 @@ class State:
 
 def columns(run: Run, dataset: Dataset) -> list[str]:
     """Names of all that a run can measure, in the order of its table."""
-    evaluated = ["val_loss", "val_accuracy"] if evaluation.classifies(dataset) else ["val_loss"]
-    watched = [f"{name}_{word}" for word in run.watched or {} for name in evaluated]
     probed = [name for probe in run.probes for name in probes.COLUMNS[probe.kind]]
     updates = ["learning_rate", "train_loss", "gradient_norm", *retention.columns(run)]
-    return ["step", *updates, *evaluated, *watched, *probed]
+    return ["step", *updates, *evaluated(run, dataset), *probed]
+
+
+def evaluated(run: Run, dataset: Dataset) -> list[str]:
+    """Names of all that an evaluation of a run gives, in the order of its table."""
+    names = ["val_loss", *["val_accuracy"] * evaluation.classifies(dataset)]
+    names += ["val_accuracy_within"] * run.within_classes
+    raw = [f"{name}{end}" for end in validation_sets(run) for name in names]
+    return raw + [f"average_{name}" for name in raw if run.average is not None]
 
 
 @dataclass
@@ -100,7 +108,13 @@ class Training:
         self.position = 0
         self.done = 0
         datasets = {**self.others, self.run.data: self.dataset}
-        self.watched = {word: datasets[data] for word, data in (self.run.watched or {}).items()}
+        watched = (self.run.watched or {}).values()
+        self.validated = {data.parts[0]: datasets[data] for data in (*watched, self.run.data)}
+        self.within = {
+            data: evaluation.classes(dataset).to(self.device)
+            for data, dataset in self.validated.items()
+            if self.run.within_classes
+        }
         self.past = [datasets[data] for data in (self.run.continual.past if self.run.continual else ())]
         self.memory: dict[str, probes.Memory] = {probe.kind: {} for probe in self.run.probes}
         self.retention = self._retention() if self.run.continual else None
@@ -111,6 +125,7 @@ class Training:
             self._restore(self.parent, self.run.reset)
         elif self.run.model.metainit_steps:
             metainit(self.model, self._loss_of_batch, steps=self.run.model.metainit_steps)
+        self.average = None if self.run.average is None else self._average(self.run.average)
         if self.retention and not self.resumed:
             with optimizers.evaluation(self.optimizer):
                 self.retention.begin()
@@ -160,6 +175,8 @@ class Training:
         if self.run.optimizer.clip is not None or self._due(self.run.log_every):
             self._last_norm = float(optimizers.clip(self.model.parameters(), self.run.optimizer.clip))
         self.optimizer.step()
+        if self.average:
+            self.average.update()
         self._losses.append(loss.item())
         if not math.isfinite(self._losses[-1]):
             self.reason = f"training loss {self._losses[-1]} at update {self.done - 1} of {self.run.steps}"
@@ -179,6 +196,7 @@ class Training:
             tensors = {f"model.{name}": tensor.clone() for name, tensor in self.model.state_dict().items()}
         moments = optimizers.state_tensors(self.optimizer)
         tensors |= {f"optimizer.{name}": tensor for name, tensor in moments.items()}
+        tensors |= self.average.tensors() if self.average else {}
         if resumable:
             tensors |= {f"{prefix}{name}": t for prefix, kept in self._remembered() for name, t in kept.items()}
         copies = {name: tensor.detach().cpu() for name, tensor in tensors.items()}
@@ -194,17 +212,32 @@ class Training:
         return torch.autocast(self.device.type, torch.bfloat16) if self.run.precision == "bf16" else nullcontext()
 
     def evaluate(self) -> Row:
-        """Loss over the validation set, and over the watched ones; see `evaluation.evaluate`."""
+        """Loss over the validation set and the watched ones, also of the average; see `evaluation.evaluate`."""
         with optimizers.evaluation(self.optimizer):
-            row: Row = dict(self._evaluated(self.dataset))
-            for word, dataset in self.watched.items():
-                row |= {f"{name}_{word}": value for name, value in self._evaluated(dataset).items()}
+            row = self._validated(self.model)
+        if self.average:
+            row |= {f"average_{name}": value for name, value in self._validated(self.average.model).items()}
         return row
 
-    def _evaluated(self, dataset: Dataset) -> dict[str, float]:
-        many = self.watched and dataset.context is None and self.run.model.norm != "batchnorm"
+    def _validated(self, model: nn.Module) -> Row:
+        found = {data: self._evaluated(model, data) for data in self.validated}
+        ends = validation_sets(self.run)
+        return {f"{name}{end}": value for end, data in ends.items() for name, value in found[data].items()}
+
+    def _evaluated(self, model: nn.Module, data: Data) -> dict[str, float]:
+        dataset = self.validated[data]
+        many = self.run.watched and dataset.context is None and self.run.model.norm != "batchnorm"
         chunk = evaluation.MANY if many else evaluation.EXAMPLES
-        return evaluation.evaluate(self.model, dataset, autocast=self.autocast(), chunk=chunk)
+        within = self.within.get(data)
+        return evaluation.evaluate(model, dataset, autocast=self.autocast(), chunk=chunk, within=within)
+
+    def _average(self, decay: float) -> Average:
+        """The average at the start: that of the state to go on with, or the present weights."""
+        average = Average(self.model, decay=decay)
+        state = self.resumed or (None if "weights" in self.run.reset else self.parent)
+        if state:
+            average.load(state.tensors)
+        return average
 
     def _retention(self) -> Retention:
         return Retention(

@@ -24,35 +24,52 @@ Context = AbstractContextManager[Any]
 
 @torch.inference_mode()
 def evaluate(
-    model: nn.Module, dataset: Dataset, *, autocast: Context | None = None, chunk: int = EXAMPLES
+    model: nn.Module,
+    dataset: Dataset,
+    *,
+    autocast: Context | None = None,
+    chunk: int = EXAMPLES,
+    within: Tensor | None = None,
 ) -> dict[str, float]:
     """Mean validation loss, and for classes (not tokens) the share of right answers.
+
+    Among the classes of the validation set alone it tells lost features from a head that gives all of its probability
+    to other classes, as it does after it has learnt those (Caccia et al. 2022, arXiv:2104.05025).
 
     Args:
         model: the network, on any device.
         dataset: its validation examples are used.
         autocast: context in which the forward pass runs.
         chunk: examples per forward pass.
+        within: the classes that compete for val_accuracy_within, as `classes` gives them; not measured if left out.
     Returns: val_loss, in nats per target for cross-entropy, half the squared error summed over outputs otherwise; and
-        val_accuracy if the data set has classes.
+        val_accuracy if the data set has classes, with val_accuracy_within.
     """
-    total, right, count = 0.0, 0, 0
+    total, right, right_within, count = 0.0, 0, 0, 0
     for outputs, targets in _predictions(model, dataset, autocast or nullcontext(), chunk=chunk):
         if dataset.loss == "cross_entropy":
             logits = outputs.flatten(0, -2)
             total += float(functional.cross_entropy(logits, targets.flatten(), reduction="sum"))
             right += int((logits.argmax(-1) == targets).sum()) if classifies(dataset) else 0
+            right_within += 0 if within is None else int((within[logits[:, within].argmax(-1)] == targets).sum())
             count += targets.numel()
         else:
             total += float(0.5 * (outputs - targets).square().sum())
             count += len(targets)
     accuracy = {"val_accuracy": right / count} if classifies(dataset) else {}
-    return {"val_loss": total / count, **accuracy}
+    among = {} if within is None else {"val_accuracy_within": right_within / count}
+    return {"val_loss": total / count, **accuracy, **among}
 
 
 def classifies(dataset: Dataset) -> bool:
     """Whether the data set has classes, as opposed to tokens and numbers."""
     return dataset.loss == "cross_entropy" and dataset.context is None
+
+
+def classes(dataset: Dataset) -> Tensor:
+    """The classes that occur in the validation set, in their order: int64 (classes,)."""
+    found: Tensor = torch.unique(torch.cat([batch.targets for batch in dataset.validation(chunk=MANY)]))
+    return found
 
 
 @torch.inference_mode()

@@ -20,7 +20,7 @@ from common import checkpoint, config, data, provenance, records
 from common.checkpoint import DamagedState
 from common.config import Data, Run
 from common.data import Dataset
-from common.engine import Row, State, Training, columns
+from common.engine import Row, State, Training, columns, evaluated
 from common.progress import Progress
 from common.stack import together
 from common.workflow import OWNER, alive
@@ -321,7 +321,9 @@ def _inherited(job: Job, datasets: Datasets, index: int) -> Row:
     if not same or not _contents(datasets).items() <= record.items():
         return {}
     member = _continued(job, index, file) if before.sweep else None
-    return records.evaluated(file.with_name("metrics.csv"), step=_start_step(job), member=member)
+    found = records.evaluated(file.with_name("metrics.csv"), step=_start_step(job), member=member)
+    names = evaluated(job.members[index], datasets[job.run.data])
+    return {name: found[name] for name in names} if found.keys() >= set(names) else {}
 
 
 def _contents(datasets: Datasets) -> dict[str, Any]:

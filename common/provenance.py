@@ -160,6 +160,7 @@ def training_code(run: Run) -> list[str]:
     }
     parts = [f"common/{name}.py" for name in ENGINE]
     parts += ["common/stack.py"] if run.stacked else []
+    parts += ["common/average.py"] if run.average is not None else []
     parts += [f"common/models/{name}.py" for name in ("__init__", "layers", run.model.kind)]
     parts += sorted({f"common/data/{data[source]}.py" for source in sources & data.keys()})
     parts += ["common/data/text.py"] if sources & set(TEXT) else []

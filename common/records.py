@@ -106,11 +106,12 @@ def read_record(path: Path) -> dict[str, Any]:
 
 
 def evaluated(path: Path, *, step: int, member: int | None = None) -> dict[str, float]:
-    """What a run, or a member of a sweep, has in the columns val_... of its metrics.csv at a step; {} if nothing."""
+    """What a run, or a member of a sweep, has in its columns val_... and average_val_... at a step; {} if nothing."""
     with path.open(encoding="utf-8", newline="") as file:
         table = (row for row in csv.DictReader(file) if member is None or int(row["member"]) == member)
         rows = [row for row in table if int(row["step"]) == step]
-    return {name: float(value) for row in rows for name, value in row.items() if name.startswith("val_") and value}
+    kept = ("val_", "average_val_")
+    return {name: float(value) for row in rows for name, value in row.items() if name.startswith(kept) and value}
 
 
 def read_runs(paths: Iterable[str | Path], *, lineage: bool = False) -> "pd.DataFrame":

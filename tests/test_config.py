@@ -63,6 +63,7 @@ ACCEPTED = [
     (Data, {"source": "files", "path": "x.txt", "context": 2}),
     (Data, STREAMED | {"text_field": "body"}),
     (Data, {"source": "digits", "classes": (0, 9), "rotation": -30, "permutation": 0}),
+    (Data, {"source": "digits", "classes": (0, 9), "split": (1, 2), "samples": 9}),
     (Data, TEACHER | {"noise": 0, "exponent": 0, "samples": 2, "inputs": 1}),
     (Data, TANH_TEACHER | {"noise": 0.1, "loss": "cross_entropy"}),
     (Data, BIGRAM | {"successors": 4}),
@@ -100,6 +101,9 @@ ACCEPTED = [
     (Run, MLP | {"sweep": {"lr": (0.1, 1), "seed": (0, 1), "steps": (7, 9), "batch_size": (1,)}}),
     (Run, MLP | {"watched": {"old": Data(source="digits", rotation=0), "half_2": Data(source="digits", samples=9)}}),
     (Run, TEXT | {"watched": {"code": Data(name="python", context=8), "own": Data(**FILE, context=8)}}),
+    (Run, MLP | {"watched": {"own": MLP["data"], "withinside": Data(source="digits", split=(0, 2))}}),
+    (Run, TEXT | {"watched": {"own": Data(name="prose", context=8, validation_windows=9)}}),
+    (Run, MLP | {"average": 1e-3, "sweep": {"lr": (1, 2)}, "model": Model(kind="mlp", norm="batchnorm")}),
     (Run, branch() | {"probes": (Probe(kind="gradients", every=1),), "parent": None}),
     (Run, branch(replay="all", ramp_steps=100, distillation=1.0, temperature=2.0, consolidation=1.0)),
     (Run, branch(past=(MLP["data"],), replay="memory", memory=9, selection="class_balanced")),
@@ -157,6 +161,11 @@ REFUSED = [
     (Data, {"source": "digits", "classes": (1, 2, 2)}, "classes=(1, 2, 2) must be at least two different digits"),
     (Data, {"source": "digits", "classes": (1, "2")}, "a tuple in which each value is a whole number"),
     (Data, {"source": "digits", "permutation": -1}, "permutation=-1 must be at least 0"),
+    *(
+        (Data, {"source": "digits", "split": split}, f"split={split} must be (i, n), part i from 0 to n - 1 of n parts")
+        for split in ((0, 1), (2, 2), (-1, 3), (1,), (0, 2, 2))
+    ),
+    (Data, {"source": "digits", "split": (0, 2.5)}, "a tuple in which each value is a whole number"),
     (Data, STREAMED | {"bytes_limit": 0}, "bytes_limit=0 must be at least 1"),
     (Data, TEACHER | {"inputs": 0}, "inputs=0 must be at least 1"),
     (Data, TEACHER | {"samples": 1}, "samples=1 must be at least 2"),
@@ -323,6 +332,9 @@ REFUSED = [
         MLP | {"probes": (Probe(kind="gradients", every=1),)},
         "probes[0].kind='gradients' needs continual, which names the past tasks",
     ),
+    *((Run, MLP | {"average": a}, f"average={float(a)} must lie between 0 and 1; without") for a in (0, 1, -0.5)),
+    (Run, MLP | {"average": 0.9, "optimizer": Optimizer(kind="schedule_free")}, "evaluates an average already; leave"),
+    (Run, MLP | {"average": 0.9, "sweep": {"lr": (1, 2)}, "stacked": True}, "leave out stacked=True"),
     (Run, MLP | {"watched": {}}, "watched={} is empty; leave it out"),
     (
         Run,
@@ -330,11 +342,13 @@ REFUSED = [
         "watched={'Old': ...} must be named by a word",
     ),
     (Run, MLP | {"watched": {3: Data(source="digits", rotation=1)}}, "watched={3: ...} must be named by a word"),
-    (Run, MLP | {"watched": {"own": MLP["data"]}}, "watched['own'] is the run's own data"),
-    (
-        Run,
-        TEXT | {"watched": {"own": Data(name="prose", context=8, validation_windows=9)}},
-        "watched['own'] is the run's own data",
+    *(
+        (
+            Run,
+            MLP | {"watched": {word: MLP["data"]}},
+            f"watched={{'{word}': ...}} would name a column like val_accuracy_within",
+        )
+        for word in ("within", "within_old")
     ),
     (Run, TEXT | {"watched": {"cpp": Data(name="cpp", context=9)}}, "watched['cpp'] has context=9, but data has 8"),
     (Run, MLP | {"watched": {"a": Data(**TEACHER)}}, "watched['a'] has source='teacher', but data has 'digits'"),
@@ -480,12 +494,12 @@ def schedules_of_twenty(draw):
 
 @st.composite
 def runs(draw):
-    model = draw(models)
+    model, optimizer = draw(models), draw(updates)
     parent = draw(optional(st.sampled_from(["a", "other/a"])))
     run = Run(
         model=model,
         data=draw(data[model.kind]),
-        optimizer=draw(updates),
+        optimizer=optimizer,
         schedule=draw(st.just(Schedule(warmup_steps=1)) | st.just(Schedule(kind="cyclic_cosine", cycle_ends=(3, 20)))),
         lr=draw(st.floats(1e-9, 1e3) | counts),
         steps=20,
@@ -497,6 +511,7 @@ def runs(draw):
         reset=draw(st.sampled_from([(), ("data",), ("weights", "optimizer")])) if parent else (),
         probes=draw(st.sampled_from([(), (Probe(kind="norms", steps=(0, 20)),), (Probe(kind="norms", every=3),)])),
         sweep=draw(optional(st.just({"lr": (0.1, 1), "seed": (0, 1)}))),
+        average=draw(optional(st.floats(0.1, 0.9))) if optimizer.kind != "schedule_free" else None,
         arm=draw(optional(st.text())),
     )
     return dataclasses.replace(run, **draw(other_data)) if run.data.source == "digits" else run

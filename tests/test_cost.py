@@ -53,6 +53,11 @@ def test_work_counts_the_batches_of_past_tasks_and_the_watched_sets():
     plain = dataclasses.replace(SWEEP, sweep=None)
     watched = dataclasses.replace(plain, watched={"old": old, "older": older}, evaluate_every=1)
     assert cost.work(watched) == pytest.approx((10 + 3 * (2 + 10) / 3) * cost.FULL_BATCH)
+    assert cost.work(dataclasses.replace(watched, watched={"own": plain.data, "old": old})) == pytest.approx(
+        (10 + 2 * (2 + 10) / 3) * cost.FULL_BATCH
+    )
+    averaged = dataclasses.replace(watched, average=0.9)
+    assert cost.work(averaged) == pytest.approx((10 + 2 * 3 * (2 + 10) / 3) * cost.FULL_BATCH)
     for parts, batches in (({}, 1), ({"replay": "all"}, 3), ({"projection": "agem"}, 3)):
         run = dataclasses.replace(plain, continual=Continual(past=(old, older), **parts))
         assert cost.work(run) - cost.work(plain) == pytest.approx((batches - 1) * 10 * cost.FULL_BATCH)

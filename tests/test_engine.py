@@ -8,7 +8,7 @@ import torch
 from torch.nn import functional
 
 from common import config, data, evaluation, models, schedules
-from common.config import Data, Model, Optimizer, Probe, Schedule
+from common.config import Continual, Data, Model, Optimizer, Probe, Schedule
 from common.engine import Training, columns
 from common.stack import together
 from common.streams import torch_stream
@@ -213,11 +213,69 @@ def test_watched_sets_are_evaluated_with_the_own_one(digits_run):
     assert names == [f"val_{what}{word}" for word in ("", "_near", "_far") for what in ("loss", "accuracy")]
     assert [row["step"] for row in rows if "val_loss_far" in row] == [0, 4, 5, 8, 10]
     assert all(({*names} & row.keys()) in (set(), {*names}) for row in rows)
-    for word, dataset in training.watched.items():
-        twin = evaluation.evaluate(training.model, dataset)
+    for word, watched in run.watched.items():
+        twin = evaluation.evaluate(training.model, datasets[watched])
         for name, value in twin.items():
             assert rows[-1][f"{name}_{word}"] == pytest.approx(value, rel=1e-6)
     assert len({rows[-1][name] for name in names if "loss" in name}) == 3
+
+
+MIXED = Data(source="digits", mixed_with=Data(source="digits", rotation=30), mixed_share=0.5)
+
+
+@pytest.mark.parametrize("own", [Data(source="digits"), Data(source="digits", rotation=5), MIXED])
+def test_the_own_set_is_watched_by_any_word_and_evaluated_once(digits_run, own, monkeypatch):
+    """Runs of a chain can watch all of its tasks by the same words."""
+    tasks = {"first": Data(source="digits"), "second": Data(source="digits", rotation=5)}
+    run = dataclasses.replace(digits_run, data=own, watched=tasks, steps=2)
+    datasets = data.load_all(run, corpora=None)
+    calls, evaluate = [], evaluation.evaluate
+    monkeypatch.setattr(evaluation, "evaluate", lambda *args, **given: calls.append(1) or evaluate(*args, **given))
+    rows = list(Training(run, datasets[own], others=datasets))
+    word, other = ("second", "first") if own == tasks["second"] else ("first", "second")
+    for row in (rows[0], rows[-1]):
+        assert row["val_loss"] == row[f"val_loss_{word}"] != row[f"val_loss_{other}"]
+        assert row["val_accuracy"] == row[f"val_accuracy_{word}"]
+    assert len(calls) == 2 * 2
+
+
+def test_the_own_text_with_other_windows_is_another_set(text_run):
+    windows = {"own": 8, "few": 3}
+    watched = {word: dataclasses.replace(text_run.data, validation_windows=n) for word, n in windows.items()}
+    run = dataclasses.replace(text_run, watched=watched)
+    datasets = data.load_all(run, corpora=None)
+    row = list(Training(run, datasets[run.data], others=datasets))[-1]
+    assert row["val_loss"] == row["val_loss_own"] != row["val_loss_few"]
+
+
+FOUR, SIX = Data(source="digits", classes=(0, 1, 2, 3)), Data(source="digits", classes=(4, 5, 6, 7, 8, 9))
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [{"data": FOUR}, {"watched": {"old": FOUR}}, {"data": SIX, "continual": Continual(past=(FOUR,)), "parent": "x"}],
+)
+def test_where_any_data_set_has_fewer_classes_all_tell_the_accuracy_within(digits_run, fields):
+    run = dataclasses.replace(digits_run, **fields, steps=4)
+    datasets = data.load_all(run, corpora=None)
+    training = Training(run, datasets[run.data], others=datasets)
+    rows = list(training)
+    assert {name for name in columns(run, training.dataset) if name.startswith("val_")} == {
+        name for name in rows[-1] if name.startswith("val_")
+    }
+    for end, described in config.validation_sets(run).items():
+        batch = next(iter(datasets[described].validation(chunk=10**6)))
+        rest = [label for label in range(10) if label not in (described.classes or range(10))]
+        outputs = training.model(batch.inputs)
+        outputs[:, rest] = -torch.inf
+        assert rows[-1][f"val_accuracy_within{end}"] == float((outputs.argmax(1) == batch.targets).double().mean())
+
+
+def test_squared_errors_and_all_classes_have_no_accuracy_within(digits_run):
+    for described in (Data(source="digits", classes=(0, 1), loss="mse"), Data(source="digits")):
+        run = dataclasses.replace(digits_run, data=described, steps=1)
+        training, rows = rows_of(run)
+        assert not [n for n in {*rows[-1], *columns(run, training.dataset)} if "within" in n]
 
 
 def test_watching_does_not_change_the_training(digits_run):

@@ -8,7 +8,7 @@ from torch.nn import functional
 
 from common import data, models
 from common.config import Data, Model
-from common.evaluation import MANY, evaluate, token_entropies, token_losses
+from common.evaluation import MANY, classes, evaluate, token_entropies, token_losses
 
 LANGUAGE = Data(source="bigram", vocabulary=8, successors=4, context=6, validation_windows=70)
 DIGITS = Data(source="digits")
@@ -82,6 +82,31 @@ def test_the_number_of_examples_in_a_pass_changes_the_last_bits_only(tmp_path, d
     few, many = (evaluate(model, dataset, chunk=chunk) for chunk in (32, MANY))
     assert few == pytest.approx(many, rel=1e-6)
     assert few == evaluate(model, dataset)
+
+
+@pytest.mark.parametrize("kept", [(7, 2, 9), None])
+def test_accuracy_within_the_classes_of_the_set_image_by_image(tmp_path, kept):
+    dataset = data.load(Data(source="digits", classes=kept), corpora=tmp_path)
+    model = network(dataset)
+    assert classes(dataset).tolist() == sorted(kept or range(10))
+    inputs, targets = whole(dataset)
+    right = 0
+    for outputs, target in zip(model(inputs).tolist(), targets.tolist(), strict=True):
+        right += max(kept or range(10), key=lambda label: outputs[label]) == target
+    found = evaluate(model, dataset, within=classes(dataset))
+    assert found["val_accuracy_within"] == right / len(targets)
+    assert (found["val_accuracy_within"] == found["val_accuracy"]) == (kept is None)
+    assert {n: v for n, v in found.items() if n != "val_accuracy_within"} == evaluate(model, dataset)
+
+
+def test_a_head_that_gives_all_to_new_classes_keeps_what_it_has_within(tmp_path):
+    dataset = data.load(Data(source="digits", classes=(3, 8)), corpora=tmp_path)
+    model = network(dataset)
+    before = evaluate(model, dataset, within=classes(dataset))
+    with torch.no_grad():
+        model.readout.bias[5] += 1e6
+    after = evaluate(model, dataset, within=classes(dataset))
+    assert after["val_accuracy"] == 0 and after["val_accuracy_within"] == before["val_accuracy_within"] > 0
 
 
 @pytest.mark.parametrize("measure", [token_losses, token_entropies])

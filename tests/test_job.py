@@ -215,7 +215,13 @@ def test_a_member_that_diverged_before_an_interruption_stays_so(tmp_path, digits
 
 
 @pytest.mark.parametrize(
-    "fields", [{}, {"sweep": {"lr": (0.01, 0.02)}}, {"sweep": {"lr": (0.01, 0.02)}, "stacked": True}]
+    "fields",
+    [
+        {},
+        {"sweep": {"lr": (0.01, 0.02)}},
+        {"sweep": {"lr": (0.01, 0.02)}, "stacked": True},
+        {"average": 0.9, "evaluate_every": 1, "sweep": {"lr": (0.01, 0.02)}},
+    ],
 )
 def test_a_stopped_job_goes_on_to_the_same_bytes(tmp_path, text_run, monkeypatch, fields):
     run = dataclasses.replace(text_run, keep_steps=(3,), **fields)
@@ -300,6 +306,43 @@ def test_a_start_is_measured_again_where_other_sets_are_watched(tmp_path, digits
     assert calls == measured
     assert all(rows_of(made)[0].values()) or not rows_of(made)[0]["train_loss"]
     assert {name for name, value in rows_of(made)[0].items() if name.startswith("val_") and not value} == set()
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "measured"), [(0.8, 0.8, [10]), (0.8, 0.3, [10]), (None, 0.8, [0, 10]), (0.8, None, [10])]
+)
+def test_a_branch_starts_with_the_losses_of_its_average(tmp_path, digits_run, monkeypatch, before, after, measured):
+    """The same numbers as measuring again, whatever the parent kept."""
+    train(make(tmp_path, dataclasses.replace(digits_run, average=before), "base"))
+    branch = dataclasses.replace(digits_run, parent="base", average=after)
+    with monkeypatch.context() as patch:
+        patch.setattr(job, "_inherited", lambda *_: {})
+        train(make(tmp_path, branch, "measured"))
+    calls, evaluate = [], Training.evaluate
+    monkeypatch.setattr(Training, "evaluate", lambda self: calls.append(self.done) or evaluate(self))
+    train(make(tmp_path, branch, "taken"))
+    assert calls == measured
+    files = [tmp_path / "study" / name / "metrics.csv" for name in ("measured", "taken")]
+    assert files[0].read_bytes() == files[1].read_bytes()
+    first = rows_of(make(tmp_path, branch, "taken"))[0]
+    assert ("average_val_loss" in first) == (after is not None)
+    if after:
+        assert (first["average_val_loss"] == first["val_loss"]) == (before is None)
+
+
+FEW = {"continual": Continual(past=(Data(source="digits", classes=(0, 1)),))}
+
+
+@pytest.mark.parametrize(("before", "after", "measured"), [(FEW, {}, [10]), ({}, FEW, [0, 10]), (FEW, FEW, [10])])
+def test_a_start_takes_over_what_it_would_measure(tmp_path, digits_run, monkeypatch, before, after, measured):
+    train(make(tmp_path, dataclasses.replace(digits_run, **before), "base"))
+    calls, evaluate = [], Training.evaluate
+    monkeypatch.setattr(Training, "evaluate", lambda self: calls.append(self.done) or evaluate(self))
+    made = make(tmp_path, dataclasses.replace(digits_run, parent="base", **after), "branch")
+    train(made)
+    assert calls == measured
+    first = {name: value for name, value in rows_of(made)[0].items() if "val_" in name}
+    assert all(first.values()) and ("val_accuracy_within" in first) == (after == FEW)
 
 
 @pytest.mark.parametrize("fault", ["flip", "truncate", "other code"])

@@ -35,6 +35,7 @@ LAYERS = {
     "common/data/mixture.py": 1,
     "common/data/synthetic.py": 1,
     "common/data/text.py": 1,
+    "common/average.py": 1,
     "common/forgetting.py": 1,
     "common/curvature/__init__.py": 1,
     "common/curvature/alignment.py": 1,

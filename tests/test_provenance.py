@@ -253,6 +253,7 @@ def some_runs() -> dict[str, Run]:
     runs |= continual_runs()
     runs["scaled"] = Run(**(MLP | {"model": scaled}))
     replayed = Data(source="digits", mixed_with=Data(source="digits", rotation=30), mixed_share=0.25)
+    runs["average"] = Run(**MLP, average=0.9)
     runs["mixed"] = Run(**(MLP | {"data": replayed, "batch_size": 4}))
     return runs
 

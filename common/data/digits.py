@@ -27,21 +27,24 @@ def load(data: config.Data) -> Arrays:
     Grey values are divided by 16, and nothing else. `rotation` turns each image anticlockwise about its centre
     (bilinear interpolation, black outside); `permutation` then moves the pixels of all images alike. The split is the
     same for every run, seed and option, and has equal shares of each class. Fewer `classes` leave ten outputs, so that
-    models of different classes fit each other. `samples` keeps that many training images, `label_noise` replaces the
-    labels of a share of them, and loss="mse" makes one-hot targets, float32 (count, 10), of all labels; what is kept
-    and replaced is the same for every run.
+    models of different classes fit each other. `split` = (i, n) cuts the training images of the classes into n random
+    parts that share none, equal up to one image, and keeps part i; `samples` keeps that many of those, `label_noise`
+    replaces the labels of a share of them, and loss="mse" makes one-hot targets, float32 (count, 10), of all labels;
+    what is kept and replaced is the same for every run. Parts have the validation set in common, also with
+    `standardised`, which then goes by the images of all parts.
 
-    Raises: DataError if there are fewer training images than `samples`.
+    Raises: DataError if there are fewer training images than parts or `samples`.
     """
     content = _file().read_bytes()
     table = np.loadtxt(gzip.decompress(content).decode().splitlines(), delimiter=",", dtype=np.int64)
     labels, held_out = table[:, -1], _held_out(table[:, -1])
     pixels = _pixels(table[:, :-1] / WHITE, rotation=data.rotation or 0.0, permutation=data.permutation)
     wanted = np.isin(labels, data.classes) if data.classes else np.ones(len(labels), bool)
-    chosen = _chosen(np.flatnonzero(~held_out & wanted), data.samples)
+    training = np.flatnonzero(~held_out & wanted)
+    chosen = _chosen(_part(training, *data.split) if data.split else training, data.samples)
     targets = _with_noise(labels, chosen, share=data.label_noise or 0.0)
     if data.standardised:
-        pixels = _standardised(pixels, over=chosen)
+        pixels = _standardised(pixels, over=training if data.split else chosen)
     loss: Loss = data.loss or "cross_entropy"
     train, validation = (
         Batch(torch.from_numpy(pixels[part]), _targets(targets[part], loss))
@@ -55,6 +58,13 @@ def load(data: config.Data) -> Arrays:
         train=train,
         held_out=validation,
     )
+
+
+def _part(training: NDArray[np.int64], part: int, parts: int) -> NDArray[np.int64]:
+    """Indices of the training images of one of several random parts, in the order of the file."""
+    if parts > len(training):
+        raise DataError(f"split=({part}, {parts}) needs {parts} training images, but these digits have {len(training)}")
+    return np.sort(stream(0, "digits", "parts").permutation(training)[part::parts])
 
 
 def _chosen(training: NDArray[np.int64], samples: int | None) -> NDArray[np.int64]:

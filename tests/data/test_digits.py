@@ -118,3 +118,41 @@ def test_squared_error_has_one_hot_targets():
     assert squared.train.targets.dtype == torch.float32 and squared.train.targets.shape == (1437, 10)
     assert torch.equal(squared.train.targets.argmax(1), classes.train.targets)
     assert torch.equal(squared.held_out.targets.sum(1), torch.ones(360))
+
+
+def training_images(**options) -> list[bytes]:
+    return sorted(map(bytes, digits(**options).train.inputs.numpy()))
+
+
+@pytest.mark.parametrize("options", [{}, {"classes": (3, 8)}, {"rotation": 30.0}])
+@pytest.mark.parametrize("parts", [2, 5])
+def test_parts_hold_each_training_image_once(options, parts):
+    split = [training_images(split=(i, parts), **options) for i in range(parts)]
+    assert sorted(image for part in split for image in part) == training_images(**options)
+    assert max(map(len, split)) - min(map(len, split)) <= 1
+    whole = digits(**options)
+    for i in range(parts):
+        assert torch.equal(digits(split=(i, parts), **options).held_out.inputs, whole.held_out.inputs)
+
+
+def test_a_part_is_a_random_one_with_its_own_labels():
+    part, whole = digits(split=(1, 2)), digits()
+    label_of = dict(zip(map(bytes, whole.train.inputs.numpy()), whole.train.targets.tolist(), strict=True))
+    assert [label_of[bytes(image)] for image in part.train.inputs.numpy()] == part.train.targets.tolist()
+    share = np.bincount(part.train.targets) / np.bincount(whole.train.targets)
+    assert (abs(share - 0.5) < 0.15).all() and share.std() > 0
+    assert part.digest != digits(split=(0, 2)).digest
+
+
+def test_samples_are_taken_from_the_part():
+    assert {*training_images(split=(0, 3), samples=100)} < {*training_images(split=(0, 3))}
+    with pytest.raises(ValueError, match="samples=480 must be at most 479"):
+        digits(split=(2, 3), samples=480)
+    with pytest.raises(ValueError, match=r"split=\(0, 1438\) needs 1438 training images, but these digits have 1437"):
+        digits(split=(0, 1438))
+
+
+def test_parts_are_standardised_alike():
+    parts = [digits(split=(i, 2), standardised=True) for i in range(2)]
+    assert torch.equal(*(part.held_out.inputs for part in parts))
+    assert torch.equal(parts[0].held_out.inputs, digits(standardised=True).held_out.inputs)
