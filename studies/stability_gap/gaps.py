@@ -1,0 +1,95 @@
+"""From the rows of runs to their gaps: one number for each run and seed."""
+
+from collections.abc import Hashable
+
+import pandas as pd
+
+from common import forgetting
+from common.forgetting import Record
+from common.records import task_record
+
+TOLERANCE = 0.01
+"""One point of accuracy: a task this close to its value before the switch has come back."""
+SHOTS = 50
+"""Evaluations of the new task, after its first updates, whose mean is its learning-curve area."""
+ANGLE = 80.0
+POINTS = 100
+"""Per unit of accuracy."""
+
+Values = dict[Hashable, float]
+
+
+def tasks_of(rows: pd.DataFrame, value: str) -> list[str]:
+    """Words of the tasks that were evaluated, in their order."""
+    found = (f"task{i}" for i in range(rows.shape[1]))
+    return [word for word in found if f"{value}_{word}" in rows and rows[f"{value}_{word}"].notna().any()]
+
+
+def recorded(runs: pd.DataFrame, *, value: str = "val_accuracy") -> dict[tuple[str, int], Record]:
+    """The evaluations of each run, with its parents' if `runs` has their rows, by run and seed.
+
+    Args:
+        runs: from `records.read_runs`.
+        value: column of the evaluations without the task's word, such as "val_loss" or "average_val_accuracy".
+    """
+    return {
+        (str(run), int(seed)): task_record(rows, tasks=tasks_of(rows, value), value=value)
+        for (run, seed), rows in runs.groupby(["run", "seed"], sort=False)
+    }
+
+
+def gaps(runs: pd.DataFrame, *, value: str = "val_accuracy", tolerance: float = TOLERANCE) -> pd.DataFrame:
+    """What the first task goes through while the second is trained: one row for each run and seed.
+
+    Columns: run, arm, lr, angle (degrees between the tasks), seed; before, depth, lowest_steps, recovery_steps,
+    censored, area and residual as in `forgetting.Gap`; final and new (the tasks at the end), their mean, worst_case,
+    and area_new, the learning-curve area of the new task over `SHOTS` evaluations. Accuracies are in points.
+    """
+    scale = POINTS if "accuracy" in value else 1
+    arms = runs.groupby("run", sort=False)[["arm", "lr"]].first()
+    rows = []
+    for (run, seed), record in recorded(runs, value=value).items():
+        found = forgetting.gap(record, task=0, during=1, tolerance=tolerance)
+        final, new = (float(each) for each in forgetting.final(record))
+        rows.append(
+            {
+                "run": run,
+                "arm": arms.arm[run],
+                "lr": arms.lr[run],
+                "angle": angle_of(run),
+                "seed": seed,
+                "before": scale * found.before,
+                "depth": scale * found.depth,
+                "lowest_steps": found.lowest_steps,
+                "recovery_steps": found.recovery.length_steps,
+                "censored": found.recovery.censored,
+                "area": scale * found.area,
+                "residual": scale * found.residual,
+                "final": scale * final,
+                "new": scale * new,
+                "mean": scale * (final + new) / 2,
+                "worst_case": scale * forgetting.worst_case(record),
+                "area_new": scale * float(forgetting.learning_curve_area(record, evaluations=SHOTS)[1]),
+            }
+        )
+    return pd.DataFrame(rows)
+
+
+def angle_of(run: str) -> float:
+    """Degrees between the tasks of a run, by its name."""
+    word = run.partition("-")[0]
+    return float(word.removeprefix("angle")) if word.startswith("angle") else ANGLE
+
+
+def by_seed(table: pd.DataFrame, column: str, **where: object) -> Values:
+    """One column of `gaps` by seed, of the rows that have the given values.
+
+    Raises: LookupError if no row has them; ValueError if two rows of a seed have.
+    """
+    for name, wanted in where.items():
+        table = table[table[name] == wanted]
+    if table.empty:
+        raise LookupError(f"no run with {where}: check the arms that the rule reads")
+    if table.seed.duplicated().any():
+        raise ValueError(f"several runs with {where}: {', '.join(sorted(set(table.run)))}; ask for one of them")
+    return {int(seed): float(number) for seed, number in zip(table.seed, table[column], strict=True)}
