@@ -470,24 +470,28 @@ CURVATURE = ("sharpness", "effective_sharpness")
 PROBE_SET = (*CURVATURE, "gradients")
 """Kinds of probe that take derivatives over some training examples."""
 
+READING = (*PROBE_SET, "nearest_mean")
+"""Kinds of probe that read training examples."""
+
 
 @description
 class Probe:
     """A measurement of the model in training, called at its steps (see common/probes.py)."""
 
-    kind: Literal["norms", "sharpness", "effective_sharpness", "gradients"]
+    kind: Literal["norms", "sharpness", "effective_sharpness", "gradients", "nearest_mean"]
     every: int | None = None
     """Measure after every so many updates, at the start and at the end."""
     steps: tuple[int, ...] | None = None
     """Measure after these many updates of the run (0 is the start)."""
     examples: int | None = None
-    """All kinds but norms: training examples of the probe set, the first of a fixed order; all if left out."""
+    """All kinds but norms: training examples (of each task) that are read, the first of a fixed order; all if left
+    out."""
 
     def _rules(self) -> Iterator[str]:
         if (self.every is None) == (self.steps is None):
             yield f"every={self.every!r}, steps={self.steps!r}: give exactly one of the two"
         yield from at_least(1, self, "every")
-        yield from fits_kind(self, self.kind, {"norms": (), **dict.fromkeys(PROBE_SET, ("examples?",))})
+        yield from fits_kind(self, self.kind, {"norms": (), **dict.fromkeys(READING, ("examples?",))})
         yield from at_least(1, self, "examples")
         if self.steps is not None and any(step < 0 for step in self.steps):
             yield f"steps={self.steps} must not be negative"
@@ -620,8 +624,15 @@ class Run:
                 yield f"probes[{i}].kind={probe.kind!r} is given twice; put all of its steps into one probe"
             if probe.kind == "gradients" and self.continual is None:
                 yield f"probes[{i}].kind='gradients' needs continual, which names the past tasks"
-            if probe.kind in PROBE_SET and probe.examples is None and self.data.context is not None:
+            if probe.kind == "nearest_mean" and not self.data.classes_as_targets:
+                yield (
+                    f"probes[{i}].kind='nearest_mean' needs classes as targets, and data.source={self.data.source!r} "
+                    f"with loss={self.data.interface()['loss']!r} has none; leave it out"
+                )
+            if probe.kind in READING and probe.examples is None and self.data.context is not None:
                 yield f"probes[{i}].examples is missing: data.source={self.data.source!r} has no full batch"
+            if probe.kind in READING and probe.examples is None and self.data.mixed_with:
+                yield f"probes[{i}].examples is missing: data.mixed_with has no full batch"
             if probe.steps and max(probe.steps) > self.steps:
                 yield f"probes[{i}].steps={probe.steps} must be at most steps={self.steps}"
 

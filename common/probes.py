@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 from torch import Tensor, nn
+from torch.nn import functional
 
 from common.config import Probe, Run
 from common.curvature.lanczos import Extremes, extremes
@@ -14,7 +15,9 @@ from common.curvature.objective import Block, Objective
 from common.curvature.operators import Hessian
 from common.curvature.sharpness import PRECONDITIONED
 from common.curvature.sharpness import sharpness as rule_sharpness
-from common.data import Dataset
+from common.data import Batch, DataError, Dataset
+from common.evaluation import MANY
+from common.roles import readout
 
 Memory = dict[str, Tensor]
 """What a probe keeps from one measurement for the next; saved with the run, so that a resumed run measures alike."""
@@ -103,6 +106,70 @@ def gradients(subject: Subject) -> dict[str, float]:
     return found
 
 
+def nearest_mean(subject: Subject) -> dict[str, float]:
+    """Accuracy of the nearest class mean of the features, in the place of the readout, whose inputs the features are.
+
+    An example gets the class whose mean feature is nearest in Euclidean distance. Means are over the training examples
+    of all tasks of the run, pooled by class: all examples of each task, or the first `examples` of a fixed order. All
+    is the most favourable case, since it reads past tasks in full whatever the run itself keeps of them. Measured on
+    the own validation set, and as the mean over those of the past tasks, which a first task does not have. With batch
+    normalisation the examples of a task are one batch.
+
+    Raises: DataError if a task has fewer training examples than `examples`.
+    Source: Lapacz et al. 2025 (arXiv:2411.04723).
+    """
+    tasks = (subject.dataset, *subject.past)
+    examples = [_training_examples(task, subject.probe.examples) for task in tasks]
+    with torch.inference_mode():
+        labels, means = _class_means(subject.model, examples, classes=subject.dataset.outputs)
+        own, *past = (_accuracy_of_means(subject.model, task, labels=labels, means=means) for task in tasks)
+    values = (own, sum(past) / len(past)) if past else (own,)
+    return dict(zip(COLUMNS["nearest_mean"], values, strict=False))
+
+
+def _training_examples(task: Dataset, count: int | None) -> Batch:
+    """The first training examples of an order that is the same for all runs; all of them for None."""
+    if count is not None and count > task.size:
+        raise DataError(
+            f"examples={count} of probe 'nearest_mean' must be at most {task.size}, the training examples of data "
+            f"{task.name!r}; read fewer, or leave it out for all"
+        )
+    return task.batch(seed=0, position=0, count=count)
+
+
+def _class_means(model: nn.Module, examples: Sequence[Batch], *, classes: int) -> tuple[Tensor, Tensor]:
+    """Classes that have examples, int64 (present,), and their mean features, float32 (present, width)."""
+    targets = torch.cat([batch.targets for batch in examples])
+    seen = torch.cat([_features(model, batch.inputs) for batch in examples])
+    members = functional.one_hot(targets, classes).t().to(seen)  # a product, since index_add has no fixed order on GPUs
+    counts = members.sum(1)
+    labels = counts.nonzero()[:, 0]
+    return labels, (members @ seen)[labels] / counts[labels, None]
+
+
+def _accuracy_of_means(model: nn.Module, task: Dataset, *, labels: Tensor, means: Tensor) -> float:
+    """Share of the validation examples whose class has the nearest mean."""
+    right = count = 0
+    squares = means.square().sum(1)
+    for batch in task.validation(chunk=MANY):
+        seen = _features(model, batch.inputs)
+        nearest = labels[torch.addmm(squares, seen, means.t(), alpha=-2).argmin(1)]
+        right += int((nearest == batch.targets.to(nearest)).sum())
+        count += len(batch.targets)
+    return right / count
+
+
+def _features(model: nn.Module, inputs: Tensor) -> Tensor:
+    """What the readout of a network sees, (count, width)."""
+    seen: list[Tensor] = []
+    hook = readout(model).register_forward_pre_hook(lambda _, given: seen.append(given[0]))
+    try:
+        model(inputs.to(next(model.parameters()).device))
+    finally:
+        hook.remove()
+    return seen[0]
+
+
 def _remembered(subject: Subject) -> Block | None:
     """Vectors of the last measurement."""
     start = subject.memory.get("start")
@@ -128,11 +195,13 @@ KINDS: dict[str, Callable[[Subject], dict[str, float]]] = {
     "sharpness": sharpness,
     "effective_sharpness": effective_sharpness,
     "gradients": gradients,
+    "nearest_mean": nearest_mean,
 }
 COLUMNS = {
     "norms": ("weight_norm", "weight_max"),
     "sharpness": _eigenvalue_columns("sharpness"),
     "effective_sharpness": (*_eigenvalue_columns("effective_sharpness"), "normalised_sharpness"),
     "gradients": ("stability_gradient", "plasticity_gradient", "joint_gradient", "gradient_cosine"),
+    "nearest_mean": ("nearest_mean_accuracy", "nearest_mean_accuracy_past"),
 }
 """What each kind measures, in the order of its columns."""

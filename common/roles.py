@@ -91,6 +91,17 @@ def named_factors(module: nn.Module) -> dict[str, Factors]:
     return {name: note.factors for name, note in _notes(module).items()}
 
 
+def readout(module: nn.Module) -> nn.Module:
+    """The layer within a module that holds the weight of role readout; what goes into it are the module's features.
+
+    Raises: LookupError if no layer does, as where the module itself holds that weight, or several do.
+    """
+    places = [name.rpartition(".")[0] for name, note in _noted(module) if note.role is Role.READOUT]
+    if len(layers := [place for place in places if place]) != 1:
+        raise LookupError(f"{type(module).__name__} has {len(layers)} layers with a weight of role readout, not one")
+    return module.get_submodule(layers[0])
+
+
 def _notes(module: nn.Module) -> dict[str, Note]:
     noted = dict(_noted(module))
     names = [name for name, _ in module.named_parameters()]

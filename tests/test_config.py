@@ -86,6 +86,7 @@ ACCEPTED = [
     (Probe, {"kind": "sharpness", "every": 5, "examples": 100}),
     (Probe, {"kind": "effective_sharpness", "every": 5}),
     (Probe, {"kind": "gradients", "steps": (0, 1), "examples": 100}),
+    (Probe, {"kind": "nearest_mean", "every": 1, "examples": 100}),
     (Continual, PAST),
     (Continual, PAST | {"replay": "memory", "memory": 1, "selection": "class_balanced", "new_weight": 0}),
     (Continual, PAST | {"replay": "all", "ramp_steps": 1, "projection": "agem", "new_weight": 1}),
@@ -103,6 +104,7 @@ ACCEPTED = [
     (Run, TEXT | {"watched": {"code": Data(name="python", context=8), "own": Data(**FILE, context=8)}}),
     (Run, MLP | {"watched": {"own": MLP["data"], "withinside": Data(source="digits", split=(0, 2))}}),
     (Run, TEXT | {"watched": {"own": Data(name="prose", context=8, validation_windows=9)}}),
+    (Run, MLP | {"probes": (Probe(kind="nearest_mean", every=1),), "sweep": {"lr": (1, 2)}, "stacked": True}),
     (Run, MLP | {"average": 1e-3, "sweep": {"lr": (1, 2)}, "model": Model(kind="mlp", norm="batchnorm")}),
     (Run, branch() | {"probes": (Probe(kind="gradients", every=1),), "parent": None}),
     (Run, branch(replay="all", ramp_steps=100, distillation=1.0, temperature=2.0, consolidation=1.0)),
@@ -335,6 +337,28 @@ REFUSED = [
     *((Run, MLP | {"average": a}, f"average={float(a)} must lie between 0 and 1; without") for a in (0, 1, -0.5)),
     (Run, MLP | {"average": 0.9, "optimizer": Optimizer(kind="schedule_free")}, "evaluates an average already; leave"),
     (Run, MLP | {"average": 0.9, "sweep": {"lr": (1, 2)}, "stacked": True}, "leave out stacked=True"),
+    *(
+        (
+            Run,
+            fields | {"probes": (Probe(kind="nearest_mean", every=1, examples=9),)},
+            f"kind='nearest_mean' needs classes as targets, and data.source='{source}' with loss='{loss}' has none",
+        )
+        for fields, source, loss in (
+            (MLP | {"data": Data(source="digits", loss="mse")}, "digits", "mse"),
+            (MLP | {"data": Data(**TEACHER)}, "teacher", "mse"),
+            (TEXT, "corpus", "cross_entropy"),
+        )
+    ),
+    *(
+        (
+            Run,
+            MLP | {"data": Data(source="digits", mixed_with=Data(source="digits", rotation=9), mixed_share=0.5)} | more,
+            "probes[0].examples is missing: data.mixed_with has no full batch",
+        )
+        for more in (
+            {"batch_size": 4, "probes": (Probe(kind=kind, every=1),)} for kind in ("sharpness", "nearest_mean")
+        )
+    ),
     (Run, MLP | {"watched": {}}, "watched={} is empty; leave it out"),
     (
         Run,

@@ -1,10 +1,13 @@
 import dataclasses
 
+import numpy as np
 import pytest
 import torch
+from sklearn.neighbors import NearestCentroid
+from torch.nn import functional
 
 from common import data, probes
-from common.config import Data, Model, Optimizer, Probe, Run, Schedule
+from common.config import Continual, Data, Model, Optimizer, Probe, Run, Schedule
 from common.engine import Training
 from common.roles import named_factors
 
@@ -185,6 +188,76 @@ def test_normalised_sharpness_is_taken_at_the_rate_of_the_next_update():
     slow, fast = (next(iter(Training(run, data.load(run.data, corpora=None)))) for run in (warm, whole))
     assert slow["effective_sharpness"] == pytest.approx(fast["effective_sharpness"], rel=1e-6)
     assert slow["normalised_sharpness"] == pytest.approx(fast["normalised_sharpness"] / 4, rel=1e-6)
+
+
+def features_of(model, inputs):
+    """What the readout of a trained MLP sees, layer by layer."""
+    for layer in (model.embedding, *model.hidden):
+        inputs = torch.tanh(functional.layer_norm(inputs @ layer.weight.t() + layer.bias, layer.bias.shape))
+    return inputs.detach().numpy()
+
+
+def first(task, examples):
+    """Training examples of a task, as the probe takes them."""
+    return task.batch(seed=0, position=0, count=examples)
+
+
+TASKS = {
+    "domains": [{"rotation": 80}, {}, {"rotation": 30}],
+    "classes": [{"classes": (4, 5)}, {"classes": (0, 1)}, {"classes": (2, 3)}],
+    "alone": [{"classes": (7, 8, 9)}],
+}
+
+
+@pytest.mark.parametrize("examples", [None, 50])
+@pytest.mark.parametrize("tasks", TASKS.values(), ids=TASKS)
+def test_nearest_mean_is_that_of_scikit_learn_on_the_pooled_tasks(tasks, examples):
+    own, *past = (data.load(Data(source="digits", **fields), corpora=None) for fields in tasks)
+    run = dataclasses.replace(RUN, model=Model(kind="mlp", width=20, depth=2, activation="tanh"), batch_size=32)
+    about = dataclasses.replace(
+        trained(run, updates=3), dataset=own, past=past, probe=Probe(kind="nearest_mean", every=1, examples=examples)
+    )
+    found = probes.nearest_mean(about)
+    batches = [first(task, examples) for task in (own, *past)]
+    pooled = np.concatenate([features_of(about.model, batch.inputs) for batch in batches])
+    twin = NearestCentroid().fit(pooled, np.concatenate([batch.targets for batch in batches]))
+    accuracies = [
+        twin.score(features_of(about.model, task.held_out.inputs), task.held_out.targets) for task in (own, *past)
+    ]
+    wanted = {"nearest_mean_accuracy": accuracies[0]}
+    wanted |= {"nearest_mean_accuracy_past": np.mean(accuracies[1:])} if past else {}
+    assert found == pytest.approx(wanted, abs=1e-9)
+    assert 0.2 < found["nearest_mean_accuracy"] < 1
+
+
+def test_nearest_mean_does_not_read_the_readout():
+    own, old = (data.load(Data(source="digits", classes=kept), corpora=None) for kept in ((4, 5), (0, 1)))
+    about = dataclasses.replace(trained(SMALL, updates=3), dataset=own, past=[old], probe=Probe(kind="norms", every=1))
+    before = probes.nearest_mean(about)
+    with torch.no_grad():
+        about.model.readout.bias[4:] += 1e6
+        about.model.readout.weight.mul_(-1)
+    assert probes.nearest_mean(about) == before
+    assert not about.model.readout._forward_pre_hooks
+
+
+def test_nearest_mean_of_more_examples_than_there_are_is_refused():
+    about = dataclasses.replace(
+        trained(SMALL, updates=0), probe=Probe(kind="nearest_mean", every=1, examples=61), past=[]
+    )
+    with pytest.raises(data.DataError, match="examples=61 of probe 'nearest_mean' must be at most 60"):
+        probes.nearest_mean(about)
+
+
+def test_a_run_with_past_tasks_measures_the_nearest_mean(digits_run):
+    old = Data(source="digits", rotation=30)
+    fields = {"parent": "x", "continual": Continual(past=(old,)), "steps": 3}
+    run = dataclasses.replace(digits_run, probes=(Probe(kind="nearest_mean", every=1),), **fields)
+    datasets = data.load_all(run, corpora=None)
+    rows = list(Training(run, datasets[run.data], others=datasets))
+    plain = list(Training(dataclasses.replace(run, probes=()), datasets[run.data], others=datasets))
+    assert all(set(probes.COLUMNS["nearest_mean"]) < row.keys() for row in rows)
+    assert [row["train_loss"] for row in rows[1:]] == [row["train_loss"] for row in plain[1:]]
 
 
 @pytest.mark.parametrize("kind", ["sharpness", "effective_sharpness"])

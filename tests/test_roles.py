@@ -11,7 +11,7 @@ from common.config import Model, Optimizer
 from common.losses import half_squared_error
 from common.models import build
 from common.parametrization import Role, Scaling
-from common.roles import Initializer, apply, named_factors, named_roles, roles_by_growth
+from common.roles import Initializer, apply, named_factors, named_roles, readout, roles_by_growth
 
 MUP = Scaling(parametrization="mup", width=4)
 
@@ -240,3 +240,26 @@ def test_rates_epsilon_and_decay_of_each_tensor(optimizer):
     assert found["0.bias"]["weight_decay"] == 0
     assert (found["2.weight"][epsilon], found["4.weight"][epsilon]) == pytest.approx((1e-8 / 4, 1e-8))
     assert math.isclose(found["0.weight"][epsilon], 1e-8 / 4)
+
+
+LAYOUTS = {
+    "mlp": Model(kind="mlp", width=6, depth=2),
+    "residual": Model(kind="mlp", width=6, depth=2, residual=True, block_layers=1),
+    "convnet": Model(kind="convnet", width=6, depth=2),
+}
+
+
+@pytest.mark.parametrize("model", LAYOUTS.values(), ids=LAYOUTS)
+def test_the_readout_of_a_network_is_what_gives_its_outputs(model):
+    network = build(model, inputs=64, outputs=10, context=None, generator=torch.Generator())
+    outputs = []
+    readout(network).register_forward_hook(lambda _layer, _given, made: outputs.append(made))
+    assert network(torch.randn(3, 64)) is outputs[0]
+
+
+@pytest.mark.parametrize("tied", [True, False])
+def test_a_transformer_has_no_layer_for_its_readout(tied):
+    model = Model(width=8, depth=1, heads=2, tied=tied)
+    network = build(model, inputs=9, outputs=9, context=4, generator=torch.Generator())
+    with pytest.raises(LookupError, match="Transformer has 0 layers with a weight of role readout, not one"):
+        readout(network)
