@@ -22,7 +22,7 @@ STUDIES.report()
 wildcard_constraints:
     study="[a-z][a-z0-9_]*",
     run="[A-Za-z0-9][A-Za-z0-9.+_-]*",
-    corpus="[a-z]+",
+    corpus="[a-z_]+",
 
 
 onstart:

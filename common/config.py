@@ -111,8 +111,14 @@ class Model:
             yield f"readout_gain={self.readout_gain} has no meaning for the tied readout; set tied=False"
 
 
-CORPORA = ("prose", "python", "cpp")
+CORPORA = ("prose", "python", "cpp", "documented", "python_torch", "python_science")
 """Byte corpora that a rule builds from the installed packages (see common/data/corpora.py)."""
+
+HASH_COMMENTS = ("python", "documented", "python_torch", "python_science")
+"""Those whose comments begin with `#`."""
+
+EXCHANGEABLE = b"\n" + bytes(range(32, 127))
+"""The newline and the printable ASCII characters, of which `Data.permuted` exchanges a share."""
 
 TEXT = ("corpus", "files", "huggingface")
 """Sources of text, whose tokens are bytes."""
@@ -124,7 +130,7 @@ class Data:
 
     source: Literal["corpus", "files", "huggingface", "digits", "teacher", "tanh_teacher", "bigram"] = "corpus"
     name: str | None = None
-    """corpus: prose, python or cpp. huggingface: the data set's name, e.g. "roneneldan/TinyStories"."""
+    """corpus: one of `CORPORA`. huggingface: the data set's name, e.g. "roneneldan/TinyStories"."""
     path: str | None = None
     """files: a text file, or a folder of text files; absolute, or relative to the repository."""
     text_field: str | None = None
@@ -153,7 +159,12 @@ class Data:
     inputs: int | None = None
     """Teachers: dimension of the inputs."""
     samples: int | None = None
-    """Teachers, digits: number of training examples; of the digits all if left out."""
+    """Teachers, digits: number of training examples; of the digits all if left out. corpus, files: number of training
+    windows, the same for every run and evenly apart, read again and again in a fresh order; all if left out."""
+    ranked: Literal["comments"] | None = None
+    """corpus, files: `samples` are the windows with the largest share of bytes in `#` comments instead."""
+    permuted: float | None = None
+    """corpus: share of the printable characters and the newline that change places (see common/data/exchange.py)."""
     exponent: float | None = None
     """Teachers: input variances fall like k**-exponent."""
     noise: float | None = None
@@ -175,8 +186,8 @@ class Data:
         text = ("context", "validation_windows?")
         labels = ("standardised?", "label_noise?", "loss?")
         fields = {
-            "corpus": ("name", *text),
-            "files": ("path", *text),
+            "corpus": ("name", *text, "samples?", "ranked?", "permuted?"),
+            "files": ("path", *text, "samples?", "ranked?"),
             "huggingface": ("name", "text_field?", "bytes_limit", *text),
             "digits": ("samples?", "classes?", "split?", "rotation?", "permutation?", *labels),
             "teacher": ("inputs", "samples", "exponent", "noise?"),
@@ -198,7 +209,19 @@ class Data:
             yield f"split={self.split} must be (i, n), part i from 0 to n - 1 of n parts, with n at least 2"
         if self.vocabulary and self.successors and self.successors > self.vocabulary // 2:
             yield f"successors={self.successors} must be at most half of vocabulary={self.vocabulary}"
+        yield from self._text_rules()
         yield from self._mixing_rules()
+
+    def _text_rules(self) -> Iterator[str]:
+        if self.ranked is not None and self.samples is None:
+            yield f"ranked={self.ranked!r} has no meaning without samples, the number of windows to take"
+        if self.ranked == "comments" and self.source == "corpus" and self.name not in (None, *HASH_COMMENTS):
+            yield f"ranked='comments' counts '#' comments, which name={self.name!r} does not have; leave it out"
+        if self.permuted is not None and (self.permuted > 1 or round(self.permuted * len(EXCHANGEABLE)) < 2):
+            yield (
+                f"permuted={self.permuted} must be at most 1 and exchange at least two of {len(EXCHANGEABLE)} "
+                "characters; leave it out for none"
+            )
 
     def _mixing_rules(self) -> Iterator[str]:
         if (self.mixed_with is None) != (self.mixed_share is None):

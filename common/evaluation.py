@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from common.data import Dataset
+from common.losses import IGNORED, count_targets
 
 EXAMPLES = 32
 """Validation examples per forward pass; part of the convention, since the order of summation changes the last bits."""
@@ -42,8 +43,8 @@ def evaluate(
         autocast: context in which the forward pass runs.
         chunk: examples per forward pass.
         within: the classes that compete for val_accuracy_within, as `classes` gives them; not measured if left out.
-    Returns: val_loss, in nats per target for cross-entropy, half the squared error summed over outputs otherwise; and
-        val_accuracy if the data set has classes, with val_accuracy_within.
+    Returns: val_loss, in nats per scored target for cross-entropy, half the squared error summed over outputs
+        otherwise; and val_accuracy if the data set has classes, with val_accuracy_within.
     """
     total, right, right_within, count = 0.0, 0, 0, 0
     for outputs, targets in _predictions(model, dataset, autocast or nullcontext(), chunk=chunk):
@@ -52,10 +53,9 @@ def evaluate(
             total += float(functional.cross_entropy(logits, targets.flatten(), reduction="sum"))
             right += int((logits.argmax(-1) == targets).sum()) if classifies(dataset) else 0
             right_within += 0 if within is None else int((within[logits[:, within].argmax(-1)] == targets).sum())
-            count += targets.numel()
         else:
             total += float(0.5 * (outputs - targets).square().sum())
-            count += len(targets)
+        count += count_targets(targets)
     accuracy = {"val_accuracy": right / count} if classifies(dataset) else {}
     among = {} if within is None else {"val_accuracy_within": right_within / count}
     return {"val_loss": total / count, **accuracy, **among}
@@ -74,23 +74,29 @@ def classes(dataset: Dataset) -> Tensor:
 
 @torch.inference_mode()
 def token_losses(model: nn.Module, dataset: Dataset) -> Tensor:
-    """Cross-entropy of each validation token, in nats: float32 (windows, context)."""
-    return torch.cat(
-        [
-            functional.cross_entropy(logits.transpose(1, -1), targets, reduction="none").cpu()
-            for logits, targets in _predictions(model, _tokens(dataset), nullcontext())
-        ]
-    )
+    """Cross-entropy of each validation token, in nats: float32 (windows, context); NaN where it is not scored."""
+    parts = []
+    for logits, targets in _predictions(model, _tokens(dataset), nullcontext()):
+        losses = functional.cross_entropy(logits.transpose(1, -1), targets, reduction="none")
+        parts.append(_scored(losses, targets))
+    return torch.cat(parts)
 
 
 @torch.inference_mode()
 def token_entropies(model: nn.Module, dataset: Dataset) -> Tensor:
-    """Entropy of the model's prediction before each validation token, in nats: float32 (windows, context)."""
+    """Entropy of the model's prediction before each validation token, in nats: float32 (windows, context).
+
+    NaN where the token is not scored, as in `token_losses`.
+    """
     parts = []
-    for logits, _ in _predictions(model, _tokens(dataset), nullcontext()):
+    for logits, targets in _predictions(model, _tokens(dataset), nullcontext()):
         logs = logits.log_softmax(-1)
-        parts.append(-(logs.exp() * logs).sum(-1).cpu())
+        parts.append(_scored(-(logs.exp() * logs).sum(-1), targets))
     return torch.cat(parts)
+
+
+def _scored(values: Tensor, targets: Tensor) -> Tensor:
+    return values.masked_fill(targets == IGNORED, torch.nan).cpu()
 
 
 def _tokens(dataset: Dataset) -> Dataset:

@@ -3,15 +3,24 @@
 from collections.abc import Callable
 from typing import Any
 
+import torch
 from torch import Tensor
 from torch.nn import functional
 
 Loss = Callable[[Any, Tensor], Tensor]
 """From a network's outputs and the targets to the mean loss over the targets, shape ()."""
 
+IGNORED = -100
+"""A target, of whole numbers, that is not scored: no loss counts it."""
+
+
+def count_targets(targets: Tensor) -> int:
+    """How many losses a batch averages: scored entries of whole numbers (classes, tokens), rows of real ones."""
+    return len(targets) if targets.is_floating_point() else int(torch.count_nonzero(targets != IGNORED))
+
 
 def cross_entropy(outputs: Tensor, targets: Tensor) -> Tensor:
-    """Cross-entropy in nats per target: logits (..., classes) and int64 targets (...)."""
+    """Cross-entropy in nats per scored target: logits (..., classes) and int64 targets (...); NaN without any."""
     return functional.cross_entropy(outputs.flatten(0, -2), targets.flatten())
 
 

@@ -150,7 +150,8 @@ def training_code(run: Run) -> list[str]:
     modules, all that the training loop calls.
     """
     read = datasets_of(run)
-    sources = {part.source for data in read for part in data.parts}
+    pieces = [part for data in read for part in data.parts]
+    sources = {part.source for part in pieces}
     data = {
         "digits": "digits",
         "teacher": "synthetic",
@@ -164,6 +165,8 @@ def training_code(run: Run) -> list[str]:
     parts += [f"common/models/{name}.py" for name in ("__init__", "layers", run.model.kind)]
     parts += sorted({f"common/data/{data[source]}.py" for source in sources & data.keys()})
     parts += ["common/data/text.py"] if sources & set(TEXT) else []
+    parts += ["common/data/subset.py"] if any(part.context and part.samples for part in pieces) else []
+    parts += ["common/data/exchange.py"] if any(part.permuted for part in pieces) else []
     parts += ["common/data/mixture.py"] if any(data.mixed_with for data in read) else []
     parts += [f"common/{name}.py" for name in _retention_modules(run)]
     parts += ["common/metainit.py"] if run.model.metainit_steps else []

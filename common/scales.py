@@ -15,6 +15,8 @@ from common.description import collecting, problems
 SMOKE_SEEDS = 2
 SMOKE_FACTORS = (10, 5, 2, 1)
 """By how much durations shrink: the first of these at which every rule still holds."""
+SMOKE_SAMPLES = 1024
+"""Most training windows of a text; a quarter of what a run uses may still be more than a smoke corpus has."""
 
 NO_PARENT: dict[str, Any] = {"parent": None, "parent_step": None, "reset": ()}
 
@@ -141,8 +143,9 @@ def _small_data(data: Data) -> Data:
         return data
     windows = min(data.validation_windows or 1024, 16)
     context = _quarter(data.context, least=2)
+    samples = data.samples and min(_quarter(data.samples, least=2), SMOKE_SAMPLES)
     mixed = data.mixed_with and _small_data(data.mixed_with)
-    return dataclasses.replace(data, context=context, validation_windows=windows, mixed_with=mixed)
+    return dataclasses.replace(data, context=context, validation_windows=windows, samples=samples, mixed_with=mixed)
 
 
 def _small_continual(continual: Continual, fewer: Callable[[int], int]) -> Continual:

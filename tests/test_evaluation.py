@@ -114,3 +114,42 @@ def test_only_tokens_have_token_losses(measure, tmp_path):
     dataset = data.load(DIGITS, corpora=tmp_path)
     with pytest.raises(ValueError, match="has no tokens"):
         measure(network(dataset), dataset)
+
+
+class Scored:
+    """A data set of tokens whose targets are partly ignored, in the first windows all of them."""
+
+    name, loss, inputs, outputs, context = "scored", "cross_entropy", 8, 8, 6
+
+    def __init__(self):
+        source = torch.Generator().manual_seed(3)
+        tokens = torch.randint(8, (70, 7), generator=source)
+        unscored = torch.rand(70, 6, generator=source) < 0.6
+        unscored[:33] = True
+        self.whole = data.Batch(tokens[:, :-1], tokens[:, 1:].masked_fill(unscored, -100))
+        self.scored = ~unscored
+
+    def validation(self, *, chunk):
+        for first in range(0, 70, chunk):
+            yield data.Batch(*(part[first : first + chunk] for part in self.whole))
+
+
+@pytest.fixture
+def scored():
+    dataset = Scored()
+    return network(dataset, "transformer"), dataset
+
+
+def test_of_partly_scored_targets_the_loss_is_the_mean_over_those(scored):
+    model, dataset = scored
+    losses = token_losses(model, dataset)
+    assert torch.equal(losses.isnan(), ~dataset.scored)
+    logs = model(dataset.whole.inputs).log_softmax(-1)
+    each = [-float(logs[w, c, dataset.whole.targets[w, c]].detach()) for w, c in dataset.scored.nonzero().tolist()]
+    assert losses[dataset.scored].tolist() == pytest.approx(each, rel=1e-5)
+    for chunk in (1, 32, 70):
+        assert evaluate(model, dataset, chunk=chunk) == {"val_loss": pytest.approx(sum(each) / len(each), rel=1e-5)}
+
+
+def test_entropies_stand_where_losses_stand(scored):
+    assert torch.equal(token_entropies(*scored).isnan(), token_losses(*scored).isnan())

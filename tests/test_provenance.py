@@ -274,6 +274,8 @@ def continual_runs() -> dict[str, Run]:
     runs = {f"continual {name}": Run(**fields, continual=Continual(past=past, **more)) for name, more in parts.items()}
     watched = {"text": Data(source="files", **DATA["files"])}
     text = {"model": Model(width=4, heads=1, depth=1), "batch_size": 2, "data": Data(source="corpus", **DATA["corpus"])}
+    pieces = {"some": Data(**DATA["corpus"], samples=9), "foreign": Data(**DATA["corpus"], permuted=0.5)}
+    runs |= {f"data corpus, {word}": Run(**(MLP | text | {"data": piece})) for word, piece in pieces.items()}
     probe = Probe(kind="gradients", every=1, examples=9)
     runs["probe gradients"] = Run(**fields, continual=Continual(past=past), probes=(probe,))
     return runs | {"data corpus, watched files": Run(**(MLP | text | {"watched": watched}))}
@@ -285,7 +287,9 @@ def test_modules_of_continual_learning_count_where_they_are_used():
         "retention": {name for name in codes if name.startswith(("continual", "probe"))},
         "projection": {"continual agem", "continual gem"},
         "regularisers": {"continual distillation", "continual consolidation"},
-        "data/text": {"data corpus, watched files"},
+        "data/text": {"data corpus, watched files", "data corpus, some", "data corpus, foreign"},
+        "data/subset": {"data corpus, some"},
+        "data/exchange": {"data corpus, foreign"},
     }
     for module, wanted in users.items():
         assert {name for name, parts in codes.items() if f"common/{module}.py" in parts} == wanted

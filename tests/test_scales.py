@@ -52,6 +52,9 @@ HARD = {
             past=(MLP["data"],), replay="memory", memory=3, ramp_steps=9, consolidation=1.0, fisher_examples=2
         ),
     ),
+    "samples of text": Run(
+        **(TEXT | {"steps": 50, "data": Data(name="python", context=128, samples=6, ranked="comments", permuted=0.5)}),
+    ),
     "past text": Run(
         **(TEXT | {"steps": 50, "continual": Continual(past=(Data(name="cpp", context=128),), replay="all")}),
     ),
@@ -112,6 +115,15 @@ def test_round_numbers_become_a_tenth_and_sizes_a_quarter():
     assert (after.schedule.warmup_steps, after.schedule.decay_steps) == (6, 10)
     assert (after.model.width, after.model.heads, after.model.depth) == (16, 2, 1)
     assert (after.data.context, after.data.validation_windows, after.batch_size) == (32, 16, 2)
+
+
+@pytest.mark.parametrize(("before", "after"), [(2, 2), (400, 100), (10**6, 1024)])
+def test_samples_of_text_become_a_quarter_that_a_smoke_corpus_has(before, after):
+    part = Data(name="python", context=128, samples=before)
+    whole = Data(name="prose", context=128, mixed_with=part, mixed_share=0.5)
+    [small] = smoke({"s/a": Run(**(TEXT | {"steps": 100, "data": whole}))}).values()
+    assert small.data.samples is None
+    assert small.data.mixed_with.samples == after
 
 
 def test_past_tasks_and_watched_sets_shrink_with_the_run():

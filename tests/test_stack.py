@@ -5,7 +5,8 @@ import dataclasses
 import pytest
 
 from common import data
-from common.config import Model, Optimizer, Probe, Run, members
+from common.config import Data, Model, Optimizer, Probe, Run, members
+from common.data import corpora
 from common.description import DescriptionError
 from common.engine import Training
 from common.stack import together
@@ -100,3 +101,21 @@ def test_the_others_go_on_when_a_member_diverges(digits_run):
 def test_what_cannot_stack_is_refused(digits_run, fields, problem):
     with pytest.raises(DescriptionError, match=problem):
         dataclasses.replace(swept(digits_run), **fields)
+
+
+def test_members_on_partly_scored_text_train_as_alone(tmp_path):
+    """Each batch has the mean of its scored targets, one by one as side by side."""
+    content = b"code = f(x)  # Words.\n" * 60
+    mask = bytes(byte in b"Words." for byte in content)
+    corpora.write(
+        tmp_path / "documented", train=content, validation=content, facts={}, masks={"train": mask, "validation": mask}
+    )
+    text = Data(name="documented", context=8, validation_windows=9)
+    run = Run(model=Model(width=8, depth=1, heads=2), data=text, lr=0.1, steps=4, seed=0, batch_size=1, log_every=1)
+    run = swept(run)
+    dataset = data.load(text, corpora=tmp_path)
+    for member, rows in zip(members(run), rows_of_each(run, dataset), strict=True):
+        alone = list(Training(member, dataset))
+        assert all(row["train_loss"] > 0 for row in alone[1:]) and alone[-1]["step"] == 4
+        for row, wanted in zip(rows, alone, strict=True):
+            assert row == pytest.approx(wanted, rel=2e-5, abs=1e-7)

@@ -17,18 +17,13 @@ from torch.func import functional_call
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from common.data import Dataset
-from common.losses import LOSSES, Loss
+from common.losses import LOSSES, Loss, count_targets
 
 Vector = NDArray[np.float64]
 """Float64 (size,): one number for each weight."""
 Block = NDArray[np.float64]
 """Float64 (size, k): vectors side by side, as columns."""
 Mode = Literal["train", "eval", "mixed"]
-
-
-def count_targets(targets: Tensor) -> int:
-    """How many losses a batch averages: every entry of whole numbers (classes, tokens), every row of real ones."""
-    return len(targets) if targets.is_floating_point() else targets.numel()
 
 
 class Objective:
@@ -47,7 +42,7 @@ class Objective:
         loss: from outputs and targets to the mean loss of the batch.
         batches: the probe set, as pairs of inputs and targets; they are moved to the model's device when used.
         count: number of targets that `loss` averages over; give it if `count_targets` is wrong, for example where the
-            loss ignores some of them.
+            loss ignores others than -100. A batch with none is left out.
     Raises: ValueError if no parameter requires gradients or the probe set is empty.
 
     >>> from torch import nn
@@ -75,16 +70,18 @@ class Objective:
         self.parameters = list(self.named.values())
         self.size = sum(parameter.numel() for parameter in self.parameters)
         """Number of weights."""
-        counts = [count(targets) for _, targets in batches]
-        self.targets = sum(counts)
+        counted = [(batch, number) for batch in batches if (number := count(batch[1]))]
+        self.targets = sum(number for _, number in counted)
         """Number of targets in the probe set."""
         if not self.targets:
-            raise ValueError(f"batches hold {self.targets} targets in {len(counts)} batches; give at least one example")
+            raise ValueError(
+                f"batches hold {self.targets} targets in {len(batches)} batches; give at least one example"
+            )
         self.forwards = 0
         """Forward passes so far, one for each batch each time."""
         self._loss, self._count = loss, count
-        self._batches = list(batches)
-        self._shares = [number / self.targets for number in counts]
+        self._batches = [batch for batch, _ in counted]
+        self._shares = [number / self.targets for _, number in counted]
         self._held: dict[int, _Graph] = {}
         self._hold = 0
 

@@ -29,8 +29,9 @@ CACHED_EPOCHS = 16
 class Batch(NamedTuple):
     """Examples side by side.
 
-    Tokens: inputs and targets int64 (count, context), the targets one token later. Otherwise inputs float32
-    (count, inputs), and targets int64 (count,) for cross-entropy or float32 (count, outputs) for the squared error.
+    Tokens: inputs and targets int64 (count, context), the targets one token later, -100 where one is not scored.
+    Otherwise inputs float32 (count, inputs), and targets int64 (count,) for cross-entropy or float32 (count, outputs)
+    for the squared error.
     """
 
     inputs: "Tensor"

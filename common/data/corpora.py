@@ -1,8 +1,11 @@
 """Byte corpora from the pinned packages that are installed anyway: no network, no torch import.
 
-prose   docstrings, cleaned of their indentation, and the texts of `add_newdoc` and `add_docstr` calls
-python  source without docstrings and licence headers; comments stay
-cpp     the C++ headers of PyTorch without licence headers
+prose       docstrings, cleaned of their indentation, and the texts of `add_newdoc` and `add_docstr` calls
+python      source without docstrings and licence headers; comments stay
+cpp         the C++ headers of PyTorch without licence headers
+documented  source of other packages with docstrings and comments; a mask says which bytes these are
+
+python_torch and python_science are parts of python, by package: they share no file.
 
 Left out: tests, generated files, files that depend on the platform, tables of numbers, vendored libraries of torch
 (each counted in the manifest), and repeated text (see `assemble`).
@@ -22,6 +25,8 @@ from fnmatch import fnmatch
 from pathlib import Path
 from typing import Any
 
+from common.data import marks
+
 RULE = 1
 """Version of the rules below; raise it whenever they would build other bytes."""
 
@@ -29,6 +34,9 @@ PACKAGES: dict[str, tuple[str, ...]] = {
     "prose": ("matplotlib", "numpy", "pandas", "scipy", "sklearn", "torch"),
     "python": ("matplotlib", "mlflow", "pandas", "scipy", "sklearn", "torch"),
     "cpp": ("torch",),
+    "documented": ("jinja2", "networkx", "pyparsing", "seaborn", "werkzeug"),
+    "python_torch": ("torch",),
+    "python_science": ("matplotlib", "pandas", "scipy", "sklearn"),
 }
 """Packages of each corpus by the name that `import` takes."""
 
@@ -36,6 +44,9 @@ SMOKE_PACKAGES: dict[str, tuple[str, ...]] = {
     "prose": ("matplotlib", "numpy"),
     "python": ("matplotlib",),
     "cpp": ("torch",),
+    "documented": ("seaborn",),
+    "python_torch": ("torch",),
+    "python_science": ("matplotlib",),
 }
 """The same for the smoke scale, where a corpus builds in seconds."""
 
@@ -66,6 +77,7 @@ LICENCE = re.compile(
 )
 HASH_COMMENTS = re.compile(r"(?:^[ \t]*#[^\n]*\n)+", re.M)
 SLASH_COMMENTS = re.compile(r"/\*.*?\*/|(?:^[ \t]*//[^\n]*\n)+", re.M | re.S)
+DOCSTRING_LINES = re.compile(rf"(?:^[ \t]*{marks.OPENS}[^\n]*{marks.CLOSES}\n)+", re.M)
 PARAGRAPHS = re.compile(r"\n(?:[ \t]*\n)+")
 
 
@@ -76,12 +88,12 @@ class CorpusError(RuntimeError):
 def build(
     name: str, *, out: Path, packages: Sequence[str] | None = None, pins: Mapping[str, str] | None = None
 ) -> None:
-    """Write `out`/train.bin, `out`/validation.bin and, last, `out`/manifest.json.
+    """Write `out`/train.bin, `out`/validation.bin and, last, `out`/manifest.json; a masked corpus has masks before it.
 
     Equal packages and rules give equal bytes, in whatever order the file system lists them.
 
     Args:
-        name: prose, python or cpp.
+        name: one of `PACKAGES`.
         out: the corpus' folder, made if it does not exist.
         packages: import names of the packages read; all of `PACKAGES[name]` if left out.
         pins: pinned versions that the installed ones must equal (see `provenance.pins`); unchecked if left out.
@@ -96,6 +108,10 @@ def build(
         except _SkippedError as skip:
             skipped[str(skip)] += 1
     train, validation, repeated = assemble(texts)
+    masks = None
+    if EXTRACTORS[name] is documented:
+        (train, train_mask), (validation, validation_mask) = map(marks.unmarked, (train, validation))
+        masks = {"train": train_mask, "validation": validation_mask}
     if not train or not validation:
         raise CorpusError(f"corpus {name!r} from packages={tuple(versions)} has no text; name more packages")
     facts = {
@@ -106,7 +122,7 @@ def build(
         "skipped": dict(sorted(skipped.items())),
         "repeated": repeated,
     }
-    write(out, train=train, validation=validation, facts=facts)
+    write(out, train=train, validation=validation, facts=facts, masks=masks)
 
 
 def installed_versions(packages: Iterable[str], *, pins: Mapping[str, str] | None) -> dict[str, str]:
@@ -170,7 +186,7 @@ def extract(name: str, relative: str, path: Path) -> str:
 
 def _refuse_by_path(name: str, relative: str) -> None:
     reasons = {"tests": TESTS, "depends on the platform": PLATFORM, "generated": GENERATED_NAMES, "vendored": VENDORED}
-    if name == "python":
+    if EXTRACTORS[name] is python:
         reasons["holds docstrings"] = DOCSTRING_MODULES
     if name == "cpp" and not relative.startswith(HEADERS):
         raise _SkippedError("vendored")
@@ -207,7 +223,21 @@ def cpp(source: str) -> str:
     return _without_licences(source, SLASH_COMMENTS)
 
 
-EXTRACTORS: dict[str, Callable[[str], str]] = {"prose": prose, "python": python, "cpp": cpp}
+def documented(source: str) -> str:
+    """A module's source with its docstrings and comments, these marked (see `marks.marked`), without licences."""
+    docstrings = [statement for statement, _ in _docstrings(_nodes(_parse(source)))]
+    text = _without_licences(marks.marked(source, docstrings=docstrings), HASH_COMMENTS)
+    return _without_licences(text, DOCSTRING_LINES)
+
+
+EXTRACTORS: dict[str, Callable[[str], str]] = {
+    "prose": prose,
+    "python": python,
+    "cpp": cpp,
+    "documented": documented,
+    "python_torch": python,
+    "python_science": python,
+}
 
 
 def _without_licences(source: str, comments: re.Pattern[str]) -> str:
@@ -312,9 +342,9 @@ def _first_occurrences(pieces: list[str], seen: set[bytes]) -> Iterator[str]:
             yield from pieces[i : i + 2]
 
 
-def digest(train: bytes, validation: bytes) -> str:
-    """One SHA-256 (hexadecimal) for both parts."""
-    return hashlib.sha256("".join(map(sha256, (train, validation))).encode()).hexdigest()
+def digest(*parts: bytes) -> str:
+    """One SHA-256 (hexadecimal) for some parts in their order: training and validation bytes, then their masks."""
+    return hashlib.sha256("".join(map(sha256, parts)).encode()).hexdigest()
 
 
 def sha256(content: Any) -> str:
@@ -322,18 +352,33 @@ def sha256(content: Any) -> str:
     return hashlib.sha256(content).hexdigest()
 
 
-def write(out: Path, *, train: bytes, validation: bytes, facts: Mapping[str, object]) -> None:
-    """Write both parts and then the manifest, each of them whole or not at all."""
+def write(
+    out: Path, *, train: bytes, validation: bytes, facts: Mapping[str, object], masks: Mapping[str, bytes] | None = None
+) -> None:
+    """Write both parts, a mask of each if there are any, and then the manifest, each of them whole or not at all.
+
+    Args:
+        out: the folder, made if it does not exist.
+        train: training bytes.
+        validation: validation bytes.
+        facts: what else the manifest says.
+        masks: for "train" and "validation" one byte for each of theirs, 1 where it is scored and else 0.
+    """
     parts = {"train": train, "validation": validation}
-    manifest = dict(facts) | {
+    manifest = dict(facts) | _sizes(parts) | ({"masks": _sizes(masks)} if masks else {})
+    manifest["digest"] = digest(*parts.values(), *(masks or {}).values())
+    out.mkdir(parents=True, exist_ok=True)
+    for suffix, contents in (("bin", parts), ("mask", masks or {})):
+        for part, content in contents.items():
+            _replace(out / f"{part}.{suffix}", content)
+    _replace(out / "manifest.json", (json.dumps(manifest, indent=2) + "\n").encode())
+
+
+def _sizes(parts: Mapping[str, bytes]) -> dict[str, dict[str, object]]:
+    return {
         "bytes": {part: len(content) for part, content in parts.items()},
         "sha256": {part: sha256(content) for part, content in parts.items()},
-        "digest": digest(train, validation),
     }
-    out.mkdir(parents=True, exist_ok=True)
-    for part, content in parts.items():
-        _replace(out / f"{part}.bin", content)
-    _replace(out / "manifest.json", (json.dumps(manifest, indent=2) + "\n").encode())
 
 
 def _replace(path: Path, content: bytes) -> None:

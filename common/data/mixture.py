@@ -34,7 +34,8 @@ class Mixture:
     run's seed, from its own beginning: the examples replayed are those with which a run of this seed on the second part
     alone began. A run that continues another goes on at its parent's place unless it resets "data".
 
-    Size and validation examples are those of the first part.
+    Size and validation examples are those of the first part. The share is one of examples: where only some targets of a
+    part are scored (see `common.data.text.Text`), its weight in a batch's mean loss is smaller.
 
     Args:
         first: the new data, if the second is replayed.

@@ -4,15 +4,16 @@ import hashlib
 import json
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
 from common import config
-from common.data import Batch, DataError, Loss, indices
+from common.data import Batch, DataError, Loss, exchange, indices, subset
 from common.data.corpora import CorpusError, digest, sha256
+from common.losses import IGNORED
 
 Bytes = NDArray[np.uint8]
 
@@ -23,6 +24,17 @@ FILES_SHARE = 0.05
 SINGLE_FILE_SHARE = 0.1
 """Share of a single file, at its end, that is the validation set."""
 
+CHANGES = ("samples", "ranked", "permuted")
+"""Fields of a description that change what is read of a text."""
+
+
+class Part(NamedTuple):
+    """Training or validation bytes, uint8 (size,); may be memory maps."""
+
+    content: Bytes
+    mask: Bytes | None = None
+    """1 for each byte that is scored as a target, else 0; all are if left out."""
+
 
 class Text:
     """Language modelling on bytes; implements `common.data.Dataset`.
@@ -31,11 +43,17 @@ class Text:
     is predicted once in an epoch. Validation examples are windows of context + 1 bytes that do not overlap, spread
     evenly over the validation bytes.
 
+    With masks, targets that are not scored are -100, and training windows without a scored one are left out, so that
+    every batch has a loss: the mean over its scored targets, wherever in the batch they stand.
+
     Args:
-        train: training bytes, uint8, of any length from context + 1 on; may be a memory map.
-        validation: validation bytes, uint8.
-        digest: SHA-256 of both.
+        train: training bytes, of any length from context + 1 on.
+        validation: validation bytes.
+        digest: SHA-256 of what decides the content.
         validation_windows: number of validation examples.
+        samples: number of training windows; all if left out (see `subset.choose`).
+        ranked: how these are chosen.
+        permuted: share of the characters that are exchanged in both parts (see `exchange.table`); none if left out.
     Raises: DataError if the bytes do not suffice.
     """
 
@@ -44,34 +62,53 @@ class Text:
     outputs: int = 256
 
     def __init__(
-        self, *, name: str, digest: str, train: Bytes, validation: Bytes, context: int, validation_windows: int
+        self,
+        *,
+        name: str,
+        digest: str,
+        train: Part,
+        validation: Part,
+        context: int,
+        validation_windows: int,
+        samples: int | None = None,
+        ranked: str | None = None,
+        permuted: float | None = None,
     ) -> None:
-        needed = validation_windows * (context + 1)
-        if len(validation) < needed:
+        needed, held = validation_windows * (context + 1), len(validation.content)
+        if held < needed:
             raise DataError(
                 f"data {name!r}: validation_windows={validation_windows} of context={context} need {needed} bytes, but "
-                f"the validation part has {len(validation)}; use at most {len(validation) // (context + 1)} windows"
+                f"the validation part has {held}; use at most {held // (context + 1)} windows"
             )
-        if len(train) <= context:
+        if len(train.content) <= context:
             raise DataError(
                 f"data {name!r}: one window of context={context} needs {context + 1} bytes, but the training part has "
-                f"{len(train)}; use a smaller context or more text"
+                f"{len(train.content)}; use a smaller context or more text"
             )
         self.name = name
         self.digest = digest
         self.context: int | None = context
-        self.size = (len(train) - 1) // context
-        self._train = train
-        self._validation = validation
+        self._train, self._validation = train, validation
         self._offsets = np.arange(context + 1)
-        self._held_out = np.arange(validation_windows) * len(validation) // validation_windows
+        self._held_out = np.arange(validation_windows) * held // validation_windows
+        self._table = None if permuted is None else exchange.table(permuted)
+        self._chosen = self._scored_windows()
+        for part, scored in (("training", len(self._chosen) > 0), ("validation", self._scores_validation())):
+            if not scored:
+                raise DataError(
+                    f"data {name!r}: the {part} windows hold no scored byte; use more text, or more windows"
+                )
+        if samples is not None:
+            self._chosen = subset.choose(
+                self._chosen, samples=samples, ranked=ranked, content=train.content, context=context
+            )
+        self.size = len(self._chosen)
 
     def batch(self, *, seed: int, position: int, count: int | None) -> Batch:
         """See `common.data.Dataset.batch`."""
-        if count is None:
-            windows = np.arange(self.size)
-        else:
-            windows = indices(seed=seed, position=position, count=count, size=self.size)
+        windows = self._chosen
+        if count is not None:
+            windows = windows[indices(seed=seed, position=position, count=count, size=self.size)]
         return self._windows(self._train, windows * (len(self._offsets) - 1))
 
     def validation(self, *, chunk: int) -> Iterator[Batch]:
@@ -79,9 +116,27 @@ class Text:
         for first in range(0, len(self._held_out), chunk):
             yield self._windows(self._validation, self._held_out[first : first + chunk])
 
-    def _windows(self, content: Bytes, starts: NDArray[np.int64]) -> Batch:
-        windows = content[starts[:, None] + self._offsets]
-        return Batch(*(torch.from_numpy(part.astype(np.int64)) for part in (windows[:, :-1], windows[:, 1:])))
+    def _windows(self, part: Part, starts: NDArray[np.int64]) -> Batch:
+        places = starts[:, None] + self._offsets
+        windows = part.content[places]
+        if self._table is not None:
+            windows = self._table[windows]
+        inputs, targets = (half.astype(np.int64) for half in (windows[:, :-1], windows[:, 1:]))
+        if part.mask is not None:
+            targets[part.mask[places[:, 1:]] == 0] = IGNORED
+        return Batch(torch.from_numpy(inputs), torch.from_numpy(targets))
+
+    def _scored_windows(self) -> NDArray[np.int64]:
+        """Numbers of the training windows with a scored target."""
+        context = len(self._offsets) - 1
+        windows = np.arange((len(self._train.content) - 1) // context)
+        if self._train.mask is None:
+            return windows
+        return np.flatnonzero(self._train.mask[1 : 1 + len(windows) * context].reshape(-1, context).any(axis=1))
+
+    def _scores_validation(self) -> bool:
+        mask = self._validation.mask
+        return mask is None or bool(mask[self._held_out[:, None] + self._offsets[1:]].any())
 
 
 def load(data: config.Data, *, corpora: Path) -> Text:
@@ -90,32 +145,52 @@ def load(data: config.Data, *, corpora: Path) -> Text:
         return open_folder(corpora / str(data.name), name=str(data.name), data=data)
     train, validation = split_files(REPOSITORY / Path(str(data.path)).expanduser())
     total = digest(train, validation)
-    return windows(
-        str(data.path), total, np.frombuffer(train, np.uint8), np.frombuffer(validation, np.uint8), data=data
-    )
+    parts = (Part(np.frombuffer(content, np.uint8)) for content in (train, validation))
+    return windows(str(data.path), total, *parts, data=data)
 
 
-def windows(name: str, digest: str, train: Bytes, validation: Bytes, *, data: config.Data) -> Text:
-    """Text with the window lengths and counts of a description."""
+def windows(name: str, digest: str, train: Part, validation: Part, *, data: config.Data) -> Text:
+    """Text with the window lengths, counts and changes of a description.
+
+    Args:
+        name: what messages call it.
+        digest: SHA-256 of the parts.
+        train: training bytes.
+        validation: validation bytes.
+        data: the description.
+    """
     if data.context is None:
         raise DataError(f"data {name!r}: context is missing")
     return Text(
         name=name,
-        digest=digest,
+        digest=_changed(digest, data),
         train=train,
         validation=validation,
         context=data.context,
         validation_windows=data.validation_windows or VALIDATION_WINDOWS,
+        samples=data.samples,
+        ranked=data.ranked,
+        permuted=data.permuted,
     )
 
 
+def _changed(digest: str, data: config.Data) -> str:
+    """SHA-256 of the content and of what is done to it; that of the content if nothing is."""
+    changes = {name: value for name in CHANGES if (value := getattr(data, name)) is not None}
+    return sha256(json.dumps([digest, changes], sort_keys=True).encode()) if changes else digest
+
+
 def open_folder(folder: Path, *, name: str, data: config.Data) -> Text:
-    """Memory-map train.bin and validation.bin of a folder, after a check of both against its manifest.json.
+    """Memory-map train.bin and validation.bin of a folder, and masks if it has them, checked against its manifest.json.
 
     Raises: CorpusError if the folder is incomplete or a file has other bytes than the manifest says.
     """
     manifest = _manifest(folder, name)
-    train, validation = (_open(folder, part, manifest) for part in ("train", "validation"))
+    masks = manifest.get("masks")
+    train, validation = (
+        Part(_open(folder / f"{part}.bin", manifest), _open(folder / f"{part}.mask", masks) if masks else None)
+        for part in ("train", "validation")
+    )
     return windows(name, manifest["digest"], train, validation, data=data)
 
 
@@ -130,16 +205,16 @@ def _manifest(folder: Path, name: str) -> dict[str, Any]:
     return manifest
 
 
-def _open(folder: Path, part: str, manifest: Mapping[str, Any]) -> Bytes:
-    path = folder / f"{part}.bin"
+def _open(path: Path, sizes: Mapping[str, Any]) -> Bytes:
+    folder, part = path.parent, path.stem
     if not path.is_file():
         raise CorpusError(f"{path} is missing; delete the folder {folder} and run again")
     size = path.stat().st_size
     content: Bytes = np.asarray(np.memmap(path, dtype=np.uint8, mode="r")) if size else np.empty(0, np.uint8)
     for what, found in (("bytes", size), ("sha256", sha256(content))):
-        if found != manifest[what][part]:
+        if found != sizes[what][part]:
             raise CorpusError(
-                f"{path} is damaged: its manifest says {what}={manifest[what][part]}, found {found}; "
+                f"{path} is damaged: its manifest says {what}={sizes[what][part]}, found {found}; "
                 f"delete the folder {folder} and run again"
             )
     return content

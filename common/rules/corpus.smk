@@ -12,8 +12,33 @@ rule corpus:
     params:
         scale=STUDIES.scale,
         pins=provenance.pins(
-            "matplotlib", "mlflow", "numpy", "pandas", "scikit-learn", "scipy", "torch"
+            "jinja2",
+            "matplotlib",
+            "mlflow",
+            "networkx",
+            "numpy",
+            "pandas",
+            "pyparsing",
+            "scikit-learn",
+            "scipy",
+            "seaborn",
+            "torch",
+            "werkzeug",
         ),
         code=provenance.script_digest("common/data/corpora.py"),
     script:
         "corpus.py"
+
+
+use rule corpus as masked_corpus with:
+    output:
+        train="results/data/{corpus}/train.bin",
+        train_mask="results/data/{corpus}/train.mask",
+        validation="results/data/{corpus}/validation.bin",
+        validation_mask="results/data/{corpus}/validation.mask",
+        manifest="results/data/{corpus}/manifest.json",
+    wildcard_constraints:
+        corpus="documented",
+
+
+ruleorder: masked_corpus > corpus

@@ -313,3 +313,25 @@ def test_a_part_that_cannot_be_taken():
         whole.part(0)
     with pytest.raises(TypeError, match="inputs of a batch are dict"):
         Objective(mlp(), cross_entropy, [({"x": classes()[0]}, classes()[1])]).part(2)
+
+
+def test_targets_that_are_not_scored_do_not_count():
+    """Chunks with different numbers of scored targets, one of them with none, against the scored ones in one batch."""
+    source = torch.Generator().manual_seed(5)
+    inputs, targets = torch.randn(12, 3, generator=source), torch.randint(4, (12,), generator=source)
+    targets[[0, 1, 2, 3, 5, 9, 10]] = -100
+    model = nn.Linear(3, 4)
+    chunks = [(inputs[i : i + 4], targets[i : i + 4]) for i in (0, 4, 8)]
+    some, alone = targets != -100, Objective(model, cross_entropy, chunks)
+    wanted = Objective(model, cross_entropy, [(inputs[some], targets[some])])
+    assert alone.targets == wanted.targets == 5
+    block = np.eye(alone.size)
+    assert alone.loss() == pytest.approx(wanted.loss(), rel=1e-6)
+    for one, two in [
+        (alone.gradient(), wanted.gradient()),
+        (alone.hessian_products(block), wanted.hessian_products(block)),
+        (alone.gauss_newton_products(block), wanted.gauss_newton_products(block)),
+    ]:
+        assert np.allclose(one, two, atol=1e-6)
+    with pytest.raises(ValueError, match="batches hold 0 targets in 1 batches"):
+        Objective(model, cross_entropy, chunks[:1])

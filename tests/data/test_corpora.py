@@ -5,6 +5,7 @@ import inspect
 import json
 import os
 import random
+import re
 import textwrap
 
 import pytest
@@ -12,8 +13,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from common.config import CORPORA
-from common.data import corpora
-from common.data.corpora import CorpusError, assemble, build, clean_docstring, cpp, prose, python
+from common.data import corpora, marks
+from common.data.corpora import CorpusError, assemble, build, clean_docstring, cpp, documented, prose, python
 
 SOURCE = '''\
 # Copyright (c) 2020 Someone
@@ -240,6 +241,40 @@ def test_two_builds_are_equal_whatever_the_file_system_lists_first(name, fakelib
     build(name, out=tmp_path / "two", packages=["fakelib"])
     assert contents(tmp_path / "one") == contents(tmp_path / "two")
     assert set(contents(tmp_path / "one")) == {"train.bin", "validation.bin", "manifest.json"}
+
+
+def test_a_documented_corpus_has_masks_of_what_it_says(fakelib, tmp_path):
+    build("documented", out=tmp_path / "out", packages=["fakelib"])
+    manifest = json.loads((tmp_path / "out/manifest.json").read_text())
+    contents_found = contents(tmp_path / "out")
+    assert set(contents_found) == {"train.bin", "train.mask", "validation.bin", "validation.mask", "manifest.json"}
+    for part in ("train", "validation"):
+        text, mask = (contents_found[f"{part}.{suffix}"] for suffix in ("bin", "mask"))
+        sizes = manifest["masks"]
+        assert (sizes["bytes"][part], sizes["sha256"][part]) == (len(mask), corpora.sha256(mask))
+        assert len(text) == len(mask)
+        scored = bytes(byte if flag else 10 for byte, flag in zip(text, mask, strict=True)).decode()
+        sentences = [line for line in scored.split("\n") if line]
+        assert sentences and all(re.fullmatch(r"Module \d+ tells of \d+\.|Root\.", line) for line in sentences)
+        assert len(sentences) == text.count(b'"""') / 2
+        assert b"return" in text
+
+
+def test_documented_source_loses_licences_only():
+    source = SOURCE.replace("Second paragraph", "Licensed under X,\n    and Y.\n\nSecond paragraph")
+    text, mask = marks.unmarked(documented(source).encode())
+    kept = source.replace("# Copyright (c) 2020 Someone\n# All rights reserved.\n", "")
+    assert text.decode() == kept.replace("Licensed under X,\n    and Y.\n", "")
+    assert ast.dump(undocumented(text.decode())) == ast.dump(undocumented(source))
+    assert sum(mask) > 100
+
+
+def test_parts_of_a_corpus_by_package_share_none():
+    torch, science = (set(corpora.PACKAGES[f"python_{part}"]) for part in ("torch", "science"))
+    assert not torch & science
+    assert torch | science <= set(corpora.PACKAGES["python"])
+    others = {package for name, found in corpora.PACKAGES.items() if name != "documented" for package in found}
+    assert not others & set(corpora.PACKAGES["documented"])
 
 
 def test_the_manifest_tells_what_was_built(fakelib, tmp_path):

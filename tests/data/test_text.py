@@ -1,5 +1,6 @@
 """Windows over bytes: corpora on disk and the user's own files."""
 
+import dataclasses
 import json
 import shutil
 import time
@@ -11,15 +12,18 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from common.config import Data
-from common.data import DataError, corpora, load
+from common.data import DataError, corpora, exchange, load
 from common.data.corpora import CorpusError
-from common.data.text import Text, split_files
+from common.data.text import Part, Text, split_files
 
 
-def text(train: int, *, context: int, validation: int = 1000, windows: int = 4) -> Text:
+def text(train: int, *, context: int, validation: int = 1000, windows: int = 4, **more) -> Text:
     """Text in which each byte tells its place (modulo 251)."""
     parts = [(np.arange(count) % 251).astype(np.uint8) for count in (train, validation)]
-    return Text(name="t", digest="d", train=parts[0], validation=parts[1], context=context, validation_windows=windows)
+    train, validation = map(Part, parts)
+    return Text(
+        name="t", digest="d", train=train, validation=validation, context=context, validation_windows=windows, **more
+    )
 
 
 shapes = st.integers(1, 9).flatmap(lambda context: st.tuples(st.integers(context + 1, 200), st.just(context)))
@@ -63,7 +67,7 @@ def test_validation_windows_are_spread_and_do_not_overlap(context, windows, spar
     length = windows * (context + 1) + spare
     places = np.arange(length, dtype=np.int64)
     data = text(50, context=context, validation=length, windows=windows)
-    data._validation = places
+    data._validation = Part(places)
     batches = list(data.validation(chunk=chunk))
     assert max(len(batch.inputs) for batch in batches) == min(chunk, windows)
     used = torch.cat([torch.cat([batch.inputs, batch.targets[:, -1:]], dim=1) for batch in batches])
@@ -215,3 +219,143 @@ def test_a_path_without_text_is_refused(tmp_path, name, message):
     (tmp_path / "binary").write_bytes(b"\xff\xfe")
     with pytest.raises(DataError, match=message):
         load(files_data(tmp_path / name), corpora=tmp_path)
+
+
+def masked(*, context: int, lines: list[bytes], validation: list[bytes] | None = None, **more) -> Text:
+    """Text of which the small letters are scored."""
+    parts = [np.frombuffer(b"".join(part), np.uint8) for part in (lines, validation or [b"abcdefghij" * 3])]
+    train, held_out = (Part(part, ((part >= 97) & (part <= 122)).astype(np.uint8)) for part in parts)
+    windows = more.pop("windows", 1)
+    return Text(
+        name="t", digest="d", train=train, validation=held_out, context=context, validation_windows=windows, **more
+    )
+
+
+def test_targets_that_are_not_scored_are_ignored_and_inputs_stay():
+    batch = masked(context=4, lines=[b"_", b"AAbc", b"ABCD", b"efgH"]).batch(seed=0, position=0, count=None)
+    assert [bytes(row) for row in batch.inputs.tolist()] == [b"_AAb", b"Defg"]
+    assert batch.targets.tolist() == [[-100, -100, *b"bc"], [*b"efg", -100]]
+
+
+@given(text=st.text(alphabet="aB", min_size=30, max_size=90), context=st.integers(1, 6), seed=st.integers(0, 3))
+def test_an_epoch_scores_each_scored_byte_once(text, context, seed):
+    content = b"_" + text.encode() + b"a" * context * 2
+    data = masked(context=context, lines=[content])
+    batch = data.batch(seed=seed, position=data.size, count=data.size)
+    used = 1 + (len(content) - 1) // context * context
+    assert (batch.targets == ord("a")).sum() == content[:used].count(b"a")
+    assert set(batch.targets.flatten().tolist()) <= {ord("a"), -100}
+    assert ((batch.targets != -100).sum(1) > 0).all()
+
+
+def test_a_validation_window_may_hold_nothing_that_is_scored():
+    data = masked(context=3, lines=[b"abcd"], validation=[b"ABCD", b"abCD", b"abcd"], windows=3)
+    targets = torch.cat([batch.targets for batch in data.validation(chunk=2)])
+    assert (targets != -100).sum(1).tolist() == [0, 1, 3]
+
+
+@pytest.mark.parametrize(
+    ("lines", "validation", "part"), [(b"ABCDE", b"abcde", "training"), (b"ab", b"AB", "validation")]
+)
+def test_text_without_a_scored_byte_is_refused(lines, validation, part):
+    with pytest.raises(DataError, match=f"data 't': the {part} windows hold no scored byte; use more text"):
+        masked(context=1, lines=[lines], validation=[validation])
+
+
+@pytest.fixture
+def masked_folder(tmp_path):
+    """A small corpus on disk with masks; every other byte is scored."""
+    parts = {"train": bytes(range(250)) * 9, "validation": b"other words " * 40}
+    masks = {part: bytes([0, 1]) * (len(content) // 2) for part, content in parts.items()}
+    corpora.write(tmp_path / "documented", **parts, facts={}, masks=masks)
+    return tmp_path / "documented"
+
+
+def test_masks_are_read_from_disk_and_belong_to_the_digest(masked_folder, folder):
+    described = Data(name="documented", context=16, validation_windows=5)
+    data = load(described, corpora=masked_folder.parent)
+    batch = data.batch(seed=0, position=0, count=3)
+    assert torch.equal(batch.targets == -100, (batch.targets != -100).roll(1, 1))
+    assert data.digest != load(DATA, corpora=folder.parent).digest
+    manifest = json.loads((masked_folder / "manifest.json").read_text())
+    assert manifest["masks"]["bytes"] == manifest["bytes"]
+
+
+@pytest.mark.parametrize(
+    ("damage", "message"),
+    [
+        (flip, r"validation.mask is damaged: .* sha256"),
+        (cut, r"validation.mask is damaged: .* bytes=480, found 479"),
+        (lambda path: path.unlink(), r"validation.mask is missing; delete the folder"),
+    ],
+)
+def test_damage_of_a_mask_is_noticed(masked_folder, damage, message):
+    damage(masked_folder / "validation.mask")
+    with pytest.raises(CorpusError, match=message):
+        load(Data(name="documented", context=16, validation_windows=5), corpora=masked_folder.parent)
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_samples_are_the_same_for_every_seed_and_read_in_permuted_epochs(seed):
+    data, whole = text(900, context=8, samples=7), text(900, context=8)
+    kept = data.batch(seed=0, position=0, count=None)
+    assert data.size == len(kept.inputs) == 7
+    assert kept.inputs[:, 0].tolist() == [8 * (i * whole.size // 7) % 251 for i in range(7)]
+    epochs = [data.batch(seed=seed, position=7 * epoch, count=7) for epoch in range(4)]
+    for epoch in epochs:
+        assert sorted(epoch.inputs[:, 0].tolist()) == sorted(kept.inputs[:, 0].tolist())
+    assert not all(torch.equal(epochs[0].inputs, epoch.inputs) for epoch in epochs[1:])
+
+
+def test_all_samples_are_the_whole_text():
+    data, whole = (text(100, context=8, **more) for more in ({"samples": 12}, {}))
+    for seed in range(2):
+        one, two = (each.batch(seed=seed, position=5, count=20) for each in (data, whole))
+        assert torch.equal(one.inputs, two.inputs)
+
+
+def test_samples_of_masked_text_are_taken_where_something_is_scored():
+    lines = [b"_", *[b"ABCD", b"abcd"] * 20]
+    data = masked(context=4, lines=lines, samples=20)
+    assert (data.batch(seed=0, position=0, count=None).targets != -100).all()
+    with pytest.raises(DataError, match=r"samples=21 must be at most 20"):
+        masked(context=4, lines=lines, samples=21)
+
+
+def test_ranked_samples_hold_the_comments(tmp_path):
+    path = tmp_path / "code.py"
+    path.write_bytes(b"_" + b"".join(b"#abc" if i % 5 == 0 else b"a\nbc" for i in range(80)) + b"\n" * 99)
+    ranked = Data(source="files", path=str(path), context=4, validation_windows=1, samples=10, ranked="comments")
+    found = load(ranked, corpora=tmp_path).batch(seed=0, position=0, count=None)
+    assert [bytes(row) for row in found.targets.tolist()] == [b"#abc"] * 10
+
+
+@pytest.mark.parametrize("share", [0.25, 1.0])
+def test_permuted_text_is_the_text_in_another_alphabet(folder, share):
+    plain = load(DATA, corpora=folder.parent)
+    changed = load(dataclasses.replace(DATA, permuted=share), corpora=folder.parent)
+    table = torch.from_numpy(exchange.table(share).astype(np.int64))
+    for one, two in [
+        (plain.batch(seed=1, position=9, count=30), changed.batch(seed=1, position=9, count=30)),
+        *zip(plain.validation(chunk=3), changed.validation(chunk=3), strict=True),
+    ]:
+        assert torch.equal(table[one.inputs], two.inputs) and torch.equal(table[one.targets], two.targets)
+        assert not torch.equal(one.inputs, two.inputs)
+
+
+def test_a_mask_and_a_ranking_stand_for_the_text_before_its_exchange(masked_folder):
+    described = Data(name="documented", context=16, validation_windows=5, samples=9, ranked="comments")
+    one, two = (
+        load(each, corpora=masked_folder.parent).batch(seed=0, position=0, count=None)
+        for each in (described, dataclasses.replace(described, permuted=1.0))
+    )
+    table = torch.from_numpy(exchange.table(1.0).astype(np.int64))
+    assert torch.equal(table[one.inputs], two.inputs)
+    assert torch.equal(one.targets == -100, two.targets == -100)
+
+
+def test_what_changes_a_text_changes_its_digest(folder):
+    changes = [{}, {"samples": 9}, {"samples": 8}, {"permuted": 0.5}, {"samples": 9, "permuted": 0.5}]
+    found = [load(dataclasses.replace(DATA, **change), corpora=folder.parent).digest for change in changes]
+    assert len(set(found)) == len(found)
+    assert found[0] == json.loads((folder / "manifest.json").read_text())["digest"]
