@@ -238,6 +238,14 @@ class Data:
         return [own, *(self.mixed_with.parts if self.mixed_with else [])]
 
     @property
+    def held_out(self) -> "Data":
+        """What it is validated on: its first part without what chooses training examples only."""
+        own = self.parts[0]
+        if self.source in TEXT:
+            return dataclasses.replace(own, samples=None, ranked=None)
+        return dataclasses.replace(own, split=None)
+
+    @property
     def classes_as_targets(self) -> bool:
         """Whether the loss is the cross-entropy of classes, not of tokens."""
         return self.context is None and self.interface()["loss"] == "cross_entropy"
@@ -742,12 +750,9 @@ def continued(run: Run, parent: Run) -> int:
 
 
 def validation_sets(run: Run) -> dict[str, Data]:
-    """What a run evaluates, by the ends of its columns: its own as "", watched sets as "_<word>".
-
-    Data that is mixed has the validation set of its first part, which stands here in its place.
-    """
+    """What a run evaluates, by the ends of its columns: its own as "", watched sets as "_<word>"."""
     named = {"": run.data} | {f"_{word}": data for word, data in (run.watched or {}).items()}
-    return {end: data.parts[0] for end, data in named.items()}
+    return {end: data.held_out for end, data in named.items()}
 
 
 def members(run: Run) -> list[Run]:

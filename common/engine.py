@@ -109,7 +109,7 @@ class Training:
         self.done = 0
         datasets = {**self.others, self.run.data: self.dataset}
         watched = (self.run.watched or {}).values()
-        self.validated = {data.parts[0]: datasets[data] for data in (*watched, self.run.data)}
+        self.validated = {data.held_out: datasets[data] for data in (*watched, self.run.data)}
         self.within = {
             data: evaluation.classes(dataset).to(self.device)
             for data, dataset in self.validated.items()

@@ -248,6 +248,21 @@ def test_the_own_text_with_other_windows_is_another_set(text_run):
     assert row["val_loss"] == row["val_loss_own"] != row["val_loss_few"]
 
 
+@pytest.mark.parametrize(
+    "part", [Data(source="digits", split=(1, 3)), Data(source="digits", split=(0, 2), rotation=20)]
+)
+def test_parts_of_a_training_set_are_validated_once(digits_run, part):
+    whole = dataclasses.replace(part, split=None)
+    run = dataclasses.replace(digits_run, data=part, watched={"whole": whole}, steps=2)
+    datasets = data.load_all(run, corpora=None)
+    training = Training(run, datasets[part], others=datasets)
+    assert list(training.validated) == [whole]
+    row = list(training)[-1]
+    assert row["val_loss"] == row["val_loss_whole"]
+    for own, wanted in zip(*(datasets[each].validation(chunk=10**6) for each in (part, whole)), strict=True):
+        assert equal(own._asdict(), wanted._asdict())
+
+
 FOUR, SIX = Data(source="digits", classes=(0, 1, 2, 3)), Data(source="digits", classes=(4, 5, 6, 7, 8, 9))
 
 

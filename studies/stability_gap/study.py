@@ -257,4 +257,104 @@ OPTIMIZER = {
     for name, (optimizer, lr, _, steps) in OPTIMIZERS.items()
 }
 
-RUNS = FIRST | CURED | METHOD | PROJECTED | SLOW | AVERAGED | GRADIENTS | SIMILARITY | CHAIN | PAIR | HALF | OPTIMIZER
+TEXT_SEEDS = SEEDS[:5]
+TEXT_LR = 1e-3
+"""Constant after the switch; the base has decayed from 3e-3 to 3e-4, so that this re-warms it."""
+TEXT_STEPS = 400
+
+
+def corpus(name: str, **other: Any) -> Data:
+    """Bytes of one domain."""
+    return Data(source="corpus", name=name, context=64, validation_windows=64, **other)
+
+
+PROSE, PYTHON = corpus("prose"), corpus("python")
+DOMAINS = {"prose": PROSE, "python": PYTHON, "documented": corpus("documented")}
+"""Old domain, new domain, and English inside code, which needs the skills of both."""
+BATCH = 8
+QUARTER = TEXT_STEPS * BATCH // 4
+"""Windows of which four epochs are as long as one pass over new ones."""
+
+
+def text(**fields: Any) -> Run:
+    """A byte transformer, evaluated on all domains."""
+    return Run(
+        **{
+            "model": Model(kind="transformer", width=64, depth=2, heads=2),
+            "optimizer": Optimizer(kind="adamw", weight_decay=0.1, clip=1.0),
+            "watched": DOMAINS,
+            "batch_size": BATCH,
+            "seed": TEXT_SEEDS[0],
+            "sweep": {"seed": TEXT_SEEDS},
+            **fields,
+        }
+    )
+
+
+def continued(arm: str, data: Data, **other: Any) -> Run:
+    """Pre-training on prose continued on other text, read from its beginning."""
+    return text(
+        **{
+            "data": data,
+            "parent": "prose",
+            "reset": ("data",),
+            "arm": f"text_{arm}",
+            "lr": TEXT_LR,
+            "steps": TEXT_STEPS,
+            "evaluate_every": 5,
+            **other,
+        }
+    )
+
+
+BASE = {
+    "prose": text(
+        data=PROSE,
+        arm="text_base",
+        lr=3e-3,
+        steps=1500,
+        evaluate_every=250,
+        schedule=Schedule(kind="cosine", warmup_steps=50),
+    )
+}
+"""The pre-training that the studies of text continue."""
+REPLAYED = {
+    f"text-replay{round(100 * share)}": continued("replay", corpus("python", mixed_with=PROSE, mixed_share=share))
+    for share in (0.05, 0.25, 0.5)
+}
+STRATEGIES = {
+    "text-same": continued("same", PROSE, reset=()),
+    "text-pass": continued("pass", PYTHON),
+    "text-subset": continued("subset", corpus("python", samples=QUARTER)),
+    "text-ranked": continued("ranked", corpus("python", samples=QUARTER, ranked="comments")),
+}
+"""The old text again as the control, one pass over new text, and four over a quarter: any, or that with most comments
+as a stand-in for quality."""
+TEXT_JOINT = {
+    f"text-joint{cure and '-'}{cure}": continued(
+        f"joint{cure and '_'}{cure}",
+        PYTHON,
+        continual=Continual(past=(PROSE,), **JOINT, **CURES.get(cure, {})),
+        schedule=Schedule(warmup_steps=CURE_STEPS if cure == "warmup" else 0),
+    )
+    for cure in ("", *CURES)
+}
+
+RUNS = (
+    FIRST
+    | CURED
+    | METHOD
+    | PROJECTED
+    | SLOW
+    | AVERAGED
+    | GRADIENTS
+    | SIMILARITY
+    | CHAIN
+    | PAIR
+    | HALF
+    | OPTIMIZER
+    | BASE
+    | REPLAYED
+    | STRATEGIES
+    | TEXT_JOINT
+)
