@@ -95,6 +95,9 @@ METHODS: dict[str, dict[str, Any]] = {
     "lwf": {"distillation": 0.1, "temperature": 2.0},
     "ewc": {"consolidation": 1000.0},
 }
+PROJECTIONS = ("joint_agem", "joint_gem", "er_agem", "er_gem")
+REPLAYING = ("er_large", *PROJECTIONS)
+"""Small differences decide claims on these."""
 CURES: dict[str, dict[str, Any]] = {
     "ramp": {"ramp_steps": CURE_STEPS},
     "warmup": {},
@@ -142,16 +145,16 @@ CURED = {
     for cure in (None, *CURES)
 }
 METHOD = {
-    label("rotation", method): second("rotation", method, seeds=FEWER)
+    label("rotation", method): second("rotation", method, seeds=SEEDS if method in REPLAYING else FEWER)
     for method in METHODS
     if method not in ("joint", "er")
 }
 PROJECTED = {
-    label("rotation", method, lr=lr): second("rotation", method, lr=lr, seeds=FEWER)
-    for method in ("joint_agem", "joint_gem", "er_agem", "er_gem")
+    label("rotation", method, lr=lr): second("rotation", method, lr=lr)
+    for method in PROJECTIONS
     for lr in CURE_RATES
     if lr != LR
-} | {label("classes", "joint_agem"): second("classes", "joint_agem", seeds=FEWER)}
+} | {label("classes", "joint_agem"): second("classes", "joint_agem")}
 SLOW = {label("rotation", "joint", lr=0.01): second("rotation", "joint", lr=0.01, seeds=FEWER)}
 AVERAGED = {
     f"{scenario}-joint-average{decay}": second(

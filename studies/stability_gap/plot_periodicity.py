@@ -1,0 +1,77 @@
+"""Depth of the gap that is seen against the updates between evaluations, on rotated digits and on new classes."""
+
+import pandas as pd
+from claims import gap_is_not_a_memory_problem, sparse_evaluation_underestimates
+from gaps import POINTS, recorded
+from periods import PERIODS, depths
+from styles import COLORS, NAMES
+
+from common.claims import sentence
+from common.plotting import Axes, Figure, draw_points, figure, label_lines, mean_band, note, save
+from common.records import read_runs
+
+METHODS = ("finetune", "er", "joint")
+TITLES = {
+    "chain": "New domain (turned by 80°)",
+    "pairs": "New classes (two more, mean of 4 switches)",
+}
+SWITCHES = {"chain": (1,), "pairs": None}
+TASK_END = 250
+"""Place of evaluation at task ends, beyond the longest period."""
+APART = 1.04
+"""Factor between the places of two methods, so that their bars do not cover each other."""
+
+
+def seen(chains: pd.DataFrame) -> pd.DataFrame:
+    """Mean depth seen, in points, with its 95 % interval over seeds, by scenario, method and period."""
+    parts = []
+    for scenario, switches in SWITCHES.items():
+        found = depths(recorded(chains[chains.arm.str.startswith(scenario)]), switches=switches)
+        arms = found.run.map(dict(zip(chains.run, chains.arm, strict=True)))
+        found = found.assign(scenario=scenario, method=arms.str.removeprefix(f"{scenario}_"))
+        parts.append(found.assign(depth=POINTS * found.depth))
+    return mean_band(pd.concat(parts), by=["scenario", "method", "period"], value="depth")
+
+
+def draw_scenario(ax: Axes, table: pd.DataFrame) -> None:
+    """Depth against period, one line for each method, and task ends apart."""
+    labels = []
+    for order, method in enumerate(METHODS):
+        rows, color = table[table.method == method].sort_values("period"), COLORS[method]
+        places = rows.period.fillna(TASK_END) * APART ** (order - 1)
+        dense = rows.period.notna()
+        ax.plot(places, rows["mean"], color=color, linestyle=(0, (4, 3)), linewidth=0.8)
+        ax.plot(places[dense], rows["mean"][dense], color=color)
+        draw_points(ax, places[dense], rows[dense], color, markersize=3)
+        draw_points(ax, places[~dense], rows[~dense], color, fmt="D", markersize=4)
+        labels.append((1.1 * TASK_END, rows["mean"].iloc[-1], NAMES[method], color))
+    ax.axhline(0, color="black", linewidth=0.5)
+    ax.set(xscale="log", xlim=(0.85, 1.1 * TASK_END), ylim=(-5, 122), yticks=range(0, 101, 20))
+    ticks = [period for period in PERIODS if period]
+    ax.set_xticks([*ticks, TASK_END], labels=[*map(str, ticks), "task\nend"])
+    ax.minorticks_off()
+    label_lines(ax, labels)
+
+
+def draw(chains: pd.DataFrame, switches: pd.DataFrame) -> tuple[Figure, pd.DataFrame]:
+    """The figure and the numbers drawn.
+
+    Args:
+        chains: the runs on the last task of each chain, with the rows of those before.
+        switches: the runs on the second task, by which the claims are judged.
+    """
+    table = seen(chains)
+    fig, panels = figure(width="page", columns=2, height=3.3, sharey=True, xlabel="updates between evaluations")
+    for ax, scenario in zip(panels, SWITCHES, strict=True):
+        draw_scenario(ax, table[table.scenario == scenario])
+        ax.set_title(TITLES[scenario])
+    panels[0].set_ylabel("depth of the gap seen (points of accuracy)")
+    judged = (sparse_evaluation_underestimates, gap_is_not_a_memory_problem)
+    note(panels[0], "\n".join(sentence(claim, switches) for claim in judged), corner="upper right")
+    note(panels[1], "bars: 95 % over seeds", corner="upper right")
+    return fig, table
+
+
+if __name__ == "__main__":
+    fig, table = draw(read_runs(snakemake.input.runs, lineage=True), read_runs(snakemake.input.switches))
+    save(fig, snakemake.output, data=table, runs=[*snakemake.input.runs, *snakemake.input.switches])
