@@ -4,7 +4,7 @@ from typing import Any
 
 import pandas as pd
 from claims import (
-    BASE_RATE,
+    LR,
     MOMENTUM_ARMS,
     depth_rises_with_the_rate,
     larger_rates_deepen_the_gap,
@@ -31,7 +31,7 @@ LABELS = {
 }
 BANDED = ("depth", "before")
 WAYS = {"rate": COLORS["joint"], "equal": COLORS["joint"], "matched": COLORS["ramp"], "adam": COLORS["joint"]}
-NAMES = {"equal": f"lr = {BASE_RATE:g}", "matched": "lr / (1 - momentum) = 0.3"}
+NAMES = {"equal": f"lr = {LR:g}", "matched": "lr / (1 - momentum) = 0.3"}
 SHIFT = {"equal": -0.012, "matched": 0.012}
 """Of the two lines in one panel, so that their bars stand apart."""
 BESIDE = {"rate": 0.0, "momentum": -0.035, "adam": -0.2}
@@ -49,7 +49,7 @@ def places(table: pd.DataFrame) -> pd.DataFrame:
     """
     joint = MOMENTUM_ARMS[0.9]
     parts = [table[table.arm == joint].assign(panel="rate", way="rate", x=lambda rows: rows.lr)]
-    for way, rates in (("equal", dict.fromkeys(MOMENTUM_ARMS, BASE_RATE)), ("matched", MATCHED)):
+    for way, rates in (("equal", dict.fromkeys(MOMENTUM_ARMS, LR)), ("matched", MATCHED)):
         for momentum, lr in rates.items():
             rows = table[(table.arm == MOMENTUM_ARMS[momentum]) & (table.lr == lr)]
             parts.append(rows.assign(panel="momentum", way=way, x=momentum + SHIFT[way]))
