@@ -109,6 +109,7 @@ class Training:
         self.done = 0
         datasets = {**self.others, self.run.data: self.dataset}
         watched = (self.run.watched or {}).values()
+        self.ends = validation_sets(self.run)
         self.validated = {data.held_out: datasets[data] for data in (*watched, self.run.data)}
         self.within = {
             data: evaluation.classes(dataset).to(self.device)
@@ -221,8 +222,7 @@ class Training:
 
     def _validated(self, model: nn.Module) -> Row:
         found = {data: self._evaluated(model, data) for data in self.validated}
-        ends = validation_sets(self.run)
-        return {f"{name}{end}": value for end, data in ends.items() for name, value in found[data].items()}
+        return {f"{name}{end}": value for end, data in self.ends.items() for name, value in found[data].items()}
 
     def _evaluated(self, model: nn.Module, data: Data) -> dict[str, float]:
         dataset = self.validated[data]
