@@ -530,6 +530,14 @@ class Probe:
 
 SWEEPABLE = ("lr", "seed", "steps", "batch_size")
 
+
+def _unlike(name: str, values: tuple[Any, ...]) -> list[Any]:
+    """Values of a sweep that rules can tell apart: of rates and seeds they see only the type and the sign."""
+    if name not in ("lr", "seed") or not all(isinstance(value, int | float) for value in values):
+        return list(values)
+    return list({(type(value), value > 0, value < 0): value for value in reversed(values)}.values())[::-1]
+
+
 WORD = re.compile("[a-z][a-z0-9_]*")
 """What names a column."""
 
@@ -674,7 +682,7 @@ class Run:
             elif not values or len(set(values)) < len(values):
                 yield f"sweep={{{name!r}: {values}}} must have different values, at least one"
             else:
-                for value in values:
+                for value in _unlike(name, values):
                     trial = {field.name: getattr(self, field.name) for field in dataclasses.fields(self)}
                     trial["stacked"] = False
                     with collecting():
@@ -741,12 +749,13 @@ def continued(run: Run, parent: Run) -> int:
 
     Raises: LookupError if the parent has no such member.
     """
-    swept = list(parent.sweep or {})
-    for place, member in enumerate(members(parent)):
-        if all(getattr(member, name) == getattr(run, name) for name in swept):
-            return place
-    asked = ", ".join(f"{name}={getattr(run, name)}" for name in swept)
-    raise LookupError(f"has no member with {asked} to continue; its sweep is {parent.sweep}")
+    place = 0
+    for name, values in (parent.sweep or {}).items():
+        wanted = getattr(run, name)
+        if wanted not in values:
+            raise LookupError(f"has no member with {name}={wanted} to continue; its sweep is {parent.sweep}")
+        place = place * len(values) + values.index(wanted)
+    return place
 
 
 def validation_sets(run: Run) -> dict[str, Data]:

@@ -352,11 +352,9 @@ def _lineage_problem(name: str, runs: Mapping[str, Run]) -> str | None:
 def _mismatch(run: Run, parent: Run) -> str | None:
     if "steps" in (parent.sweep or {}):
         return f"parent={run.parent!r} sweeps over steps, and its members end apart; continue one that does not"
-    try:
-        for member in config.members(run):
-            config.continued(member, parent)
-    except LookupError as error:
-        return f"parent={run.parent!r} {error}"
+    for name, kept in (parent.sweep or {}).items():
+        if lost := [value for value in (run.sweep or {}).get(name, (getattr(run, name),)) if value not in kept]:
+            return f"parent={run.parent!r} has no member with {name}={lost[0]} to continue; its sweep is {parent.sweep}"
     if run.parent_step is not None and run.parent_step not in parent.keep_steps:
         return f"parent_step={run.parent_step} must be one of the parent's keep_steps={parent.keep_steps}"
     if run.model != parent.model and "weights" not in run.reset:
