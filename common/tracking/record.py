@@ -105,18 +105,30 @@ class Record:
         return int(size) if digest(self.metrics[: int(size)]) == content else None
 
     def points(self, *, after: int) -> Points:
-        """Finite values of the rows behind byte `after`."""
+        """Finite values of the rows behind byte `after` that are shown."""
         first = self.metrics.find(b"\n") + 1
         text = self.metrics[:first] + self.metrics[max(after, first) :]
         rows = csv.DictReader(io.StringIO(text.decode("utf-8")))
         columns = list(rows.fieldnames or ["step"])
         measured = columns[columns.index("step") + 1 :]
         found: Points = defaultdict(list)
-        for row in rows:
+        for row in filter(self._shown, rows):
             member = int(row["member"]) if "member" in columns else None
             values = ((name, float(row[name])) for name in measured if row[name])
             found[member] += [(name, value, int(row["step"])) for name, value in values if math.isfinite(value)]
         return found
+
+    def _shown(self, row: Mapping[str, str]) -> bool:
+        """Whether a row goes to the store: all but evaluations between two rows that are logged anyway.
+
+        A run that is evaluated after every update has more values than a store takes in while others train. The
+        artifact metrics.csv has them all.
+        """
+        every = int(self.description["log_every"])
+        if int(self.description.get("evaluate_every", every)) >= every:
+            return True
+        done = int(row["step"]) - int(self.facts.get("start_step", 0))
+        return done % every == 0 or done == int(row.get("steps") or self.description["steps"])
 
     @property
     def sweep(self) -> list[dict[str, Any]]:

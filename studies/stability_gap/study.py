@@ -60,7 +60,7 @@ def training(*tasks: Data, seeds: tuple[int, ...] = SEEDS, **other: Any) -> Run:
             "lr": LR,
             "batch_size": 64,
             "evaluate_every": 1,
-            "log_every": 5,
+            "log_every": 10,
             "seed": seeds[0],
             "sweep": {"seed": seeds},
             **other,
@@ -109,7 +109,7 @@ SCENARIOS = {"rotation": (OLD, NEW), "classes": (of_classes(CLASSES[0]), of_clas
 
 FIRST = {
     f"first-{scenario}-lr{lr}": first(
-        tasks[0], lr=lr, steps=STEPS[lr], **({"evaluate_every": 1, "log_every": 5} if lr == LR else {})
+        tasks[0], lr=lr, steps=STEPS[lr], **({"evaluate_every": 1, "log_every": 10} if lr == LR else {})
     )
     for scenario, tasks in SCENARIOS.items()
     for lr in ((0.01, *CURE_RATES) if scenario == "rotation" else CURE_RATES)
