@@ -328,6 +328,15 @@ def test_members_of_a_sweep_are_nested_runs(results: Path) -> None:
     ]
 
 
+def test_evaluations_between_logged_rows_stay_in_the_artifact(results: Path) -> None:
+    description = describe(log_every=10, evaluate_every=2, steps=24, schedule=config.Schedule(), watched=None)
+    table = "step,val_loss\n" + "".join(f"{step},{step / 8}\n" for step in range(100, 125, 2))
+    tracking.mirror(write_run(results, "dense", table=table, description=description, start_step=100))
+    assert [(step, value) for _, _, step, value, _ in points(results)] == [
+        (step, step / 8) for step in (100, 110, 120, 124)
+    ]
+
+
 def test_scales_in_one_store_keep_apart(results: Path) -> None:
     tracking.mirror(write_run(results))
     tracking.mirror(write_run(results, scale="smoke", started_ms=7))
