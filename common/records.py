@@ -123,8 +123,8 @@ def read_runs(paths: Iterable[str | Path], *, lineage: bool = False) -> "pd.Data
 
     Returns:
         One row for each row of the files. Besides the metrics: study, run, arm, status, parent, start_step, and from
-        the description seed, lr, steps, batch_size, schedule, optimizer, model, parametrization, width, depth, data. A
-        swept field holds the member's own value. Not measured is NaN.
+        the description seed, lr, steps, batch_size, schedule, optimizer, model, parametrization, width, depth, data,
+        rotation (degrees). A swept field holds the member's own value. Not measured is NaN.
     """
     import pandas as pd
 
@@ -221,4 +221,5 @@ def _labels(record: Mapping[str, Any]) -> dict[str, Any]:
         "width": run.model.width,
         "depth": run.model.depth,
         "data": run.data.name or run.data.source,
+        "rotation": run.data.rotation,
     }

@@ -18,7 +18,7 @@ Values = dict[Hashable, float]
 
 def of_text(runs: pd.DataFrame) -> pd.DataFrame:
     """Rows of the runs that continue the pre-training."""
-    return runs[runs.run.str.startswith("text-")]
+    return runs[runs.arm.str.startswith("text_") & runs.parent.notna()]
 
 
 def since_switch(runs: pd.DataFrame, domain: str) -> pd.DataFrame:

@@ -12,7 +12,6 @@ TOLERANCE = 0.01
 """One point of accuracy: a task this close to its value before the switch has come back."""
 SHOTS = 50
 """Evaluations of the new task, after its first updates, whose mean is its learning-curve area."""
-ANGLE = 80.0
 POINTS = 100
 """Per unit of accuracy."""
 
@@ -41,12 +40,13 @@ def recorded(runs: pd.DataFrame, *, value: str = "val_accuracy") -> dict[tuple[s
 def gaps(runs: pd.DataFrame, *, value: str = "val_accuracy", tolerance: float = TOLERANCE) -> pd.DataFrame:
     """What the first task goes through while the second is trained: one row for each run and seed.
 
-    Columns: run, arm, lr, angle (degrees between the tasks), seed; before, depth, lowest_steps, recovery_steps,
-    censored, area and residual as in `forgetting.Gap`; final and new (the tasks at the end), their mean, worst_case,
-    and area_new, the learning-curve area of the new task over `SHOTS` evaluations. Accuracies are in points.
+    Columns: run, arm, lr, angle (degrees by which the second task is turned), seed; before, depth, lowest_steps,
+    recovery_steps, censored, area and residual as in `forgetting.Gap`; final and new (the tasks at the end), their
+    mean, worst_case, and area_new, the learning-curve area of the new task over `SHOTS` evaluations. Accuracies are in
+    points.
     """
     scale = POINTS if "accuracy" in value else 1
-    arms = runs.groupby("run", sort=False)[["arm", "lr"]].first()
+    about = runs.groupby("run", sort=False)[["arm", "lr", "rotation"]].first().fillna({"rotation": 0.0})
     rows = []
     for (run, seed), record in recorded(runs, value=value).items():
         found = forgetting.gap(record, task=0, during=1, tolerance=tolerance)
@@ -54,9 +54,9 @@ def gaps(runs: pd.DataFrame, *, value: str = "val_accuracy", tolerance: float = 
         rows.append(
             {
                 "run": run,
-                "arm": arms.arm[run],
-                "lr": arms.lr[run],
-                "angle": angle_of(run),
+                "arm": about.arm[run],
+                "lr": about.lr[run],
+                "angle": about.rotation[run],
                 "seed": seed,
                 "before": scale * found.before,
                 "depth": scale * found.depth,
@@ -73,12 +73,6 @@ def gaps(runs: pd.DataFrame, *, value: str = "val_accuracy", tolerance: float = 
             }
         )
     return pd.DataFrame(rows)
-
-
-def angle_of(run: str) -> float:
-    """Degrees between the tasks of a run, by its name."""
-    word = run.partition("-")[0]
-    return float(word.removeprefix("angle")) if word.startswith("angle") else ANGLE
 
 
 def by_seed(table: pd.DataFrame, column: str, **where: object) -> Values:

@@ -119,7 +119,14 @@ def test_only_seeds_of_all_runs_are_common():
 
 
 def test_the_gap_of_the_nearest_mean_is_that_of_its_own_accuracies():
-    rows = {"run": "view", "arm": "rotation_joint_average", "lr": 0.1, "seed": 7, "step": [300, 301, 302, 303]}
+    rows = {
+        "run": "view",
+        "arm": "rotation_joint_average",
+        "lr": 0.1,
+        "rotation": 80.0,
+        "seed": 7,
+        "step": [300, 301, 302, 303],
+    }
     runs = pd.DataFrame(
         {
             **rows,

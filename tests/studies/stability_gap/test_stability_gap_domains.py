@@ -13,10 +13,8 @@ def runs(**curves: dict[str, list[float]]) -> pd.DataFrame:
     tables = []
     for run, curve in curves.items():
         losses = {f"val_loss_{domain}": curve.get(domain, [2.0] * len(STEPS)) for domain in domains.DOMAINS}
-        name = f"text-{run}" if run != "base" else "prose"
-        tables.append(
-            pd.DataFrame({"run": name, "arm": f"text_{run}", "seed": 7, "start_step": 100, "step": STEPS, **losses})
-        )
+        about = {"run": f"text-{run}", "arm": f"text_{run}", "parent": None if run == "base" else "base", "seed": 7}
+        tables.append(pd.DataFrame({**about, "start_step": 100, "step": STEPS, **losses}))
     return pd.concat(tables, ignore_index=True)
 
 
