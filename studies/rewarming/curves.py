@@ -1,0 +1,46 @@
+"""Curves of the losses in a phase, drawn with their names at the ends."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import pandas as pd
+from phases import NEW, OLD
+
+from common.plotting import Axes, draw_band, label_lines, mean_band
+
+AXES = {OLD: "loss on old text (nats/byte)", NEW: "loss on new text (nats/byte)"}
+
+
+def banded(runs: pd.DataFrame, arm: str, column: str) -> pd.DataFrame:
+    """Mean and interval over seeds of one arm's losses; step counts updates of the phase."""
+    rows = runs[(runs.arm == arm) & runs[column].notna()]
+    return mean_band(rows.assign(step=rows.step - rows.start_step), by=["step"], value=column)
+
+
+def draw_curves(
+    ax: Axes, runs: pd.DataFrame, column: str, *, arms: Mapping[str, tuple[str, Any]], **style: Any
+) -> pd.DataFrame:
+    """One line with its band for each arm; the numbers drawn.
+
+    Args:
+        ax: the panel; set its limits before if it is to hold a part only.
+        runs: the rows.
+        column: the loss.
+        arms: name and colour by arm; an empty name is not written.
+        style: passed to `Axes.plot`.
+    """
+    drawn, labels = [], []
+    for arm, (name, color) in arms.items():
+        found = banded(runs, arm, column)
+        draw_band(ax, found, color, **{"linewidth": 1.0, **style})
+        end = found.iloc[-1]
+        labels += [(end.step, end["mean"], name, color)] if name else []
+        drawn.append(found.assign(arm=arm, quantity=column))
+    label_lines(ax, labels)
+    return pd.concat(drawn)
+
+
+def make_room(ax: Axes, *, below: float = 0.0, above: float = 0.0) -> None:
+    """Extend a panel by shares of its height."""
+    low, high = ax.get_ylim()
+    ax.set_ylim(low - below * (high - low), high + above * (high - low))
