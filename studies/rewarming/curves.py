@@ -26,7 +26,7 @@ def draw_curves(
         ax: the panel; set its limits before if it is to hold a part only.
         runs: the rows.
         column: the loss.
-        arms: name and colour by arm; an empty name is not written.
+        arms: name and colour by arm; an empty name is not written, nor one outside the panel.
         style: passed to `Axes.plot`.
     """
     drawn, labels = [], []
@@ -36,7 +36,8 @@ def draw_curves(
         end = found.iloc[-1]
         labels += [(end.step, end["mean"], name, color)] if name else []
         drawn.append(found.assign(arm=arm, quantity=column))
-    label_lines(ax, labels)
+    low, high = ax.get_ylim()
+    label_lines(ax, [label for label in labels if low <= label[1] <= high])
     return pd.concat(drawn)
 
 

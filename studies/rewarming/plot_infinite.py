@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable
 from itertools import pairwise
+from typing import Any
 
 import pandas as pd
 from claims import infinite_avoids_the_rise, infinite_equals_repeated, infinite_over_domains
@@ -94,7 +95,7 @@ def name_schedules(ax: Axes, drawn: pd.DataFrame) -> None:
 def name_phases(ax: Axes, runs: pd.DataFrame) -> None:
     """Write above a panel what is trained on in the second and third phase."""
     for (begin, end), domain in zip(pairwise(ends_of(runs)), DOMAINS[1:], strict=True):
-        style = {"xycoords": ("data", "axes fraction"), "ha": "center", "fontsize": 6, "color": COLORS["only_old"]}
+        style: Any = {"xycoords": ("data", "axes fraction"), "ha": "center", "fontsize": 6, "color": COLORS["only_old"]}
         ax.annotate(f"on {DOMAIN_NAMES[domain]}", ((begin + end) / 2, 1.0), **style)
 
 

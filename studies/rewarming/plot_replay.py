@@ -1,5 +1,7 @@
 """Replay: losses on old and new text by its share, for both shifts, and what all ways of training cost and reach."""
 
+from typing import Any
+
 import pandas as pd
 from claims import replay_costs_little
 from curves import AXES, draw_curves
@@ -52,7 +54,7 @@ def summary(runs: pd.DataFrame, shift: str) -> pd.DataFrame:
         "joint": "joint",
     }
     found = mean_band(pd.concat([table, bases]), by=["kind"], value="average").set_index("kind")
-    return found.loc[list(names)].assign(name=names).reset_index()
+    return found.loc[list(names)].assign(name=pd.Series(names)).reset_index()
 
 
 def draw_summary(ax: Axes, runs: pd.DataFrame, shift: str) -> pd.DataFrame:
@@ -65,8 +67,12 @@ def draw_summary(ax: Axes, runs: pd.DataFrame, shift: str) -> pd.DataFrame:
         color = COLORS["constant"] if row.kind in ("base", "rewarm") else COLORS[row.kind]
         draw_points(ax, [-place], found[found.kind == row.kind], color, across=True)
         above = found["mean"][place] > middle
-        style = {"xytext": (-7 if above else 7, 0), "textcoords": "offset points", "ha": "right" if above else "left"}
-        ax.annotate(row.name, (found["mean"][place], -place), fontsize=6.5, color=color, va="center", **style)
+        style: Any = {
+            "xytext": (-7 if above else 7, 0),
+            "textcoords": "offset points",
+            "ha": "right" if above else "left",
+        }
+        ax.annotate(str(row.name), (found["mean"][place], -place), fontsize=6.5, color=color, va="center", **style)
     ax.set_yticks([])
     ax.spines["left"].set_visible(False)
     ax.set_xlabel("mean of both losses\n(nats/byte)")

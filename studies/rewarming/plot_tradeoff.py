@@ -1,5 +1,7 @@
 """The plane of both losses, starts from earlier checkpoints, and forgetting against the measured shift."""
 
+from typing import Any
+
 import pandas as pd
 from claims import earlier, latest_checkpoint_is_best, strong_shift_forgets_more
 from curves import AXES, banded, draw_curves
@@ -12,7 +14,7 @@ from common.records import read_runs
 
 TITLES = {"weak": "weak shift: Python, other packages", "strong": "strong shift: prose, then C++"}
 KINDS = ("constant", "half", "rewarm", "double", "replay25")
-START, WARM = COLOR["contradicted"], COLOR["supported"]
+START, WARM = "black", COLOR["supported"]
 """Where a phase starts, and the first evaluation after the warm-up (Gupta et al. 2023, figure 4)."""
 STARTS = ("scratch", "25 %", "50 %", "100 %")
 
@@ -70,7 +72,11 @@ def draw_dial(ax: Axes, runs: pd.DataFrame, shift: pd.DataFrame) -> pd.DataFrame
         draw_points(ax, [divergences[level]], found.loc[[level]], COLORS["rewarm"])
         place = (divergences[level], found["mean"][level])
         left = level in ("quarter", "permuted")
-        style = {"xytext": (-7 if left else 7, 0), "textcoords": "offset points", "ha": "right" if left else "left"}
+        style: Any = {
+            "xytext": (-7 if left else 7, 0),
+            "textcoords": "offset points",
+            "ha": "right" if left else "left",
+        }
         ax.annotate(name, place, fontsize=6.5, va="center", **style)
     ax.axhline(0, color=COLORS["only_old"], linewidth=0.6)
     ax.set(xlabel="divergence of byte pairs (nats)", ylabel="forgetting (nats/byte)")

@@ -9,7 +9,7 @@ REPLAYS: Any = dict(zip(("replay1", "replay5", "replay25", "replay50"), shades("
 COLORS: Any = {
     "constant": COLOR["constant"],
     **PEAKS,
-    "held": COLOR["linear"],
+    "held": COLOR["cyclic_cosine"],
     "scratch": COLOR["cosine"],
     **REPLAYS,
     "joint": COLOR["wsd"],
