@@ -6,7 +6,7 @@ from typing import Any
 import pandas as pd
 from phases import NEW, OLD
 
-from common.plotting import Axes, draw_band, label_lines, mean_band
+from common.plotting import Axes, label_lines, mean_band
 
 AXES = {OLD: "loss on old text (nats/byte)", NEW: "loss on new text (nats/byte)"}
 
@@ -20,7 +20,9 @@ def banded(runs: pd.DataFrame, arm: str, column: str) -> pd.DataFrame:
 def draw_curves(
     ax: Axes, runs: pd.DataFrame, column: str, *, arms: Mapping[str, tuple[str, Any]], **style: Any
 ) -> pd.DataFrame:
-    """One line with its band for each arm; the numbers drawn.
+    """One line for each arm, the mean over seeds; the numbers drawn, with the interval.
+
+    No bands: seeds differ by about the same amount in every arm, and what is compared are differences within a seed.
 
     Args:
         ax: the panel; set its limits before if it is to hold a part only.
@@ -32,7 +34,7 @@ def draw_curves(
     drawn, labels = [], []
     for arm, (name, color) in arms.items():
         found = banded(runs, arm, column)
-        draw_band(ax, found, color, **{"linewidth": 1.0, **style})
+        ax.plot(found.step, found["mean"], color=color, **{"linewidth": 1.0, **style})
         end = found.iloc[-1]
         labels += [(end.step, end["mean"], name, color)] if name else []
         drawn.append(found.assign(arm=arm, quantity=column))
