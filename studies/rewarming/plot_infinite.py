@@ -23,9 +23,8 @@ COSINES = {"same": ("same_rewarm", "repeated_same"), "chain": ("repeated_chain",
 
 def ends_of(runs: pd.DataFrame) -> list[int]:
     """Updates after which the phases end."""
-    return sorted(
-        {int(step) for step in runs[runs.arm.isin(COSINES["same"])].groupby("run").step.agg(["min", "max"]).stack()}
-    )
+    steps = runs[runs.arm.isin(COSINES["same"])].groupby("run").step
+    return sorted({*map(int, steps.min()), *map(int, steps.max())})
 
 
 def draw_rates(ax: Axes, runs: pd.DataFrame, cosine: pd.DataFrame) -> pd.DataFrame:
