@@ -61,7 +61,7 @@ def largest_at_first(runs: pd.DataFrame, kind: str) -> Values:
 @claim(
     "R1",
     "the length of the warm-up does not matter in the end",
-    source=f"{GUPTA}, figure 1",
+    source=GUPTA,
     published="curves of 0 to 2 % coincide by 50B tokens",
     published_mark="published",
 )
@@ -75,7 +75,7 @@ def warmup_length_does_not_matter(runs: pd.DataFrame) -> Verdict:
 @claim(
     "R2",
     "without a warm-up the loss spikes",
-    source=f"{GUPTA}, figure 1",
+    source=GUPTA,
     published="",
     published_mark="none",
 )
@@ -96,7 +96,7 @@ def no_warmup_spikes(runs: pd.DataFrame) -> Verdict:
 @claim(
     "R3",
     "a higher peak gives more adaptation and more forgetting",
-    source=f"{GUPTA}, figures 2 and 3",
+    source=GUPTA,
     published="monotone in 1.5e-4, 3e-4, 6e-4",
     published_mark="published",
 )
@@ -112,7 +112,7 @@ def higher_peak_more_of_both(runs: pd.DataFrame) -> Verdict:
 @claim(
     "R3a",
     "a higher peak gives more forgetting",
-    source=f"{GUPTA}, figure 3",
+    source=GUPTA,
     published="monotone in 1.5e-4, 3e-4, 6e-4",
     published_mark="published",
 )
@@ -124,7 +124,7 @@ def higher_peak_more_forgetting(runs: pd.DataFrame) -> Verdict:
 @claim(
     "R4",
     "a small constant rate forgets least and adapts least",
-    source=f"{GUPTA}, figures 2 and 3",
+    source=GUPTA,
     published="best on new text only within the first 100B of 240B tokens",
     published_mark="published",
 )
@@ -146,7 +146,7 @@ def constant_forgets_least(runs: pd.DataFrame) -> Verdict:
 @claim(
     "R5",
     "re-warming hurts even if the text stays the same",
-    source=f"{IBRAHIM}, 405M",
+    source=IBRAHIM,
     published="rise 0.1 (1x), 0.2 (2x); with a shift 0.35, 0.45",
     published_mark="recalled",
 )
@@ -174,7 +174,7 @@ def rewarming_hurts_on_the_same_data(runs: pd.DataFrame) -> Verdict:
 @claim(
     "R6",
     "a trained start beats scratch on the new text",
-    source=f"{GUPTA}, figure 2",
+    source=GUPTA,
     published="all re-warmed runs below scratch",
     published_mark="published",
 )
@@ -318,8 +318,8 @@ def infinite_over_domains(runs: pd.DataFrame) -> Verdict:
 @claim(
     "R14",
     "the latest checkpoint is the best start",
-    source=f"{GUPTA}, figure 7",
-    published="final losses ordered by checkpoint",
+    source=GUPTA,
+    published="the latest checkpoint is best (takeaway 4)",
     published_mark="published",
 )
 def latest_checkpoint_is_best(runs: pd.DataFrame) -> Verdict:

@@ -15,7 +15,7 @@ from common.records import read_runs
 TITLES = {"weak": "weak shift: Python, other packages", "strong": "strong shift: prose, then C++"}
 KINDS = ("constant", "half", "rewarm", "double", "replay25")
 START, WARM = "black", COLOR["supported"]
-"""Where a phase starts, and the first evaluation after the warm-up (Gupta et al. 2023, figure 4)."""
+"""Where a phase starts, and the first evaluation after the warm-up (as in Gupta et al. 2023)."""
 STARTS = ("scratch", "25 %", "50 %", "100 %")
 
 
