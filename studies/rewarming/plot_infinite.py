@@ -1,0 +1,138 @@
+"""Infinite schedules against a cosine for each phase: rates, losses on one text and over three domains, rises."""
+
+from collections.abc import Iterable
+from itertools import pairwise
+from typing import Any
+
+import pandas as pd
+from claims import infinite_avoids_the_rise, infinite_equals_repeated, infinite_over_domains
+from curves import make_room
+from phases import DOMAINS, INFINITE, REPEATED, boundaries
+from styles import COLORS, DOMAIN_NAMES, NAMES
+
+from common.claims import sentence
+from common.plotting import Axes, Figure, draw_band, draw_points, figure, label_lines, mean_band, note, save
+from common.records import read_runs
+
+SETTINGS = {"same": "one text", "chain": "domains"}
+ORDINALS = ("first", "second")
+TRUNKS = {"same": ("infinite_trunk",), "chain": ("chain_trunk",)}
+ANNEALS = {"same": ("infinite_anneal",), "chain": ("infinite_anneal", "chain_anneal")}
+COSINES = {"same": ("same_rewarm", "repeated_same"), "chain": ("repeated_chain",)}
+
+
+def ends_of(runs: pd.DataFrame) -> list[int]:
+    """Updates after which the phases end."""
+    steps = runs[runs.arm.isin(COSINES["same"])].groupby("run").step
+    return sorted({*map(int, steps.min()), *map(int, steps.max())})
+
+
+def draw_rates(ax: Axes, runs: pd.DataFrame, cosine: pd.DataFrame) -> pd.DataFrame:
+    """Learning rate against all updates: of cosines, of the trunk, and of the anneals that branch off it."""
+    drawn = []
+    for name, rows, width in (
+        (REPEATED, cosine, 1.2),
+        (INFINITE, runs[runs.arm == "infinite_trunk"], 1.2),
+        *((INFINITE, part, 0.8) for _, part in runs[runs.arm == "infinite_anneal"].groupby("run")),
+    ):
+        rates = rows[rows.learning_rate.notna()].groupby("step").learning_rate.first()
+        ax.plot(rates.index, 1e3 * rates, color=COLORS[name], linewidth=width)
+        drawn.append(pd.DataFrame({"schedule": name, "step": rates.index, "mean": rates.to_numpy()}))
+    ax.set(ylabel="learning rate (1e-3)", title="schedules")
+    return pd.concat(drawn).assign(quantity="learning_rate")
+
+
+def draw_losses(ax: Axes, runs: pd.DataFrame, setting: str, column: str) -> pd.DataFrame:
+    """One loss against all updates from the end of the first phase on; dots are finished models."""
+    drawn = []
+
+    def line(schedule: str, rows: pd.DataFrame, **style: float) -> pd.DataFrame:
+        found = mean_band(rows[rows[column].notna()], by=["step"], value=column)
+        draw_band(ax, found, COLORS[schedule], **style)
+        drawn.append(found.assign(schedule=schedule, run=rows.run.iloc[0]))
+        return found
+
+    first = ends_of(runs)[0]
+    cosine = runs[runs.arm.isin(COSINES[setting])]
+    _dots(ax, line(REPEATED, cosine, linewidth=1.0), ends_of(runs), COLORS[REPEATED])
+    trunk = runs[runs.arm.isin(TRUNKS[setting]) & (runs.step >= first)]
+    line(INFINITE, trunk, linewidth=1.0)
+    for _, part in runs[runs.arm.isin(ANNEALS[setting]) & runs[column].notna()].groupby("run"):
+        if part.step.max() <= ends_of(runs)[-1]:
+            _dots(ax, line(INFINITE, part, linewidth=0.7), ends_of(runs), COLORS[INFINITE])
+    return pd.concat(drawn).assign(setting=setting, quantity=column)
+
+
+def _dots(ax: Axes, found: pd.DataFrame, ends: Iterable[int], color: str) -> None:
+    marked = found[found.step.isin(list(ends))]
+    ax.plot(marked.step, marked["mean"], "o", color=color, markersize=3.5, zorder=4)
+
+
+def draw_rises(ax: Axes, runs: pd.DataFrame) -> pd.DataFrame:
+    """Rise of the old loss at each boundary, by schedule."""
+    found = mean_band(boundaries(runs), by=["setting", "phase", "schedule"], value="rise")
+    names = []
+    for place, (setting, phase) in enumerate((setting, phase) for setting in SETTINGS for phase in (1, 2)):
+        names.append(f"{SETTINGS[setting]},\n{ORDINALS[phase - 1]}")
+        for offset, schedule in ((-0.12, REPEATED), (0.12, INFINITE)):
+            rows = found[(found.setting == setting) & (found.phase == phase) & (found.schedule == schedule)]
+            draw_points(ax, [place + offset], rows, COLORS[schedule])
+    ax.axhline(0, color=COLORS["only_old"], linewidth=0.6)
+    ax.set_xticks(range(len(names)), names, fontsize=6)
+    ax.set(ylabel="nats/byte", title="rise of the old loss", xlim=(-0.5, len(names) - 0.5))
+    return found.assign(quantity="rise")
+
+
+def name_schedules(ax: Axes, drawn: pd.DataFrame) -> None:
+    """Write the names of both schedules beside their last finished models."""
+    last = drawn[drawn.step == drawn.step.max()].drop_duplicates("schedule").set_index("schedule")["mean"]
+    step = float(drawn.step.max())
+    names = {schedule: NAMES[schedule].replace(" ", "\n") for schedule in last.index}
+    label_lines(ax, [(step, last[schedule], name, COLORS[schedule]) for schedule, name in names.items()])
+
+
+def name_phases(ax: Axes, runs: pd.DataFrame) -> None:
+    """Write above a panel what is trained on in the second and third phase."""
+    for (begin, end), domain in zip(pairwise(ends_of(runs)), DOMAINS[1:], strict=True):
+        style: Any = {"xycoords": ("data", "axes fraction"), "ha": "center", "fontsize": 6, "color": COLORS["only_old"]}
+        ax.annotate(f"on {DOMAIN_NAMES[domain]}", ((begin + end) / 2, 1.0), **style)
+
+
+def draw(runs: pd.DataFrame, cosine: pd.DataFrame) -> tuple[Figure, pd.DataFrame]:
+    """The figure and the numbers drawn.
+
+    Args:
+        runs: all rows of both schedules after the first phase, and the trunk.
+        cosine: rows of the last cosine on one text with those of all before it.
+    """
+    fig, panels = figure(width="page", columns=3, rows=2, height=5.0)
+    drawn = [draw_rates(panels[0, 0], runs, cosine), draw_losses(panels[0, 1], runs, "same", "val_loss")]
+    drawn.append(draw_rises(panels[0, 2], runs))
+    panels[0, 1].set(title="one text: loss on prose")
+    for ax, domain in zip(panels[1], DOMAINS, strict=True):
+        drawn.append(draw_losses(ax, runs, "chain", f"val_loss_{domain}"))
+        ax.set_title(f"domains: loss on {DOMAIN_NAMES[domain]}", pad=9)
+    for ax in (panels[0, 1], panels[1, 0]):
+        ax.set_ylabel("loss (nats/byte)")
+    make_room(panels[0, 1], below=0.35)
+    make_room(panels[0, 2], above=0.5)
+    make_room(panels[1, 2], above=0.3)
+    name_schedules(panels[0, 1], drawn[1])
+    for ax in panels[1]:
+        name_phases(ax, runs)
+    for claim, ax, corner in (
+        (infinite_equals_repeated, panels[0, 1], "lower left"),
+        (infinite_avoids_the_rise, panels[0, 2], "upper left"),
+        (infinite_over_domains, panels[1, 2], "upper right"),
+    ):
+        note(ax, sentence(claim, runs), corner=corner, width=34)
+    for ax in (*panels[1], panels[0, 0], panels[0, 1]):
+        ax.set_xlabel("all updates")
+        for end in ends_of(runs)[:-1]:
+            ax.axvline(end, color=COLORS["only_old"], linewidth=0.5, linestyle=":")
+    return fig, pd.concat(drawn)
+
+
+if __name__ == "__main__":
+    fig, table = draw(read_runs(snakemake.input.runs), read_runs(snakemake.input.cosine, lineage=True))
+    save(fig, snakemake.output, data=table, runs=[*snakemake.input.runs, *snakemake.input.cosine])

@@ -1,0 +1,80 @@
+"""Re-warming: loss on new and old text for several peaks, for lengths of the warm-up, and on the same text."""
+
+import pandas as pd
+from claims import no_warmup_spikes, rewarming_hurts_on_the_same_data, warmup_length_does_not_matter
+from curves import AXES, draw_curves, make_room
+from phases import EARLY, NEW, OLD
+from styles import COLORS, NAMES, PEAKS
+
+from common.claims import sentence
+from common.plotting import Axes, Figure, figure, note, save
+from common.records import read_runs
+
+TITLES = {"strong": "strong: prose, then C++", "weak": "weak: Python, other packages"}
+RATES = ("constant", "half", "rewarm", "double")
+SHOWN = {NEW: (*RATES, "held", "scratch"), OLD: (*RATES, "held")}
+WARMUPS = {"0": "no warm-up", "1": "1 %", "5": "5 %"}
+
+
+def span(runs: pd.DataFrame, arms: list[str], column: str) -> tuple[float, float]:
+    """Limits of an axis that holds these arms' losses, with room for names below."""
+    losses = runs[runs.arm.isin(arms)][column]
+    low, high = losses.min(), losses.max()
+    return low - 0.16 * (high - low), high + 0.04 * (high - low)
+
+
+def draw_shift(axes: list[Axes], runs: pd.DataFrame, shift: str) -> list[pd.DataFrame]:
+    """Both losses of one shift; the numbers drawn."""
+    drawn = []
+    for ax, (column, kinds) in zip(axes, SHOWN.items(), strict=True):
+        arms = {f"{shift}_{kind}": (NAMES[kind], COLORS[kind]) for kind in kinds}
+        arms = {arm: style for arm, style in arms.items() if (runs.arm == arm).any()}
+        ends = [arm for arm in arms if not arm.endswith("scratch")]
+        ax.set_ylim(*span(runs, ends, column))
+        drawn.append(draw_curves(ax, runs, column, arms=arms))
+    axes[0].set_title(TITLES[shift])
+    return drawn
+
+
+def draw_warmups(ax: Axes, runs: pd.DataFrame) -> pd.DataFrame:
+    """The first updates of the weak shift with warm-ups of several lengths, optimizer kept (full) or reset (dashed)."""
+    drawn = []
+    for state, line in (("kept", "-"), ("reset", "--")):
+        arms = {
+            f"weak_beginning_{state}{share}": (name if state == "kept" else "", color)
+            for (share, name), color in zip(WARMUPS.items(), list(PEAKS.values())[::-1], strict=True)
+        }
+        drawn.append(draw_curves(ax, runs, NEW, arms=arms, linestyle=line))
+    ax.set(title="first updates, weak shift", xlim=(0, None))
+    return pd.concat(drawn)
+
+
+def draw_same(ax: Axes, runs: pd.DataFrame) -> pd.DataFrame:
+    """Re-warming while the old text goes on."""
+    arms = {f"same_{kind}": (NAMES[kind], COLORS[kind]) for kind in ("constant", "rewarm", "double")}
+    ax.set_ylim(*span(runs, list(arms), OLD))
+    ax.set_title("none: prose goes on")
+    ax.axvspan(0, EARLY * runs[runs.arm == "same_rewarm"].steps.max(), color="#f2f2f2", zorder=0)
+    return draw_curves(ax, runs, OLD, arms=arms)
+
+
+def draw(runs: pd.DataFrame) -> tuple[Figure, pd.DataFrame]:
+    """The figure and the numbers drawn."""
+    fig, panels = figure(width="page", columns=3, rows=2, height=5.4)
+    drawn = [part for i, shift in enumerate(TITLES) for part in draw_shift(list(panels[:, i]), runs, shift)]
+    drawn += [draw_warmups(panels[0, 2], runs), draw_same(panels[1, 2], runs)]
+    for row, column in zip(panels, (NEW, OLD), strict=True):
+        row[0].set_ylabel(AXES[column])
+    for ax in panels[1]:
+        ax.set_xlabel("updates of the second phase")
+    verdicts = "\n".join(sentence(claim, runs) for claim in (no_warmup_spikes, warmup_length_does_not_matter))
+    make_room(panels[0, 2], below=1.0)
+    note(panels[0, 2], verdicts, corner="lower left", width=36)
+    make_room(panels[1, 2], above=0.5)
+    note(panels[1, 2], sentence(rewarming_hurts_on_the_same_data, runs), corner="upper right", width=31)
+    return fig, pd.concat(drawn)
+
+
+if __name__ == "__main__":
+    fig, table = draw(read_runs(snakemake.input.runs))
+    save(fig, snakemake.output, data=table, runs=snakemake.input.runs)

@@ -1,0 +1,102 @@
+"""Replay: losses on old and new text by its share, for both shifts, and what all ways of training cost and reach."""
+
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from claims import replay_costs_little
+from curves import AXES, draw_curves
+from phases import NEW, OLD, phases
+from styles import COLORS, NAMES, REPLAYS
+
+from common.claims import sentence
+from common.plotting import Axes, Figure, draw_points, figure, mean_band, note, save
+from common.records import read_runs
+
+TITLES = {"weak": "weak shift: Python, other packages", "strong": "strong shift: prose, then C++"}
+NAMED = ("rewarm", "replay25", "replay50")
+"""Kinds whose curves lie apart on the new text."""
+MARGIN = 2
+"""Per cent of joint training's mean loss, within which a run matches it."""
+
+
+def kinds_of(runs: pd.DataFrame, shift: str) -> dict[str, str]:
+    """Kinds of second phases by share of replay that a shift has, and their names."""
+    names = {"rewarm": "no replay"} | {kind: f"{NAMES[kind]} replay" for kind in REPLAYS}
+    return {kind: name for kind, name in names.items() if (runs.arm == f"{shift}_{kind}").any()}
+
+
+def draw_losses(axes: list[Axes], runs: pd.DataFrame, shift: str) -> list[pd.DataFrame]:
+    """Losses on old and new text against updates, by share of replay; the numbers drawn."""
+    drawn = []
+    for ax, column in zip(axes, (OLD, NEW), strict=True):
+        arms = {
+            f"{shift}_{kind}": (name if column == OLD or kind in NAMED else "", COLORS[kind])
+            for kind, name in kinds_of(runs, shift).items()
+        }
+        drawn.append(draw_curves(ax, runs, column, arms=arms | {f"{shift}_rewarm": ("no replay", COLORS["constant"])}))
+        ax.set(ylabel=AXES[column])
+    axes[0].set_title(TITLES[shift])
+    return drawn
+
+
+def summary(runs: pd.DataFrame, shift: str) -> pd.DataFrame:
+    """Mean of both losses of all ways of training over that of joint training, minus 1, in %, with their names."""
+    runs = runs[runs.arm.str.startswith(f"{shift}_")]
+    table = phases(runs)
+    first, second = runs[runs.arm == f"{shift}_rewarm"][["start_step", "steps"]].max()
+    bases = table[table.kind == "rewarm"].assign(average=lambda rows: (rows.before + rows.new_before) / 2, kind="base")
+    names = {
+        "scratch": f"new text only, {second}",
+        "base": f"old text only, {first}",
+        "only_old": "old text only",
+        "only_new": "new text only",
+        **kinds_of(runs, shift),
+        "joint": "joint",
+    }
+    joint = table[table.kind == "joint"].set_index("seed").average
+    every = pd.concat([table, bases])
+    every = every.assign(gap=100 * (every.average / every.seed.map(joint) - 1))
+    found = mean_band(every, by=["kind"], value="gap").set_index("kind")
+    return found.loc[list(names)].assign(name=pd.Series(names)).reset_index()
+
+
+def draw_summary(ax: Axes, runs: pd.DataFrame, shift: str) -> pd.DataFrame:
+    """What all ways of training lack to joint training; the numbers drawn."""
+    found = summary(runs, shift)
+    ax.axvspan(-MARGIN, MARGIN, color="#eeeeee", zorder=0)
+    middle = found["mean"].max() / 2
+    for place, row in enumerate(found.itertuples()):
+        color = COLORS["constant"] if row.kind in ("base", "rewarm") else COLORS[row.kind]
+        draw_points(ax, [-place], found[found.kind == row.kind], color, across=True)
+        above = found["mean"][place] > middle
+        edge = np.nan_to_num(found["low" if above else "high"][place], nan=found["mean"][place])
+        style: Any = {
+            "xytext": (-6 if above else 6, 0),
+            "textcoords": "offset points",
+            "ha": "right" if above else "left",
+        }
+        ax.annotate(str(row.name), (edge, -place), fontsize=6.5, color=color, va="center", **style)
+    ax.set_yticks([])
+    ax.spines["left"].set_visible(False)
+    ax.set_xlabel("mean of both losses\nabove joint (%)")
+    return found.assign(arm=f"{shift}_summary", quantity="gap")
+
+
+def draw(runs: pd.DataFrame) -> tuple[Figure, pd.DataFrame]:
+    """The figure and the numbers drawn."""
+    fig, panels = figure(width="page", columns=3, rows=2, height=5.0)
+    drawn = []
+    for axes, shift in zip(panels, TITLES, strict=True):
+        drawn += draw_losses(list(axes[:2]), runs, shift)
+        drawn.append(draw_summary(axes[2], runs, shift))
+        axes[2].set_title("all ways, at the end")
+    for ax in panels[1, :2]:
+        ax.set_xlabel("updates of the second phase")
+    note(panels[1, 1], sentence(replay_costs_little, runs), corner="upper right", width=28)
+    return fig, pd.concat(drawn)
+
+
+if __name__ == "__main__":
+    fig, table = draw(read_runs(snakemake.input.runs))
+    save(fig, snakemake.output, data=table, runs=snakemake.input.runs)
