@@ -12,6 +12,9 @@ from numpy.typing import NDArray
 from common import config, data
 from common.data import Batch, DataError, Dataset, description_digest
 
+LARGEST_PERIOD = 10**6
+"""Places after which an interleave repeats itself at the latest; a share is rounded to such a fraction."""
+
 Places = NDArray[np.int64]
 
 
@@ -54,7 +57,7 @@ class Mixture:
 
     def behind(self, places: Places) -> Places:
         """How many examples of the second part lie before each place, int64 (count,)."""
-        above, below = Fraction(str(self.share)).as_integer_ratio()
+        above, below = Fraction(str(self.share)).limit_denominator(LARGEST_PERIOD).as_integer_ratio()
         counts: Places = places * above // below
         return counts
 

@@ -70,6 +70,14 @@ def test_the_digest_knows_both_contents_and_the_share():
     assert len({mixed().digest, mixed(0.5).digest, other.digest, load(Data(**NEW), corpora=None).digest}) == 4
 
 
+@pytest.mark.parametrize("share", [2 / 3, 0.1 + 0.2])
+def test_shares_of_many_digits_hold_far_into_a_run(share):
+    places = np.arange(10**9, 10**9 + 300)
+    behind = mixed(share).behind(places)
+    assert behind[0] == pytest.approx(share * 10**9, abs=1)
+    assert set(np.diff(behind)) <= {0, 1}
+
+
 def test_there_is_no_full_batch():
     with pytest.raises(DataError, match="batch_size"):
         mixed().batch(seed=0, position=0, count=None)
