@@ -25,7 +25,7 @@ rule corpus:
             "torch",
             "werkzeug",
         ),
-        code=provenance.script_digest("common/data/corpora.py"),
+        code=provenance.digest(["common/data/corpora.py", "common/data/marks.py"]),
     script:
         "corpus.py"
 
