@@ -5,7 +5,7 @@ import re
 import types
 import typing
 from collections.abc import Iterator, Mapping
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 from common.description import at_least, between, collecting, description, fits_kind, problems
 from common.parametrization import can_tie, defined_for
@@ -309,7 +309,8 @@ class Optimizer:
             yield "nesterov=True needs a momentum greater than 0"
 
 
-DECAY_SHAPES = ("linear", "cosine", "sqrt", "inverse", "exponential", "square")
+DecayShape = Literal["linear", "cosine", "sqrt", "inverse", "exponential", "square", "inverse_sqrt"]
+DECAY_SHAPES: tuple[str, ...] = get_args(DecayShape)
 
 
 @description
@@ -325,7 +326,7 @@ class Schedule:
     """rewarm, infinite: factor from which the warm-up starts; 0 if left out."""
     decay_steps: int | tuple[int, ...] | None = None
     """wsd, infinite: updates of the final decay; wsd_s: updates of each decay, one number or one for each end."""
-    decay_shape: Literal["linear", "cosine", "sqrt", "inverse", "exponential", "square"] | None = None
+    decay_shape: DecayShape | None = None
     """wsd, wsd_s: linear if left out. sqrt is 1 - sqrt(u)."""
     decay_ends: tuple[int, ...] | None = None
     """wsd_s: updates after which a decay has ended; the last one is the end of the run."""
@@ -334,7 +335,9 @@ class Schedule:
     rewarm_steps: int | None = None
     """wsd_s, cyclic_cosine: linear warm-up after each end; 0 if left out."""
     cooldown_steps: int | None = None
-    """infinite: updates from the peak to the constant level (cosine)."""
+    """infinite: updates from the peak to the constant level."""
+    cooldown_shape: DecayShape | None = None
+    """infinite: shape of the cooldown; cosine if left out."""
     level: float | None = None
     """infinite: factor of the constant phase."""
 
@@ -346,7 +349,7 @@ class Schedule:
             "wsd": ("decay_steps", "decay_shape?", "floor?"),
             "wsd_s": ("decay_steps", "decay_shape?", "decay_ends", "rewarm_steps?", "floor?"),
             "cyclic_cosine": ("cycle_ends", "rewarm_steps?", "floor?"),
-            "infinite": ("start?", "cooldown_steps", "level", "decay_steps", "floor?"),
+            "infinite": ("start?", "cooldown_steps", "cooldown_shape?", "level", "decay_steps", "floor?"),
             "rewarm": ("start?", "floor?"),
         }
         yield from fits_kind(self, self.kind, fields)

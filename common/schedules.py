@@ -57,6 +57,16 @@ def square_decay(u: float, floor: float) -> float:
     return floor + (1 - floor) * (1 - u * u)
 
 
+def inverse_sqrt_decay(u: float, floor: float) -> float:
+    """Factor 1 - (1 - floor) h(u)/h(1), h(u) = 1/sqrt(1 + 10 u) - 1 (Ibrahim et al. 2024, arXiv:2403.08763).
+
+    The steepness 10 is ours.
+    """
+    steepness = 10.0
+    done = (1 - 1 / math.sqrt(1 + steepness * u)) / (1 - 1 / math.sqrt(1 + steepness))
+    return floor + (1 - floor) * (1 - done)
+
+
 SHAPES: dict[str, Callable[[float, float], float]] = {
     "linear": linear_decay,
     "cosine": cosine_decay,
@@ -64,6 +74,7 @@ SHAPES: dict[str, Callable[[float, float], float]] = {
     "inverse": inverse_decay,
     "exponential": exponential_decay,
     "square": square_decay,
+    "inverse_sqrt": inverse_sqrt_decay,
 }
 
 
@@ -240,14 +251,15 @@ def infinite(
     level: float,
     decay_steps: int,
     warmup_steps: int = 0,
+    cooldown_shape: str = "cosine",
     start: float = 0.0,
     floor: float = FLOOR,
 ) -> Factor:
-    """Warm-up, cosine cooldown to a constant level, that level for any time, exponential annealing to the floor.
+    """Warm-up, cooldown to a constant level, that level for any time, exponential annealing to the floor.
 
-    Cooldown: level + (1 - level)(1 + cos(pi u))/2; annealing: level (floor/level)**u. First update
-    start + (1 - start)/warmup_steps, or the first of the cooldown without warm-up; last update `floor`, or `level` if
-    decay_steps is 0. Only the constant phase depends on `steps`: `decay_steps=0` is the endless trunk, and
+    Cooldown: decay(cooldown_shape, u, level), cosine or inverse_sqrt in the papers; annealing: level (floor/level)**u.
+    First update start + (1 - start)/warmup_steps, or the first of the cooldown without warm-up; last update `floor`, or
+    `level` if decay_steps is 0. Only the constant phase depends on `steps`: `decay_steps=0` is the endless trunk, and
     `cooldown_steps=0, decay_steps=steps` its annealing as a run of its own.
 
     Source: Ibrahim et al. 2024 (arXiv:2403.08763), Singh et al. 2025 (arXiv:2503.02844); formulas as in their code.
@@ -258,7 +270,7 @@ def infinite(
     if not 0 < floor <= level:
         raise ValueError(f"{floor=} must be above 0 and at most {level=}: the annealing falls from level to floor")
     rest = _rest(steps, warmup_steps=warmup_steps, cooldown_steps=cooldown_steps, decay_steps=decay_steps)
-    cooldown = fall(cooldown_steps, "cosine", level)
+    cooldown = fall(cooldown_steps, cooldown_shape, level)
     return join([rise(warmup_steps, start), cooldown, hold(rest, level), anneal(decay_steps, level, floor)])
 
 

@@ -522,6 +522,7 @@ schedule_parts = {
     "cycle_ends": optional(st.just((10, 20)) | st.just((20,))),
     "rewarm_steps": optional(st.integers(0, 12)),
     "cooldown_steps": optional(st.integers(0, 12)),
+    "cooldown_shape": optional(st.sampled_from(DECAY_SHAPES)),
     "level": optional(st.floats(0, 1)),
 }
 FIELDS_OF = {
@@ -531,7 +532,7 @@ FIELDS_OF = {
     "wsd": ("floor", "decay_steps", "decay_shape"),
     "wsd_s": ("floor", "decay_steps", "decay_shape", "decay_ends", "rewarm_steps"),
     "cyclic_cosine": ("floor", "cycle_ends", "rewarm_steps"),
-    "infinite": ("floor", "start", "cooldown_steps", "level", "decay_steps"),
+    "infinite": ("floor", "start", "cooldown_steps", "cooldown_shape", "level", "decay_steps"),
     "rewarm": ("floor", "start"),
 }
 

@@ -89,6 +89,17 @@ GOLDEN = {
         {"kind": "infinite", "cooldown_steps": 4, "level": 0.4, "decay_steps": 4, "floor": 0.025},
         [0.7 + 0.3 * HALF, 0.7, 0.7 - 0.3 * HALF, 0.4, 0.4, 0.2, 0.1, 0.05, 0.025],
     ),
+    "infinite, inverse root cooldown": (
+        {
+            "kind": "infinite",
+            "cooldown_steps": 2,
+            "cooldown_shape": "inverse_sqrt",
+            "level": 0.4,
+            "decay_steps": 2,
+            "floor": 0.1,
+        },
+        [1 - 0.6 * (1 - 6**-0.5) / (1 - 11**-0.5), 0.4, 0.4, 0.2, 0.1],
+    ),
     "rewarm": ({"kind": "rewarm", "warmup_steps": 2, "start": 0.1, "floor": 0.1}, [0.55, 1, 0.55, 0.1]),
     "rewarm from 0": ({"kind": "rewarm", "warmup_steps": 4, "floor": 0.0}, [1 / 4, 1 / 2, 3 / 4, 1, 0.5, 0.0]),
 }
@@ -251,6 +262,7 @@ def described(draw):
             "start": draw(unit),
             "level": max(floor, draw(unit)),
             "cooldown_steps": draw(st.integers(0, rest)),
+            "cooldown_shape": draw(st.sampled_from(["cosine", "inverse_sqrt"])),
             "decay_steps": length,
         },
         "rewarm": {"floor": floor, "start": draw(unit)},
@@ -286,7 +298,7 @@ def test_defaults_of_fields_left_out_are_those_the_description_states():
         ({"kind": "cyclic_cosine", "cycle_ends": (5, 12)}, {"floor": 0.1, "rewarm_steps": 0}),
         (
             {"kind": "infinite", "warmup_steps": 2, "cooldown_steps": 3, "level": 0.5, "decay_steps": 3},
-            {"floor": 0.1, "start": 0.0},
+            {"floor": 0.1, "start": 0.0, "cooldown_shape": "cosine"},
         ),
         ({"kind": "rewarm", "warmup_steps": 2}, {"floor": 0.1, "start": 0.0}),
     ]:

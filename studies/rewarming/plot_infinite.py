@@ -19,6 +19,8 @@ ORDINALS = ("first", "second")
 TRUNKS = {"same": ("infinite_trunk",), "chain": ("chain_trunk",)}
 ANNEALS = {"same": ("infinite_anneal",), "chain": ("infinite_anneal", "chain_anneal")}
 COSINES = {"same": ("same_rewarm", "repeated_same"), "chain": ("repeated_chain",)}
+OTHERS = ("inverse_sqrt", "wsd_s")
+"""Further schedules, on one text."""
 
 
 def ends_of(runs: pd.DataFrame) -> list[int]:
@@ -34,6 +36,7 @@ def draw_rates(ax: Axes, runs: pd.DataFrame, cosine: pd.DataFrame) -> pd.DataFra
         (REPEATED, cosine, 1.2),
         (INFINITE, runs[runs.arm == "infinite_trunk"], 1.2),
         *((INFINITE, part, 0.8) for _, part in runs[runs.arm == "infinite_anneal"].groupby("run")),
+        *((name, runs[runs.arm == f"other_{name}"], 0.8) for name in OTHERS),
     ):
         rates = rows[rows.learning_rate.notna()].groupby("step").learning_rate.first()
         ax.plot(rates.index, 1e3 * rates, color=COLORS[name], linewidth=width)
@@ -60,6 +63,12 @@ def draw_losses(ax: Axes, runs: pd.DataFrame, setting: str, column: str) -> pd.D
     for _, part in runs[runs.arm.isin(ANNEALS[setting]) & runs[column].notna()].groupby("run"):
         if part.step.max() <= ends_of(runs)[-1]:
             _dots(ax, line(INFINITE, part, linewidth=0.7), ends_of(runs), COLORS[INFINITE])
+    for name in OTHERS if setting == "same" else ():
+        rows = runs[(runs.arm == f"other_{name}") & (runs.step >= first)]
+        found = mean_band(rows[rows[column].notna()], by=["step"], value=column)
+        ax.plot(found.step, found["mean"], color=COLORS[name], linewidth=0.7)
+        _dots(ax, found, ends_of(runs)[-1:] if name == "inverse_sqrt" else ends_of(runs), COLORS[name])
+        drawn.append(found.assign(schedule=name, run=rows.run.iloc[0]))
     return pd.concat(drawn).assign(setting=setting, quantity=column)
 
 

@@ -24,7 +24,7 @@ STEPS = 750
 """Updates of a second or third phase: with the first, a third of those of joint training."""
 BASE_WARMUP = 50
 SHARES = (0.01, 0.05, 0.25, 0.5)
-"""Of old text in the batches of the second phase; the smallest one for the strong shift only."""
+"""Of old text in the batches of the second phase."""
 EVERY = 25
 BEGINNING_STEPS = 50
 
@@ -147,8 +147,11 @@ RATES = {
 WARMUPS = {
     name: run
     for part in (
-        second("weak", "warm0", schedule=rewarmed(0.0)),
-        second("weak", "warm5", schedule=rewarmed(0.05)),
+        *(
+            second(shift, f"warm{round(100 * share)}", schedule=rewarmed(share))
+            for shift in ("strong", "weak")
+            for share in (0.0, 0.05)
+        ),
         second("strong", "held", schedule=held(0.01), sweep={"seed": FEWER}),
         second("strong", "reset", reset=("data", "optimizer"), sweep={"seed": FEWER}),
     )
@@ -187,7 +190,7 @@ SAME = {
 REPLAY = {
     name: run
     for shift in ("strong", "weak")
-    for part in (*(replayed(shift, share) for share in SHARES[shift == "weak" :]), joint(shift))
+    for part in (*(replayed(shift, share) for share in SHARES), joint(shift))
     for name, run in part.items()
 }
 PERMUTED = second("quarter", "rewarm", sweep={"seed": FEWER}) | second("permuted", "rewarm", sweep={"seed": FEWER})
@@ -292,6 +295,36 @@ REPEATED = {
 }
 """A cosine for each phase. On one text the second phase is same-rewarm."""
 
+OTHERS = {
+    f"other-{name.replace('_', '-')}": training(
+        data=PROSE, arm=f"other_{name}", steps=ENDS[2], schedule=schedule, sweep={"seed": FEWER}
+    )
+    for name, schedule in {
+        "inverse_sqrt": Schedule(
+            kind="infinite",
+            warmup_steps=BASE_WARMUP,
+            cooldown_steps=COOLDOWN_STEPS,
+            cooldown_shape="inverse_sqrt",
+            level=LEVEL,
+            decay_steps=ANNEAL_STEPS,
+        ),
+        "wsd_s": Schedule(kind="wsd_s", warmup_steps=BASE_WARMUP, decay_ends=ENDS, decay_steps=ANNEAL_STEPS),
+    }.items()
+}
+"""Two more schedules on one text: the cooldown of the other shape, and a peak held between decays."""
+
 RUNS = (
-    WEAK_BASE | RATES | WARMUPS | BEGINNINGS | SAME | REPLAY | PERMUTED | EARLIER | FLOORS | TRUNK | CHAINED | REPEATED
+    WEAK_BASE
+    | RATES
+    | WARMUPS
+    | BEGINNINGS
+    | SAME
+    | REPLAY
+    | PERMUTED
+    | EARLIER
+    | FLOORS
+    | TRUNK
+    | CHAINED
+    | REPEATED
+    | OTHERS
 )

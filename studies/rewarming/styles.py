@@ -16,6 +16,8 @@ COLORS: Any = {
     "only_old": COLOR["reference"],
     "only_new": COLOR["cosine"],
     "infinite": COLOR["wsd"],
+    "inverse_sqrt": shades("wsd", 3)[0],
+    "wsd_s": COLOR["wsd_s"],
     "cyclic_cosine": COLOR["cyclic_cosine"],
 }
 NAMES = {
@@ -31,6 +33,8 @@ NAMES = {
     "replay50": "50 %",
     "joint": "joint",
     "infinite": "infinite",
+    "inverse_sqrt": "inverse root",
+    "wsd_s": "WSD-S",
     "cyclic_cosine": "repeated cosine",
 }
 SHIFTS = {
