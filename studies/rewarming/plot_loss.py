@@ -71,7 +71,7 @@ def draw(runs: pd.DataFrame) -> tuple[Figure, pd.DataFrame]:
     make_room(panels[0, 2], below=1.0)
     note(panels[0, 2], verdicts, corner="lower left", width=36)
     make_room(panels[1, 2], above=0.5)
-    note(panels[1, 2], sentence(rewarming_hurts_on_the_same_data, runs), corner="upper right", width=31)
+    note(panels[1, 2], sentence(rewarming_hurts_on_the_same_data, runs), corner="upper left", width=36)
     return fig, pd.concat(drawn)
 
 

@@ -31,8 +31,9 @@ def draw_plane(ax: Axes, runs: pd.DataFrame, shift: str) -> pd.DataFrame:
             ax.plot(new.iloc[1], old.iloc[1], "o", color=WARM, markersize=3, zorder=4)
         ax.plot(new.iloc[-1], old.iloc[-1], "s", color=color, markersize=4, zorder=4)
         name = "25 % replay" if kind in REPLAYS else NAMES[kind]
-        ax.annotate(name, (new.iloc[-1], old.iloc[-1]), xytext=(-5, 0), textcoords="offset points", fontsize=6.5,
-                    color=color, ha="right", va="center")  # fmt: skip
+        place, side = (1, "top") if kind == "constant" else (-1, "center")
+        ax.annotate(name, (new.iloc[place], old.iloc[place]), xytext=(-5, 0), textcoords="offset points", fontsize=6.5,
+                    color=color, ha="right", va=side)  # fmt: skip
         drawn.append(pd.DataFrame({"arm": arm, "step": old.index, OLD: old.to_numpy(), NEW: new.to_numpy()}))
     ax.plot(drawn[0][NEW][0], drawn[0][OLD][0], "o", color=START, markersize=5, zorder=5)
     ax.annotate("start", (drawn[0][NEW][0], drawn[0][OLD][0]), xytext=(6, 0), textcoords="offset points", fontsize=6.5,
@@ -68,10 +69,11 @@ def draw_dial(ax: Axes, runs: pd.DataFrame, shift: pd.DataFrame) -> pd.DataFrame
     divergences = shift[shift.quantity == "divergence"].set_index("shift").value
     ax.set(xscale="log", xlim=(divergences.min() / 1.6, 3.0), title="forgetting by shift")
     ax.set_yscale("symlog", linthresh=0.1, linscale=0.4)
+    ax.set_ylim(-0.5, 9)
     for level, name in SHIFTS.items():
         draw_points(ax, [divergences[level]], found.loc[[level]], COLORS["rewarm"])
         place = (divergences[level], found["mean"][level])
-        left = level in ("quarter", "permuted")
+        left = level in ("strong", "quarter", "permuted")
         style: Any = {
             "xytext": (-7 if left else 7, 0),
             "textcoords": "offset points",
