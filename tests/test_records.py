@@ -1,3 +1,4 @@
+import dataclasses
 import json
 import math
 import multiprocessing
@@ -40,7 +41,7 @@ def test_numbers_read_back_exactly_and_gaps_are_nan(tmp_path):
 
 def test_a_lineage_has_the_parents_rows_up_to_the_branch(tmp_path):
     write_run(tmp_path, "trunk", RUN, [{"step": s, "val_loss": float(s)} for s in range(5)])
-    child = config.dataclasses.replace(RUN, parent="trunk", parent_step=None)
+    child = dataclasses.replace(RUN, parent="trunk", parent_step=None)
     path = write_run(tmp_path, "child", child, [{"step": s, "val_loss": 10.0 + s} for s in (2, 3)], start_step=2)
     assert records.read_runs([path]).step.tolist() == [2, 3]
     assert records.read_runs([path], lineage=True).val_loss.tolist() == [0.0, 1.0, 2.0, 12.0, 13.0]
@@ -48,7 +49,7 @@ def test_a_lineage_has_the_parents_rows_up_to_the_branch(tmp_path):
 
 
 def test_swept_fields_are_the_members_own(tmp_path):
-    run = config.dataclasses.replace(RUN, sweep={"lr": (0.1, 0.2)})
+    run = dataclasses.replace(RUN, sweep={"lr": (0.1, 0.2)})
     rows = [{"member": i, "lr": lr, "step": 0, "val_loss": lr} for i, lr in enumerate((0.1, 0.2))]
     assert records.read_runs([write_run(tmp_path, "r", run, rows)]).lr.tolist() == [0.1, 0.2]
 
@@ -57,8 +58,8 @@ def test_members_have_the_rows_of_their_own_parents(tmp_path):
     def rows(steps, members):
         return [{"member": i, "seed": s, "step": n, "val_loss": 10 * s + n} for i, s in members for n in steps]
 
-    trunk = config.dataclasses.replace(RUN, steps=2, sweep={"seed": (5, 6)})
-    child = config.dataclasses.replace(RUN, steps=2, parent="trunk", sweep={"seed": (6, 5)})
+    trunk = dataclasses.replace(RUN, steps=2, sweep={"seed": (5, 6)})
+    child = dataclasses.replace(RUN, steps=2, parent="trunk", sweep={"seed": (6, 5)})
     write_run(tmp_path, "trunk", trunk, rows((0, 1, 2), ((0, 5), (1, 6))))
     path = write_run(tmp_path, "child", child, rows((2, 3, 4), ((0, 6), (1, 5))), start_step=2)
     table = records.read_runs([path], lineage=True)

@@ -1,0 +1,235 @@
+"""One training, and what follows from its description."""
+
+import dataclasses
+import re
+from collections.abc import Iterator
+from typing import Any, Literal
+
+from common.config.continual import Continual
+from common.config.data import TEXT, Data
+from common.config.model import Model
+from common.config.optimizer import Optimizer
+from common.config.probe import READING, Probe
+from common.config.schedule import Schedule
+from common.description import at_least, collecting, description, problems
+from common.parametrization import defined_for
+
+SWEEPABLE = ("lr", "seed", "steps", "batch_size")
+
+
+def _unlike(name: str, values: tuple[Any, ...]) -> list[Any]:
+    """Values of a sweep that rules can tell apart: of rates and seeds they see only the type and the sign."""
+    if name not in ("lr", "seed") or not all(isinstance(value, int | float) for value in values):
+        return list(values)
+    return list({(type(value), value > 0, value < 0): value for value in reversed(values)}.values())[::-1]
+
+
+WORD = re.compile("[a-z][a-z0-9_]*")
+"""What names a column."""
+
+
+@description
+class Run:
+    """One training: what one job does, and one row of a study's table."""
+
+    model: Model
+    data: Data
+    lr: float
+    """Peak learning rate."""
+    steps: int
+    """Updates of this run (those of its parents not counted)."""
+    seed: int
+    """Seeds every named stream of the run: initial weights, order of the data."""
+    optimizer: Optimizer = Optimizer()
+    schedule: Schedule = Schedule()
+    batch_size: int | None = None
+    """Examples (windows of text) per update; the whole training set if left out."""
+    log_every: int = 10
+    """Updates between two rows with the training loss."""
+    evaluate_every: int | None = None
+    """Updates between two evaluations; start, kept steps and end are always evaluated."""
+    watched: dict[str, Data] | None = None
+    """Further validation sets by a word, evaluated with the run's own: columns val_loss_<word>, val_accuracy_<word>.
+    One that equals the run's own is not evaluated twice: its columns repeat those of the run's own."""
+    average: float | None = None
+    """Decay a of an average of the weights, avg <- a avg + (1 - a) w after each update from the starting weights on, or
+    from the parent's average if it kept one. It is evaluated with them: columns average_val_loss, ... (see
+    common/average.py); no average if left out."""
+    continual: Continual | None = None
+    """The tasks before this one, and what is done not to forget them."""
+    keep_steps: tuple[int, ...] = ()
+    """Updates after which the state is kept, besides the end, so that other runs can continue there."""
+    parent: str | None = None
+    """Run whose state this one continues: "name", or "study/name"; of a sweep, the member with this run's values."""
+    parent_step: int | None = None
+    """One of the parent's `keep_steps`; its end if left out."""
+    reset: tuple[Literal["weights", "optimizer", "data"], ...] = ()
+    """Parts of the parent's state that start afresh; data means the position in the stream of batches."""
+    probes: tuple[Probe, ...] = ()
+    sweep: dict[str, tuple[int | float, ...]] | None = None
+    """Fields of this run and the values that its members take, every combination trained in one job."""
+    stacked: bool = False
+    """Train the members of a sweep over lr and seed side by side (see common/stack.py), not one by one. Pays for small
+    networks; where one has weights of half a megabyte or more, together they leave the cache."""
+    arm: str | None = None
+    """A word that names this run's group in comparisons; no number depends on it."""
+    precision: Literal["fp32", "bf16"] = "fp32"
+    """bf16 computes the forward pass under autocast; weights stay in fp32."""
+    compile: bool = False
+    """Train with torch.compile (needs a C++ compiler)."""
+    threads: int = 1
+    """torch threads; the number changes the bits of the result, so it belongs to the description."""
+
+    @property
+    def within_classes(self) -> bool:
+        """Whether evaluations tell the accuracy within the classes of each validation set: some data has not all."""
+        some = any(part.classes for data in datasets_of(self) for part in data.parts)
+        return some and self.data.classes_as_targets
+
+    def _rules(self) -> Iterator[str]:
+        yield from at_least(1, self, "steps", "batch_size", "log_every", "evaluate_every", "threads")
+        yield from at_least(0, self, "seed")
+        if self.lr <= 0:
+            yield f"lr={self.lr} must be greater than 0"
+        yield from self._average_rules()
+        text = self.data.source in (*TEXT, "bigram")
+        if text != (self.model.kind == "transformer"):
+            yield f"model.kind={self.model.kind!r} cannot read data.source={self.data.source!r}"
+        if self.model.kind == "convnet" and self.data.source in ("teacher", "tanh_teacher"):
+            source = self.data.source
+            yield f"model.kind='convnet' reads images, but data.source={source!r} has none; use 'digits' or an mlp"
+        if not defined_for(self.model.parametrization, self.optimizer.kind):
+            yield (
+                f"model.parametrization={self.model.parametrization!r} has no rates for optimizer.kind="
+                f"{self.optimizer.kind!r}; use adam, adamw or schedule_free"
+            )
+        if text and self.batch_size is None:
+            yield f"batch_size is missing: data.source={self.data.source!r} has no full batch"
+        if self.data.mixed_with and self.batch_size is None:
+            yield "batch_size is missing: data.mixed_with has no full batch"
+        if any(not 0 < step < self.steps for step in self.keep_steps):
+            yield f"keep_steps={self.keep_steps} must lie between 1 and steps - 1 = {self.steps - 1}"
+        for name in ("parent_step", "reset"):
+            if self.parent is None and getattr(self, name):
+                yield f"{name}={getattr(self, name)!r} has no meaning without a parent"
+        if len(set(self.keep_steps)) < len(self.keep_steps):
+            yield f"keep_steps={self.keep_steps} must be different"
+        yield from (f"schedule.{problem}" for problem in self.schedule.fits(self.steps))
+        yield from (f"continual.{problem}" for problem in self._continual_rules())
+        yield from self._watched_rules()
+        yield from self._probe_rules()
+        yield from self._sweep_rules()
+
+    def _average_rules(self) -> Iterator[str]:
+        if self.average is None:
+            return
+        if not 0 < self.average < 1:
+            yield f"average={self.average} must lie between 0 and 1; without an average leave it out"
+        if self.optimizer.kind == "schedule_free":
+            yield f"average={self.average}: optimizer.kind='schedule_free' evaluates an average already; leave it out"
+        if self.stacked:
+            yield f"average={self.average} is not kept for members side by side; leave out stacked=True"
+
+    def _continual_rules(self) -> Iterator[str]:
+        if self.continual is None:
+            return
+        yield from self.continual.fits(self.data, steps=self.steps)
+        for name in ("distillation", "consolidation"):
+            strength = getattr(self.continual, name)
+            if strength is not None and (self.parent is None or "weights" in self.reset):
+                yield f"{name}={strength} needs the weights of a parent: it holds on to what they learnt"
+        if self.continual.consolidation is not None and self.model.norm == "batchnorm":
+            strength = self.continual.consolidation
+            yield f"consolidation={strength} needs outputs of single examples; norm='batchnorm' has none"
+        if self.stacked:
+            yield "stacked=True trains members in one pass, which knows no past tasks; leave out stacked"
+
+    def _watched_rules(self) -> Iterator[str]:
+        for name, data in (self.watched or {}).items():
+            if not isinstance(name, str) or not WORD.fullmatch(name):
+                yield f"watched={{{name!r}: ...}} must be named by a word of small letters, digits and _"
+            elif name.partition("_")[0] == "within":
+                yield f"watched={{{name!r}: ...}} would name a column like val_accuracy_within; choose another word"
+            if misfit := data.misfit(self.data):
+                yield f"watched[{name!r}] {misfit}"
+        if self.watched is not None and not self.watched:
+            yield "watched={} is empty; leave it out"
+
+    def _probe_rules(self) -> Iterator[str]:
+        kinds = [probe.kind for probe in self.probes]
+        for i, probe in enumerate(self.probes):
+            if probe.kind in kinds[:i]:
+                yield f"probes[{i}].kind={probe.kind!r} is given twice; put all of its steps into one probe"
+            if probe.kind == "gradients" and self.continual is None:
+                yield f"probes[{i}].kind='gradients' needs continual, which names the past tasks"
+            if probe.kind == "nearest_mean" and not self.data.classes_as_targets:
+                yield (
+                    f"probes[{i}].kind='nearest_mean' needs classes as targets, and data.source={self.data.source!r} "
+                    f"with loss={self.data.interface()['loss']!r} has none; leave it out"
+                )
+            if probe.kind in READING and probe.examples is None and self.data.context is not None:
+                yield f"probes[{i}].examples is missing: data.source={self.data.source!r} has no full batch"
+            if probe.kind in READING and probe.examples is None and self.data.mixed_with:
+                yield f"probes[{i}].examples is missing: data.mixed_with has no full batch"
+            if probe.steps and max(probe.steps) > self.steps:
+                yield f"probes[{i}].steps={probe.steps} must be at most steps={self.steps}"
+
+    def _sweep_rules(self) -> Iterator[str]:
+        for name, values in (self.sweep or {}).items():
+            if name not in SWEEPABLE:
+                yield f"sweep={{{name!r}: ...}} must name one of {', '.join(SWEEPABLE)}"
+            elif not values or len(set(values)) < len(values):
+                yield f"sweep={{{name!r}: {values}}} must have different values, at least one"
+            else:
+                for value in _unlike(name, values):
+                    trial = {field.name: getattr(self, field.name) for field in dataclasses.fields(self)}
+                    trial["stacked"] = False
+                    with collecting():
+                        found = problems(Run(**(trial | {name: value, "sweep": None})))
+                    yield from (f"sweep: {problem}" for problem in found)
+        if self.stacked and not {"lr", "seed"} >= (self.sweep or {"none": ()}).keys():
+            yield f"stacked=True needs a sweep over lr or seed and nothing else; sweep={self.sweep} trains one by one"
+        if self.stacked and self.compile:
+            yield "stacked=True has no compiled form; leave out compile=True"
+        if self.sweep is not None and not self.sweep:
+            yield "sweep={} is empty; leave it out for a single run"
+
+
+def full_name(study: str, run: str) -> str:
+    """`study/run` for a run that is written in a study as `run` or as `study/run`."""
+    return run if "/" in run else f"{study}/{run}"
+
+
+def datasets_of(run: Run) -> list[Data]:
+    """Every data set that a run reads, its own first, each once."""
+    past = run.continual.past if run.continual else ()
+    return list(dict.fromkeys([run.data, *(run.watched or {}).values(), *past]))
+
+
+def continued(run: Run, parent: Run) -> int:
+    """Place of the member of `parent` whose state a single run continues: the one with this run's swept values.
+
+    Raises: LookupError if the parent has no such member.
+    """
+    place = 0
+    for name, values in (parent.sweep or {}).items():
+        wanted = getattr(run, name)
+        if wanted not in values:
+            raise LookupError(f"has no member with {name}={wanted} to continue; its sweep is {parent.sweep}")
+        place = place * len(values) + values.index(wanted)
+    return place
+
+
+def validation_sets(run: Run) -> dict[str, Data]:
+    """What a run evaluates, by the ends of its columns: its own as "", watched sets as "_<word>"."""
+    named = {"": run.data} | {f"_{word}": data for word, data in (run.watched or {}).items()}
+    return {end: data.held_out for end, data in named.items()}
+
+
+def members(run: Run) -> list[Run]:
+    """The single runs of a sweep, in the order of its values; a run without sweep is its only member."""
+    singles = [dataclasses.replace(run, sweep=None, stacked=False)]
+    for name, values in (run.sweep or {}).items():
+        swept: list[dict[str, Any]] = [{name: value} for value in values]
+        singles = [dataclasses.replace(single, **field) for single in singles for field in swept]
+    return singles
