@@ -1,19 +1,33 @@
 """Claims on the stability gap. Thresholds frozen after pilots with seeds 100 to 104."""
 
-from collections.abc import Hashable, Iterable
+from collections.abc import Hashable
 from itertools import pairwise
 from math import log2
 
 import numpy as np
 import pandas as pd
 from comparisons import DECAYS, LEARNERS, SCENARIOS, conditions, viewed
-from cures import common_seeds, excess
+from cures import excess
 from domains import TOLERANCE, at_end, of_run, rises
-from gaps import POINTS, Values, by_seed, gaps, recorded
+from gaps import by_seed, gaps
 from gradients import at_lowest, at_switch, ratios, since_switch
+from selections import (
+    LR,
+    MOMENTUM_ARMS,
+    Setting,
+    at_rate,
+    by_angle,
+    hidden_depth,
+    line_excess,
+    of_gap,
+    optimizer_gaps,
+    own_excess,
+    projected_and_plain,
+    rank_correlation,
+    settings,
+)
 from styles import NAMES
 
-from common import forgetting
 from common.claims import claim
 from common.statistics import paired_differences
 from common.verdicts import Verdict, all_of, equivalence, greater, less, reported
@@ -24,10 +38,6 @@ KAMATH = "Kamath et al. 2024 (arXiv:2406.05114)"
 GUO = "Guo et al. 2024 (arXiv:2406.14833), abstract"
 DELFT = "bachelor theses, TU Delft 2025 (code: KseniaSycheva/Stability-Gap-SAM), abstracts"
 
-LR = 0.1
-"""Learning rate of the comparisons that have only one."""
-SPARSE = 50
-"""Updates between evaluations that count as sparse."""
 POINTS_DEEP = "points of depth"
 NEAR, FAR = 10, 80
 """Degrees between the tasks of the two depths whose ratio is judged."""
@@ -41,14 +51,8 @@ GAIN = 2
 """Points of final accuracy from which a gain is clear."""
 LOW_PATH = 0.25
 """Part of the excess of training's own path below which the straight line is a path of low loss."""
-
-
-Setting = tuple[str, float]
-"""Arm and learning rate."""
 UNDERTRAINED = 3.0
 """Points by which the first task may differ before the switch in comparisons that are about the depth alone."""
-MOMENTUM_ARMS = {0.0: "optimizer_m00", 0.5: "optimizer_m05", 0.9: "rotation_joint"}
-RATE_ARMS = ("rotation_joint", *MOMENTUM_ARMS.values(), "optimizer_adam")
 AMPLIFIED = 1.5
 """Factor by which momentum 0.9 is said to deepen the gap."""
 
@@ -67,49 +71,6 @@ RISE = 0.05
 """Nats per byte from which a rise of the loss is one."""
 
 
-def at_rate(runs: pd.DataFrame, *arms: str) -> pd.DataFrame:
-    """Rows of some arms at the learning rate of the comparisons."""
-    return runs[runs.arm.isin(arms) & (runs.lr == LR)]
-
-
-def of_gap(runs: pd.DataFrame, method: str, column: str) -> Values:
-    """One number of the first task's gap during the second, by seed (see `gaps.gaps`)."""
-    return by_seed(gaps(at_rate(runs, f"rotation_{method}")), column)
-
-
-def hidden_depth(runs: pd.DataFrame, *, scenario: str, method: str, times: float) -> Values:
-    """Depth seen after every update less `times` that seen every `SPARSE` updates, in points by seed."""
-    found: Values = {}
-    for (_, seed), record in recorded(at_rate(runs, f"{scenario}_{method}")).items():
-        dense, sparse = (forgetting.depth(record.every(period), task=0, during=1) for period in (1, SPARSE))
-        found[seed] = POINTS * (dense - times * sparse)
-    return found
-
-
-def by_angle(runs: pd.DataFrame, method: str, column: str) -> pd.DataFrame:
-    """A column of `gaps` by seed (rows) and angle between the tasks (columns), of the seeds that have every angle."""
-    table = gaps(at_rate(runs, f"angle_{method}", f"rotation_{method}"))
-    return table.pivot(index="seed", columns="angle", values=column).dropna()
-
-
-def rank_correlation(runs: pd.DataFrame, method: str, column: str) -> pd.Series:
-    """Spearman's correlation of a column of `gaps` with the angle, null control left out, by seed."""
-    table = by_angle(runs, method, column).drop(columns=0)
-    return table.corrwith(pd.Series(table.columns, index=table.columns), axis=1, method="spearman")
-
-
-def of_seeds(values: Values, seeds: Iterable[Hashable]) -> Values:
-    """The values of some seeds: a comparison has those of its smaller part."""
-    return {seed: values[seed] for seed in seeds}
-
-
-def projected_and_plain(table: pd.DataFrame, column: str, arm: str, lr: float) -> tuple[Values, Values]:
-    """A column of `gaps` of a method with a projection and without, over the seeds of the former."""
-    projected = by_seed(table, column, arm=arm, lr=lr)
-    plain = by_seed(table, column, arm=arm.rpartition("_")[0], lr=lr)
-    return projected, of_seeds(plain, projected)
-
-
 def no_benefit(table: pd.DataFrame, arm: str, lr: float) -> list[Verdict]:
     """A projection saves less than a fifth of the depth, and gains less than two points at the end.
 
@@ -126,21 +87,6 @@ def no_benefit(table: pd.DataFrame, arm: str, lr: float) -> list[Verdict]:
     ]
 
 
-def own_excess(runs: pd.DataFrame, arm: str) -> Values:
-    """Peak of the old task's loss in training on the new one, above the higher of its two ends, by seed."""
-    rows = at_rate(runs, arm)
-    rows = rows[rows.step >= rows.start_step].sort_values("step")
-    losses = rows.groupby("seed").val_loss_task0
-    above = losses.max() - losses.agg(["first", "last"]).max(axis=1)
-    return {int(seed): float(value) for seed, value in above.items()}
-
-
-def line_excess(path: pd.DataFrame, arm: str) -> Values:
-    """Largest loss of the old task on the straight line above its chord, by seed."""
-    rows = path[(path.arm == arm) & (path.task == 0)]
-    return {int(seed): float(value) for seed, value in rows.groupby("seed").above.max().items()}
-
-
 def low_path(runs: pd.DataFrame, path: pd.DataFrame, arm: str) -> Verdict:
     """The straight line's excess minus a quarter of training's, below 0."""
     own, line = own_excess(runs, arm), line_excess(path, arm)
@@ -149,18 +95,6 @@ def low_path(runs: pd.DataFrame, path: pd.DataFrame, arm: str) -> Verdict:
         reported(line, unit="nats", label="on the line"),
         reported(own, unit="nats", label="in training"),
     )
-
-
-def optimizer_gaps(runs: pd.DataFrame) -> pd.DataFrame:
-    """`gaps` of joint training at several rates and momenta, and of Adam."""
-    return gaps(runs[runs.arm.isin(RATE_ARMS)])
-
-
-def settings(table: pd.DataFrame, column: str, *chosen: Setting) -> list[Values]:
-    """A column of `gaps` by seed for each arm and rate, of the seeds that all of these have."""
-    found = (table[(table.arm == arm) & (table.lr == lr)] for arm, lr in chosen)
-    table = common_seeds(pd.concat(found))
-    return [by_seed(table, column, arm=arm, lr=lr) for arm, lr in chosen]
 
 
 def equally_trained(table: pd.DataFrame, *chosen: Setting, base: Setting) -> list[Verdict]:

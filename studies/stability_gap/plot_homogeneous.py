@@ -4,7 +4,8 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from claims import LOW_PATH, halves_are_joined_straight, own_excess, restart_opens_a_gap, straight_path_is_low
+from claims import LOW_PATH, halves_are_joined_straight, restart_opens_a_gap, straight_path_is_low
+from selections import own_excess
 from styles import COLORS
 
 from common.claims import sentence

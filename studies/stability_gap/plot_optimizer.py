@@ -4,15 +4,13 @@ from typing import Any
 
 import pandas as pd
 from claims import (
-    LR,
-    MOMENTUM_ARMS,
     depth_rises_with_the_rate,
     larger_rates_deepen_the_gap,
     momentum_deepens_the_gap,
     momentum_deepens_the_gap_at_matched_rates,
-    optimizer_gaps,
     smaller_rates_lengthen_the_gap,
 )
+from selections import LR, MOMENTUM_ARMS, optimizer_gaps
 from styles import COLORS
 
 from common.claims import sentence
