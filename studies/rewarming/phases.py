@@ -61,9 +61,10 @@ def crossing(first: pd.Series, second: pd.Series) -> float | None:
 def phases(runs: pd.DataFrame) -> pd.DataFrame:
     """One row for each run and seed that has evaluated the old text.
 
-    Columns: run, shift and kind (the two parts of the arm), lr, seed, updates (of the phase); before and old (L1 at its
-    start and end), new_before and new (L2), average of old and new, forgetting (old - before) and rise (of L1 in the
-    first fifth). Where a run has no parent, before is that of random weights. NaN where the new text was not evaluated.
+    Columns: run, shift and kind (the two parts of the arm), lr, seed, updates (of the phase) and total_updates (with
+    those before it), continued (whether there are such); before and old (L1 at its start and end), new_before and new
+    (L2), average of old and new, forgetting (old - before) and rise (of L1 in the first fifth).
+    Where a run has no parent, before is that of random weights. NaN where the new text was not evaluated.
     """
     about = ["run", "arm", "lr", "seed"]
     rows = []
@@ -81,6 +82,8 @@ def phases(runs: pd.DataFrame) -> pd.DataFrame:
                 "lr": lr,
                 "seed": int(str(seed)),
                 "updates": int(old.index[-1]),
+                "total_updates": int(part.step.max()),
+                "continued": bool(part.start_step.iloc[0] > 0),
                 "before": before,
                 "old": after,
                 "new_before": new_before,

@@ -215,3 +215,20 @@ rule rewarming_measure_shift:
         code=provenance.script_digest("studies/rewarming/measure_shift.py"),
     script:
         "measure_shift.py"
+
+
+rule rewarming_measure_outcomes:
+    """Forgetting, adaptation, gap to joint training, rise and recovered share of every way of going on."""
+    input:
+        STUDIES.outputs("rewarming", "metrics.csv"),
+    output:
+        "results/rewarming/outcomes.csv",
+    log:
+        "logs/rewarming/measure_outcomes.log",
+    conda:
+        "../../envs/environment.yml"
+    threads: 1
+    params:
+        code=provenance.script_digest("studies/rewarming/measure_outcomes.py"),
+    script:
+        "measure_outcomes.py"

@@ -1,0 +1,81 @@
+"""What every way of going on brings and what it costs: means over seeds, beside the published numbers.
+
+Losses are compared after equally many updates of the second phase, or of both phases where a run has no parent; the
+table says how many. Published are those of Ibrahim et al. 2024 (arXiv:2403.08763), in nats per token and recalled, not
+checked: 405M parameters, Pile to SlimPajama (weak) and to German (strong), and 10B parameters on the weak shift.
+"""
+
+from typing import Any
+
+import pandas as pd
+from phases import phases
+
+from common.records import read_runs
+from common.statistics import t_interval
+
+METRICS = ("forgetting", "adaptation", "average", "gap", "rise", "recovered")
+"""L1 minus that of the finished first phase; L2; their mean; that over joint training's, minus 1; largest rise of L1 in
+the first fifth; share of the forgetting of 1x without replay that replay removes."""
+LARGE: dict[str, dict[tuple[str, str, str], float]] = {
+    "published_405m": {
+        ("weak", "rewarm", "forgetting"): 0.27,
+        ("weak", "rewarm", "adaptation"): 2.50,
+        ("weak", "replay1", "forgetting"): 0.09,
+        ("weak", "replay5", "forgetting"): 0.06,
+        ("weak", "replay5", "adaptation"): 2.51,
+        ("weak", "replay5", "gap"): 0.009,
+        ("weak", "replay1", "recovered"): 0.67,
+        ("weak", "replay5", "recovered"): 0.78,
+        ("strong", "rewarm", "forgetting"): 1.39,
+        ("strong", "rewarm", "adaptation"): 1.11,
+        ("strong", "replay1", "forgetting"): 0.66,
+        ("strong", "replay5", "forgetting"): 0.40,
+        ("strong", "replay25", "forgetting"): 0.16,
+        ("strong", "replay25", "adaptation"): 1.16,
+        ("strong", "replay25", "gap"): 0.0,
+        ("strong", "replay1", "recovered"): 0.53,
+        ("strong", "replay5", "recovered"): 0.71,
+        ("strong", "replay25", "recovered"): 0.88,
+    },
+    "published_10b": {("weak", "replay5", "gap"): 0.011},
+}
+"""Published numbers by column, and by shift, kind and metric."""
+
+
+def by_seed(runs: pd.DataFrame) -> pd.DataFrame:
+    """`phases` of every way of going on to its end, with the metrics and the updates; one row for each run and seed."""
+    table = phases(runs[~runs.arm.str.contains("_beginning_")])
+    place = pd.MultiIndex.from_frame(table[["shift", "seed"]])
+
+    def of(kind: str, column: str) -> Any:
+        found = table[table.kind == kind].set_index(["shift", "seed"])[column]
+        return found.reindex(place).to_numpy()
+
+    forgetting = table.old - of("rewarm", "before")
+    return table.assign(
+        forgetting=forgetting,
+        adaptation=table.new,
+        gap=table.average / of("joint", "average") - 1,
+        rise=table.rise.where(table.continued),
+        recovered=(1 - forgetting / of("rewarm", "forgetting")).where(table.kind.str.startswith("replay")),
+        compute=table.updates / of("joint", "updates"),
+    )
+
+
+def outcomes(runs: pd.DataFrame) -> pd.DataFrame:
+    """Columns shift, kind, updates, total_updates, compute (over those of joint training), metric, mean, low, high, n,
+    published_405m and published_10b: 95 % intervals over seeds, a row for each metric that a way of going on has.
+    """
+    rows = []
+    for (shift, kind), part in by_seed(runs).groupby(["shift", "kind"], sort=False):
+        about = {"shift": shift, "kind": kind, **part[["updates", "total_updates", "compute"]].iloc[0]}
+        for metric in METRICS:
+            values = part.set_index("seed")[metric].dropna()
+            if len(values):
+                published = {name: numbers.get((str(shift), str(kind), metric)) for name, numbers in LARGE.items()}
+                rows.append({**about, "metric": metric, **vars(t_interval(values)), **published})
+    return pd.DataFrame(rows).astype({"updates": int, "total_updates": int})
+
+
+if __name__ == "__main__":
+    outcomes(read_runs(snakemake.input)).to_csv(snakemake.output[0], index=False, lineterminator="\n")
