@@ -43,6 +43,7 @@ rule all:
     input:
         "results/claims.md",
         "figures/claims.pdf",
+        "figures/verdicts.pdf",
         expand("results/{study}/claims.json", study=STUDIES),
         STUDIES.figures(),
 

@@ -9,7 +9,7 @@ import pytest
 
 from common import claims
 from common.claims import claim, judge
-from common.rules import plot_claims
+from common.rules import plot_claims, plot_verdicts
 from common.verdicts import Verdict, all_of, any_of, crossover, exact, greater, less, number, reported
 
 UP = (0.04, 0.05, 0.06)
@@ -181,6 +181,14 @@ def test_the_figure_shows_every_claim(path):
     texts = " ".join(text.get_text() for ax in fig.axes for text in ax.texts)
     assert all(word in texts for word in ("toy", "Does it?", "C1", "C2", "C9", "1 supported", "0 contradicted"))
     assert list(plot_claims.table([report]).claim) == ["C2", "C1", "C9"]
+
+
+def test_the_overview_has_a_chip_for_every_claim(path):
+    report = claims.read(path)
+    (ax,) = plot_verdicts.draw([report, report]).axes
+    texts = [text.get_text() for text in ax.texts]
+    assert texts[:3] == ["6 claims", "2 supported", "0 contradicted"]
+    assert texts[5:] == ["toy", "C2", "C1", "C9"] * 2
 
 
 def test_the_figure_draws_both_ends_of_a_crossover():

@@ -99,6 +99,7 @@ LAYERS = {
     "common/rules/claims.py": 4,
     "common/rules/corpus.py": 4,
     "common/rules/plot_claims.py": 4,
+    "common/rules/plot_verdicts.py": 4,
     "common/rules/rebuild.py": 4,
     "common/rules/scoreboard.py": 4,
     "common/rules/train.py": 4,

@@ -50,3 +50,20 @@ rule claims_figure:
         code=provenance.script_digest("common/rules/plot_claims.py"),
     script:
         "plot_claims.py"
+
+
+rule verdicts_figure:
+    """The scoreboard at a glance."""
+    input:
+        claims=expand("results/{study}/claims.json", study=STUDIES),
+    output:
+        report("figures/verdicts.pdf", category="claims"),
+        multiext("figures/verdicts", ".png", ".csv", ".json"),
+    log:
+        "logs/figures/verdicts.log",
+    conda:
+        "../../envs/environment.yml"
+    params:
+        code=provenance.script_digest("common/rules/plot_verdicts.py"),
+    script:
+        "plot_verdicts.py"
