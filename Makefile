@@ -42,7 +42,7 @@ check: $(READY)
 	$(BIN)/snakemake --lint
 
 test: check
-	$(BIN)/pytest
+	$(BIN)/pytest --numprocesses logical --dist loadfile --no-loadscope-reorder
 
 PORT ?= 5000
 SCALE_DIR ?= .

@@ -8,6 +8,11 @@ import torch
 from common.config import Data, Model, Optimizer, Run, Schedule
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """The whole graph first: where files run side by side, the others fit beside it."""
+    items.sort(key=lambda item: item.path.name != "test_graph.py")
+
+
 @pytest.fixture(autouse=True)
 def one_thread() -> None:
     """As the engine: one thread. And unlike after it: tiny numbers stay what they are."""

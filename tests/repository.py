@@ -97,7 +97,7 @@ class Repository:
             text=True,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
-            timeout=900,
+            timeout=3000,
             check=False,
         )
         if check and done.returncode:
