@@ -19,6 +19,8 @@ ORDINALS = ("first", "second")
 TRUNKS = {"same": ("infinite_trunk",), "chain": ("chain_trunk",)}
 ANNEALS = {"same": ("infinite_anneal",), "chain": ("infinite_anneal", "chain_anneal")}
 COSINES = {"same": ("same_rewarm", "repeated_same"), "chain": ("repeated_chain",)}
+NOTE_ROOM = 0.3
+"""Share of a panel's height that a verdict below the curves takes."""
 OTHERS = ("inverse_sqrt", "wsd_s")
 """Further schedules, on one text."""
 
@@ -138,7 +140,8 @@ def draw(runs: pd.DataFrame, cosine: pd.DataFrame) -> tuple[Figure, pd.DataFrame
     for ax in (*panels[1], panels[0, 0], panels[0, 1]):
         ax.set_xlabel("all updates")
         for end in ends_of(runs)[:-1]:
-            ax.axvline(end, color=COLORS["only_old"], linewidth=0.5, linestyle=":")
+            bottom = NOTE_ROOM if ax is panels[0, 1] else 0.0
+            ax.axvline(end, ymin=bottom, color=COLORS["only_old"], linewidth=0.5, linestyle=":")
     return fig, pd.concat(drawn)
 
 

@@ -45,7 +45,7 @@ def draw_warmups(ax: Axes, runs: pd.DataFrame) -> pd.DataFrame:
             for (share, name), color in zip(WARMUPS.items(), list(PEAKS.values())[::-1], strict=True)
         }
         drawn.append(draw_curves(ax, runs, NEW, arms=arms, linestyle=line))
-    ax.set(title="first updates, weak shift", xlim=(0, None))
+    ax.set(title="first updates, weak shift", xlabel="updates (dashed: optimizer reset)", xlim=(0, None))
     return pd.concat(drawn)
 
 
