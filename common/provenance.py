@@ -102,33 +102,44 @@ def imports(path: Path) -> set[Path]:
     Names are looked up from the repository (`common.records`) and from the script's own folder (`river`), relative
     ones from the module that imports them. A package counts with each of its modules.
     """
+    start = path.resolve()
     found: set[Path] = set()
-    todo = [path.resolve()]
+    sought: set[tuple[tuple[Path, ...], str]] = set()
+    todo = [start]
     while todo:
         module = todo.pop()
-        if module not in found:
-            found.add(module)
-            todo += _imported(module, beside=path.resolve().parent)
+        if module in found:
+            continue
+        found.add(module)
+        for level, name in _imported_names(module, module.stat().st_mtime_ns):
+            bases = (module.parents[level - 1],) if level else (ROOT, start.parent)
+            if (bases, name) not in sought:
+                sought.add((bases, name))
+                todo += _locate(name, *bases)
     return found
 
 
-def _imported(module: Path, *, beside: Path) -> Iterator[Path]:
-    for node in ast.walk(tree(module)):
+@cache
+def _imported_names(module: Path, stamp: int) -> list[tuple[int, str]]:
+    """Level (0 for an absolute import) and dotted name of all that a module imports, each once."""
+    names: dict[tuple[int, str], None] = {}
+    for node in ast.walk(_tree(module, stamp)):
         if isinstance(node, ast.Import):
-            for alias in node.names:
-                yield from _locate(alias.name, ROOT, beside)
+            names |= dict.fromkeys((0, alias.name) for alias in node.names)
         elif isinstance(node, ast.ImportFrom):
-            bases = [module.parents[node.level - 1]] if node.level else [ROOT, beside]
-            for alias in node.names:
-                yield from _locate(f"{node.module}.{alias.name}" if node.module else alias.name, *bases)
+            before = f"{node.module}." if node.module else ""
+            names |= dict.fromkeys((node.level, before + alias.name) for alias in node.names)
+    return list(names)
 
 
 def _locate(name: str, *bases: Path) -> Iterator[Path]:
     """The files of a dotted name and of the packages that it lies in."""
-    words = name.split(".")
     for base in bases:
-        for count in range(1, len(words) + 1):
-            stem = base.joinpath(*words[:count])
+        stem = base
+        for word in name.split("."):
+            if not stem.is_dir():
+                break
+            stem /= word
             yield from (file for file in (stem.with_suffix(".py"), stem / "__init__.py") if file.is_file())
 
 

@@ -3,6 +3,7 @@ import json
 import math
 import multiprocessing
 import time
+from itertools import pairwise
 
 import pandas as pd
 import pytest
@@ -105,11 +106,11 @@ def test_publish_leaves_only_the_outputs(tmp_path):
     assert sorted(path.name for path in (tmp_path / "r").iterdir()) == sorted(records.FILES)
 
 
-def hold(run_dir, entered, seconds):
+def hold(run_dir, spans, seconds):
     with records.exclusive(run_dir):
-        entered.put(time.monotonic())
+        begin = time.monotonic()
         time.sleep(seconds)
-        entered.put(time.monotonic())
+        spans.put((begin, time.monotonic()))
 
 
 def test_two_writers_take_turns(tmp_path):
@@ -118,11 +119,11 @@ def test_two_writers_take_turns(tmp_path):
     workers = [context.Process(target=hold, args=(tmp_path / "r", queue, 0.2)) for _ in range(3)]
     for worker in workers:
         worker.start()
+    spans = sorted(queue.get(timeout=10) for _ in workers)
     for worker in workers:
         worker.join(10)
-    times = [queue.get(timeout=1) for _ in range(6)]
-    assert times == sorted(times)
-    assert pd.Series(times).diff().iloc[1::2].min() >= 0.19
+    assert all(end - begin >= 0.19 for begin, end in spans)
+    assert all(before[1] <= after[0] for before, after in pairwise(spans))
 
 
 def chain_rows() -> pd.DataFrame:
