@@ -106,7 +106,7 @@ def measured(verdict: Verdict) -> str:
     lines = (
         f"{number(verdict.estimate)} {verdict.unit}",
         f"{ends}, n = {verdict.n}",
-        shorten(verdict.note, 34, placeholder="..."),
+        shorten(verdict.note, 31, placeholder="..."),
     )
     return "\n".join(filter(None, lines))
 
