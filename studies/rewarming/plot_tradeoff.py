@@ -69,7 +69,7 @@ def draw_dial(ax: Axes, runs: pd.DataFrame, shift: pd.DataFrame) -> pd.DataFrame
     divergences = shift[shift.quantity == "divergence"].set_index("shift").value
     ax.set(xscale="log", xlim=(divergences.min() / 1.6, 3.0), title="forgetting by shift")
     ax.set_yscale("symlog", linthresh=0.1, linscale=0.4)
-    ax.set_ylim(-0.5, 9)
+    ax.set_ylim(-0.5, 2 * found["mean"].max())
     for level, name in SHIFTS.items():
         draw_points(ax, [divergences[level]], found.loc[[level]], COLORS["rewarm"])
         place = (divergences[level], found["mean"][level])
