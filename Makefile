@@ -13,11 +13,15 @@ help:
 	@echo "make test                   style, types, workflow and unit tests"
 	@echo "make ui                     browse the runs in MLflow (PORT=5000, SCALE_DIR=. or scales/smoke)"
 
-$(READY): envs/requirements.lock envs/torch.txt pyproject.toml
+# The packages anew whenever what they are made from has changed, so that no old environment stays after a pull.
+.venv/packages: envs/requirements.lock envs/torch.txt
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed; say: make PYTHON=python3.12 ...")'
-	$(PYTHON) -m venv .venv
+	$(PYTHON) -m venv --clear .venv
 	$(BIN)/pip install --quiet --disable-pip-version-check --require-hashes --no-deps -r envs/requirements.lock
 	$(BIN)/pip install --quiet --disable-pip-version-check --requirement envs/torch.txt
+	touch $@
+
+$(READY): .venv/packages pyproject.toml
 	$(BIN)/pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
 	touch $@
 
@@ -38,7 +42,7 @@ check: $(READY)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
-	$(BIN)/snakefmt --check Snakefile common/rules studies
+	$(BIN)/snakefmt --check Snakefile common/pipeline/rules
 	$(BIN)/snakemake --lint
 
 test: check

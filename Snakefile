@@ -1,14 +1,14 @@
 """Every study: from nothing to its figures and its verdicts. Run it as `snakemake figures/wsd_loss.pdf`."""
 
-import sys
 from pathlib import Path
 
-sys.path.insert(0, workflow.basedir)
+from common.pipeline import build, editions, provenance
+from common.pipeline.studies import Studies
 
-from common import provenance, workflow as build
-from common.studies import Studies
-
-STUDIES = Studies.load(scale=config.get("scale", "default"))
+STUDIES = Studies.load(
+    scale=config.get("scale", "default"),
+    device=config.get("device"),
+)
 COMPANIONS = build.Companions()
 
 build.prepare(
@@ -26,6 +26,7 @@ wildcard_constraints:
 
 
 onstart:
+    editions.set_aside()
     build.announce(STUDIES, workflow.dag.needrun_jobs(), cores=workflow.cores)
     COMPANIONS.start()
 
@@ -48,15 +49,8 @@ rule all:
         STUDIES.figures(),
 
 
-include: "common/rules/corpus.smk"
-include: "common/rules/train.smk"
-include: "common/rules/claims.smk"
-include: "common/rules/mlflow.smk"
-
-
-for study in STUDIES:
-
-    include: f"studies/{study}/rules.smk"
-
-
-build.keep_studies_apart(Path(workflow.basedir))
+include: "common/pipeline/rules/corpus.smk"
+include: "common/pipeline/rules/train.smk"
+include: "common/pipeline/rules/studies.smk"
+include: "common/pipeline/rules/claims.smk"
+include: "common/pipeline/rules/mlflow.smk"

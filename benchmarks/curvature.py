@@ -41,12 +41,12 @@ from torch import nn
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from common import models
-from common.config import Data, Model
+from common.config import MLP, Corpus, Digits, Model, Transformer
 from common.curvature.lanczos import extremes
 from common.curvature.objective import Objective
 from common.curvature.operators import Hessian
 from common.data import Dataset, corpora, load
-from common.losses import cross_entropy
+from common.data.losses import cross_entropy
 
 ERROR = 1e-3
 """Relative error of the eigenvalue that every tool must reach."""
@@ -113,16 +113,16 @@ Tool = Callable[[Problem, float, int], Answer]
 
 
 def digits() -> Problem:
-    data = load(Data(source="digits"), corpora=Path())
-    model = Model(kind="mlp", width=200, depth=2, activation="tanh", norm="none")
+    data = load(Digits(), corpora=Path())
+    model = MLP(width=200, depth=2, activation="tanh", norm="none")
     return Problem("MLP", _built(model, data), data, examples=512, batch_size=64, lr=1e-3)
 
 
 def text(folder: Path) -> Problem:
     """A byte transformer on matplotlib's sources."""
     corpora.build("python", out=folder / "python", packages=corpora.SMOKE_PACKAGES["python"])
-    data = load(Data(source="corpus", name="python", context=64), corpora=folder)
-    model = Model(width=64, depth=4, heads=2, activation="gelu")
+    data = load(Corpus("python", context=64), corpora=folder)
+    model = Transformer(width=64, depth=4, heads=2, activation="gelu")
     return Problem("transformer", _built(model, data), data, examples=16, batch_size=8, lr=1e-3)
 
 
@@ -133,7 +133,7 @@ def _built(model: Model, data: Dataset) -> nn.Module:
 
 def ours(problem: Problem, tolerance: float, seed: int) -> Answer:
     objective = problem.objective
-    with objective.held():
+    with objective.cached_graphs():
         found = extremes(Hessian(objective), tolerance=tolerance, seed=seed)
     return Answer(found.value, found.products)
 
@@ -141,9 +141,9 @@ def ours(problem: Problem, tolerance: float, seed: int) -> Answer:
 def ours_from_a_part(problem: Problem, tolerance: float, seed: int) -> Answer:
     objective = problem.objective
     part = objective.part(DIVISOR)
-    with part.held():
+    with part.cached_graphs():
         first = extremes(Hessian(part), tolerance=0.01, seed=seed)
-    with objective.held():
+    with objective.cached_graphs():
         found = extremes(Hessian(objective), start=first.start, tolerance=tolerance)
     return Answer(found.value, found.products + first.products * part.targets / objective.targets)
 
@@ -151,7 +151,7 @@ def ours_from_a_part(problem: Problem, tolerance: float, seed: int) -> Answer:
 def ours_warm(problem: Problem, tolerance: float, _: int) -> Answer:
     """From the vectors of the search before; needs no seed."""
     objective = problem.objective
-    with objective.held():
+    with objective.cached_graphs():
         found = extremes(Hessian(objective), start=problem.start, tolerance=tolerance)
     return Answer(found.value, found.products)
 
@@ -220,7 +220,7 @@ def reference(problem: Problem) -> float:
     inputs = inputs.double() if inputs.is_floating_point() else inputs
     objective = Objective(double, cross_entropy, [(inputs, targets)])
     operator = Hessian(objective)
-    with objective.held():
+    with objective.cached_graphs():
         found = extremes(operator, tolerance=1e-8, basis=60, largest=2)
         whole = LinearOperator((operator.size,) * 2, matvec=lambda v: operator(v.reshape(-1, 1))[:, 0], dtype=float)
         (value,) = eigsh(whole, k=1, which="LA", v0=found.start.sum(1), return_eigenvectors=False)
@@ -295,7 +295,7 @@ def along_training(problem: Problem) -> Iterator[dict[str, Any]]:
     cold, warm, apart, start = [], [], [], None
     for point in range(POINTS + 1):
         objective = problem.objective
-        with objective.held():
+        with objective.cached_graphs():
             first = extremes(Hessian(objective), tolerance=ERROR, seed=point)
             again = extremes(Hessian(objective), tolerance=ERROR, start=start)
         if start is not None:

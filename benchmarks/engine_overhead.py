@@ -17,18 +17,19 @@ from torch.nn import functional
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from common import data, models
-from common.config import Data, Model, Optimizer, Run, Schedule
-from common.job import Job, train
+from common.config import WSD, AdamW, Files, Run, Transformer
+from common.runs.job import Job, train
+from common.runs.place import Place
 from common.streams import torch_stream
 
 
 def description(*, steps: int, text: Path) -> Run:
     """The model and the settings of the study wsd, on any text, evaluated at the start and at the end only."""
     return Run(
-        model=Model(width=64, depth=2, heads=2),
-        data=Data(source="files", path=str(text), context=128, validation_windows=4),
-        optimizer=Optimizer(weight_decay=0.1, clip=1.0),
-        schedule=Schedule(kind="wsd", warmup_steps=10, decay_steps=10),
+        model=Transformer(width=64, depth=2, heads=2),
+        data=Files(str(text), context=128, validation_windows=4),
+        optimizer=AdamW(weight_decay=0.1, clip=1.0),
+        schedule=WSD(warmup_steps=10, decay_steps=10),
         lr=3e-3,
         steps=steps,
         batch_size=8,
@@ -57,9 +58,9 @@ def plain(run: Run) -> float:
 def recorded(run: Run) -> float:
     """Seconds of the same updates as a job, by its own record: schedule, rows, saved states, progress."""
     with tempfile.TemporaryDirectory() as folder:
-        job = Job("benchmark", "run", run, "code", Path(folder), "default", save_seconds=10.0)
-        train(job)
-        return float(json.loads((job.folder / "run.json").read_text())["seconds"])
+        place = Place("benchmark", "run", Path(folder))
+        train(Job(place=place, run=run, code="code", scale="default", save_seconds=10.0))
+        return float(json.loads(place.record.read_text())["seconds"])
 
 
 def main() -> None:

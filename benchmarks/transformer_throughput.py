@@ -26,7 +26,7 @@ from torch.nn import functional
 from transformers import GPT2Config, GPT2LMHeadModel
 
 from common import models
-from common.config import Model
+from common.config import Transformer
 
 VOCABULARY, CONTEXT = 256, 128
 SIZES = ((64, 3, 2, 2.0), (128, 4, 4, 2.0), (256, 4, 4, 1.7))
@@ -48,7 +48,7 @@ def gpt2(*, width: int, depth: int, heads: int) -> tuple[nn.Module, Forward]:
 def ours(*, width: int, depth: int, heads: int, seed: int) -> tuple[nn.Module, Forward]:
     shapes = {"inputs": VOCABULARY, "outputs": VOCABULARY, "context": CONTEXT}
     generator = torch.Generator().manual_seed(seed)
-    model = models.build(Model(width=width, depth=depth, heads=heads), **shapes, generator=generator)
+    model = models.build(Transformer(width=width, depth=depth, heads=heads), **shapes, generator=generator)
     return model, model
 
 

@@ -20,25 +20,27 @@ from tests.repository import Repository
 STUDY = '''\
 """Many small runs. (A study of the benchmark.)"""
 
-from common.config import Data, Model, Run
+from common.config import MLP, Digits, Figure, Run, Select
 
-RUNS = {{
-    f"run-s{{seed}}": Run(
-        model=Model(kind="mlp", width=8), data=Data(source="digits"), lr=0.1, steps=1, batch_size=8, seed=seed
-    )
+RUNS = [
+    Run(f"run-s{{seed}}", model=MLP(width=8), data=Digits(), lr=0.1, steps=1, batch_size=8, seed=seed)
     for seed in range({runs})
-}}
+]
+FIGURES = [Figure("loss", runs=Select())]
 '''
 
 SWEPT = '''\
 """A learning rate and seed sweep. (A study of the benchmark.)"""
 
-from common.config import Data, Model, Optimizer, Run, members
+import dataclasses
+
+from common.config import MLP, SGD, Digits, Figure, Run, Select, members
 
 SWEEP = Run(
-    model=Model(kind="mlp", width={width}, depth=5, activation="relu", norm="none"),
-    data=Data(source="digits", standardised=True, label_noise=0.1),
-    optimizer=Optimizer(kind="sgd"),
+    "sweep",
+    model=MLP(width={width}, depth=5, activation="relu", norm="none"),
+    data=Digits(standardised=True, label_noise=0.1),
+    optimizer=SGD(),
     lr=0.01,
     steps=400,
     batch_size={batch},
@@ -48,12 +50,16 @@ SWEEP = Run(
     stacked={stacked},
 )
 RUNS = {runs}
+FIGURES = [Figure("loss", runs=Select())]
 '''
 """Small networks, as in a phase diagram: members = rates x seeds."""
 WAYS = {
-    "one job for each member": (False, '{f"one-{i}": member for i, member in enumerate(members(SWEEP))}'),
-    "a sweep, one by one": (False, '{"sweep": SWEEP}'),
-    "a sweep, stacked": (True, '{"sweep": SWEEP}'),
+    "one job for each member": (
+        False,
+        '[dataclasses.replace(member, name=f"one-{i}") for i, member in enumerate(members(SWEEP))]',
+    ),
+    "a sweep, one by one": (False, "[SWEEP]"),
+    "a sweep, stacked": (True, "[SWEEP]"),
 }
 
 

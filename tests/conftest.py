@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from common.config import Data, Model, Optimizer, Run, Schedule
+from common.config import MLP, SGD, WSD, AdamW, Digits, Files, Run, Transformer
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -33,10 +33,10 @@ def text_file(tmp_path_factory) -> Path:
 def text_run(text_file) -> Run:
     """Twelve updates of a tiny transformer on the small text."""
     return Run(
-        model=Model(width=8, depth=1, heads=2),
-        data=Data(source="files", path=str(text_file), context=16, validation_windows=8),
-        optimizer=Optimizer(kind="adamw", weight_decay=0.1, clip=1.0),
-        schedule=Schedule(kind="wsd", warmup_steps=2, decay_steps=4),
+        model=Transformer(width=8, depth=1, heads=2),
+        data=Files(str(text_file), context=16, validation_windows=8),
+        optimizer=AdamW(weight_decay=0.1, clip=1.0),
+        schedule=WSD(warmup_steps=2, decay_steps=4),
         lr=0.01,
         steps=12,
         batch_size=4,
@@ -49,9 +49,9 @@ def text_run(text_file) -> Run:
 def digits_run() -> Run:
     """Ten updates of a small MLP on the digits."""
     return Run(
-        model=Model(kind="mlp", width=16, depth=2, activation="tanh"),
-        data=Data(source="digits"),
-        optimizer=Optimizer(kind="sgd", momentum=0.9),
+        model=MLP(width=16, depth=2, activation="tanh"),
+        data=Digits(),
+        optimizer=SGD(momentum=0.9),
         lr=0.05,
         steps=10,
         batch_size=32,

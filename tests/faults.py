@@ -44,7 +44,8 @@ def running(above: int) -> Iterator[tuple[psutil.Process, list[str], int]]:
 def kill(build: subprocess.Popen[bytes], victim: str, chance: random.Random) -> str:
     """End a part of a running build without warning, else its main process; returns what was hit."""
     below = list(running(build.pid))
-    servers = [process for process, command, parent in below if "common.warm" in command and parent == build.pid]
+    own = [(process, command) for process, command, parent in below if parent == build.pid]
+    servers = [process for process, command in own if "common.runs.forkserver" in command]
     mirrors = [process for process, command, _ in below if "common.tracking" in command]
     adapters = [process for process, command, _ in below if any("train.py" in part for part in command)]
     pids = {server.pid for server in servers}

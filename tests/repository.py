@@ -13,44 +13,45 @@ PARTS = ("Snakefile", "common", "envs", "profiles", "studies")
 TINY = '''\
 """Does the tiny model learn? (A study of the tests.)"""
 
-from common.config import Data, Model, Optimizer, Run, Schedule
+from common.config import WSD, AdamW, Bigram, Figure, Run, Select, Transformer
 
 SETTINGS = {
-    "model": Model(width=16, depth=1, heads=2),
-    "data": Data(source="bigram", vocabulary=16, successors=4, context=16, validation_windows=16),
-    "optimizer": Optimizer(clip=1.0),
+    "model": Transformer(width=16, depth=1, heads=2),
+    "data": Bigram(vocabulary=16, successors=4, context=16, validation_windows=16),
+    "optimizer": AdamW(clip=1.0),
     "lr": 0.01,
     "batch_size": 4,
     "log_every": 2,
     "evaluate_every": 20,
 }
-TRUNKS = {
-    f"trunk-s{seed}": Run(**SETTINGS, arm="trunk", steps=200, keep_steps=(100,), seed=seed) for seed in range(2)
-}
-BRANCHES = {
-    f"branch-s{seed}": Run(
+TRUNKS = [Run(f"trunk-s{seed}", **SETTINGS, arm="trunk", steps=200, keep_steps=(100,), seed=seed) for seed in range(2)]
+BRANCHES = [
+    Run(
+        f"branch-s{seed}",
         **SETTINGS,
         arm="branch",
         parent=f"trunk-s{seed}",
         parent_step=100,
-        schedule=Schedule(kind="wsd", decay_steps=100),
+        schedule=WSD(decay_steps=100),
         steps=100,
         seed=seed,
     )
     for seed in range(2)
-}
-SWEEPS = {"sweep": Run(**SETTINGS, arm="sweep", steps=60, seed=7, sweep={"seed": (7, 8), "lr": (0.01, 0.02)})}
-RUNS = TRUNKS | BRANCHES | SWEEPS
+]
+SWEEP = Run("sweep", **SETTINGS, arm="sweep", steps=60, seed=7, sweep={"seed": (7, 8), "lr": (0.01, 0.02)})
+RUNS = [*TRUNKS, *BRANCHES, SWEEP]
+
+FIGURES = [Figure("loss", runs=Select())]
 '''
 
 TINY_CLAIMS = '''\
 """Claims of the tiny study."""
 
-from common.claims import claim
-from common.verdicts import less
+from common.evidence.claims import claim
+from common.evidence.verdicts import less
 
 
-@claim("C1", "the decay ends below 3 nats", source="ours", published="", published_mark="none", seeds=2)
+@claim("C1", "the decay ends below 3 nats", source="ours", seeds=2)
 def decay_is_low(runs):
     """Final validation loss of the branches."""
     branches = runs[(runs.arm == "branch") & (runs.step == 200)]
@@ -118,7 +119,7 @@ class Repository:
 
     def add_tiny_study(self, name: str = "tiny") -> None:
         """A study with a trunk, a branch and a sweep that trains in seconds, and the figure of a new study."""
-        new = [sys.executable, "-m", "common.new_study", name]
+        new = [sys.executable, "-m", "common.pipeline.new_study", name]
         subprocess.run(new, cwd=self.root, env=self.environment, check=True, capture_output=True)
         (self.root / "studies" / name / "study.py").write_text(TINY, encoding="utf-8")
         (self.root / "studies" / name / "claims.py").write_text(TINY_CLAIMS, encoding="utf-8")

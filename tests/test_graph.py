@@ -1,10 +1,13 @@
 """Which change makes which job run again, on the real graph at the smoke scale."""
 
 import os
+import re
 import shutil
 
+import pandas as pd
 import pytest
 
+from tests.golden import rows
 from tests.repository import Repository
 
 SMOKE = ("--workflow-profile", "profiles/smoke")
@@ -44,16 +47,46 @@ def test_everything_is_there_and_a_second_run_has_nothing_to_do(built):
     assert "C8" in scoreboard and "S1" in scoreboard
 
 
+@pytest.mark.parametrize("run", rows.runs())
+def test_the_rows_of_sampled_runs_are_what_they_were(built, run):
+    """In bytes where this class of machine is known, else up to rounding (see tests/golden)."""
+    results = built.root / "scales/smoke/results"
+    known = rows.digests().get(rows.machine())
+    if known is not None:
+        assert rows.digest(results, run) == known[run], "an edit changed numbers: see tests/golden/__init__.py"
+    if rows.kept(run).exists():
+        assert not rows.differences(results, run)
+
+
+def test_another_row_would_be_seen(built, tmp_path):
+    run = next(run for run in rows.runs() if rows.kept(run).exists())
+    (tmp_path / run).mkdir(parents=True)
+    text = (built.root / "scales/smoke/results" / run / "metrics.csv").read_text()
+    for old, new, wrong in (("", "", []), (text.splitlines()[-1], text.splitlines()[-2], ["columns or steps"])):
+        (tmp_path / run / "metrics.csv").write_text(text.replace(old, new) if old else text)
+        assert rows.differences(tmp_path, run) == wrong
+    table = pd.read_csv(built.root / "scales/smoke/results" / run / "metrics.csv")
+    table.assign(val_loss=1.05 * table.val_loss).to_csv(tmp_path / run / "metrics.csv", index=False)
+    assert rows.differences(tmp_path, run) == ["val_loss"]
+
+
+def test_every_rule_explains_itself(built):
+    listed = re.findall(r"^([a-z_]+)(?: \((.+)\))?$", built.snakemake("--list").stdout, flags=re.MULTILINE)
+    explained = dict(listed)
+    assert explained["wsd_loss"].startswith("Validation loss of WSD")
+    assert len(explained) > 60 and not [rule for rule, text in explained.items() if not text]
+
+
 def test_docstrings_comments_and_layout_run_nothing(copy):
-    copy.edit("common/engine.py", '"""The one training loop', '"""The one and only training loop')
-    copy.edit("common/schedules.py", "import math", "import math  # trigonometry")
-    copy.edit("common/plotting.py", '"""One look', '"""A look')
+    copy.edit("common/training/loop.py", '"""The one training loop', '"""The one and only training loop')
+    copy.edit("common/optim/decays.py", "import math", "import math  # trigonometry")
+    copy.edit("common/plotting/panels.py", '"""One look', '"""A look')
     copy.edit("studies/wsd/study.py", "SEEDS = range(5)", "SEEDS = range(0, 5)  # the same seeds")
     assert copy.due(*SMOKE) == set()
 
 
 def test_a_change_of_one_schedule_runs_its_runs_only(copy):
-    copy.edit("common/schedules.py", "math.cos(math.pi *", "math.cos(3.0 *")
+    copy.edit("common/optim/decays.py", "math.cos(math.pi *", "math.cos(3.0 *")
     again = trained(copy.due(*SMOKE))
     assert again and not any(name.startswith(("stable", "bigram-stable", "gd")) for name in again)
     assert any(name.startswith("cosine") for name in again)
@@ -96,9 +129,9 @@ def test_a_change_of_a_claim_judges_it_again(copy):
 def test_a_broken_study_leaves_the_others_usable(copy):
     copy.add_tiny_study("broken")
     try:
-        copy.edit("studies/broken/study.py", 'kind="wsd"', 'kind="wsdd"')
+        copy.edit("studies/broken/study.py", "decay_steps=100", "decay_step=100")
         done = copy.snakemake(*SMOKE, "--dry-run")
-        assert "study broken, run branch-s0: schedule.kind='wsdd' must be one of" in done.stdout
+        assert "study broken, run branch-s0: schedule.decay_step=100 is no field of WSD" in done.stdout
         assert "(and 1 more run" in done.stdout
         assert "Nothing to be done" in done.stdout
     finally:

@@ -1,127 +1,52 @@
-"""Calm floors: which module may import which, and who may touch torch, matplotlib, MLflow and Snakemake's object."""
+"""Which room may import which, and who may touch torch, matplotlib, MLflow and Snakemake's object."""
 
 import ast
+import re
+import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from common import provenance
+from common import ROOMS
+from common.runs.origin import ROOT
 
-ROOT = provenance.ROOT
-
-LAYER_NAMES = {
-    0: "description: standard library only",
-    1: "mathematics: no files, no clock, no state between calls",
-    2: "the training loop",
-    3: "the edge: files, processes, pictures, MLflow",
-    4: "adapters of the rules",
-}
-LAYERS = {
-    "common/__init__.py": 0,
-    "common/config/__init__.py": 0,
-    "common/config/continual.py": 0,
-    "common/config/data.py": 0,
-    "common/config/model.py": 0,
-    "common/config/optimizer.py": 0,
-    "common/config/plain.py": 0,
-    "common/config/probe.py": 0,
-    "common/config/run.py": 0,
-    "common/config/schedule.py": 0,
-    "common/cost.py": 0,
-    "common/description.py": 0,
-    "common/parametrization.py": 0,
-    "common/provenance.py": 0,
-    "common/scales.py": 0,
-    "common/studies.py": 0,
-    "common/workflow.py": 0,
-    "common/data/__init__.py": 1,
-    "common/data/corpora.py": 1,
-    "common/data/digits.py": 1,
-    "common/data/exchange.py": 1,
-    "common/data/huggingface.py": 1,
-    "common/data/marks.py": 1,
-    "common/data/mixture.py": 1,
-    "common/data/subset.py": 1,
-    "common/data/synthetic.py": 1,
-    "common/data/text.py": 1,
-    "common/average.py": 1,
-    "common/forgetting.py": 1,
-    "common/curvature/__init__.py": 1,
-    "common/curvature/alignment.py": 1,
-    "common/curvature/batches.py": 1,
-    "common/curvature/critical.py": 1,
-    "common/curvature/density.py": 1,
-    "common/curvature/lanczos.py": 1,
-    "common/curvature/line.py": 1,
-    "common/curvature/objective.py": 1,
-    "common/curvature/operators.py": 1,
-    "common/curvature/sharpness.py": 1,
-    "common/curvature/stability.py": 1,
-    "common/curvature/trace.py": 1,
-    "common/evaluation.py": 1,
-    "common/losses.py": 1,
-    "common/metainit.py": 1,
-    "common/models/__init__.py": 1,
-    "common/models/convnet.py": 1,
-    "common/models/layers.py": 1,
-    "common/models/mlp.py": 1,
-    "common/models/transformer.py": 1,
-    "common/optimizers.py": 1,
-    "common/probes.py": 1,
-    "common/projection.py": 1,
-    "common/regularisers.py": 1,
-    "common/replay.py": 1,
-    "common/roles.py": 1,
-    "common/schedules.py": 1,
-    "common/statistics.py": 1,
-    "common/streams.py": 1,
-    "common/engine.py": 2,
-    "common/retention.py": 2,
-    "common/stack.py": 2,
-    "common/checkpoint.py": 3,
-    "common/claims.py": 3,
-    "common/verdicts.py": 3,
-    "common/job.py": 3,
-    "common/new_study.py": 3,
-    "common/plotting.py": 3,
-    "common/progress.py": 3,
-    "common/records.py": 3,
-    "common/trained.py": 3,
-    "common/tracking/__init__.py": 3,
-    "common/tracking/__main__.py": 3,
-    "common/tracking/follow.py": 3,
-    "common/tracking/record.py": 3,
-    "common/tracking/store.py": 3,
-    "common/tracking/summary.py": 3,
-    "common/warm.py": 3,
-    "common/rules/claims.py": 4,
-    "common/rules/corpus.py": 4,
-    "common/rules/plot_claims.py": 4,
-    "common/rules/plot_verdicts.py": 4,
-    "common/rules/rebuild.py": 4,
-    "common/rules/scoreboard.py": 4,
-    "common/rules/train.py": 4,
-}
+ORDER = list(ROOMS)
 
 MATHEMATICS = {"numpy", "scipy", "torch"}
-OPTIONAL = {"common/data/huggingface.py": {"datasets"}}
-"""Libraries that one module imports, where it needs them, for an optional extra."""
+TABLES = {"numpy", "pandas", "scipy"}
+LIBRARIES = {
+    "config": set(),
+    **dict.fromkeys(("streams", "data", "models", "optim", "curvature", "continual", "training"), MATHEMATICS),
+    "evidence": TABLES,
+}
+"""What a room may import beside the standard library; the others may import all that has no owner."""
+
+EXCEPTIONS = {
+    "common/data/huggingface.py": {"datasets"},
+    "common/continual/metrics.py": {"pandas"},
+}
+"""Libraries for an optional extra, or only for types, in one module."""
 
 OWNERS = {
     "mlflow": {"common/tracking/store.py"},
-    "matplotlib": {"common/plotting.py"},
-    "seaborn": {"common/plotting.py"},
-    "safetensors": {"common/checkpoint.py"},
+    "matplotlib": {"common/plotting/panels.py"},
+    "seaborn": {"common/plotting/panels.py"},
+    "safetensors": {"common/runs/checkpoint.py"},
     "datasets": {"common/data/huggingface.py"},
 }
 """Libraries that only these modules may import."""
 
 MODULES = sorted(str(path.relative_to(ROOT)) for path in ROOT.glob("common/**/*.py"))
-SCRIPTS = sorted(str(path.relative_to(ROOT)) for path in ROOT.glob("studies/*/*.py"))
-FIGURES = [path for path in MODULES + SCRIPTS if Path(path).name.startswith("plot_")]
-ADAPTERS = [path for path, layer in LAYERS.items() if layer == 4 and path not in FIGURES]
+SCRIPTS = sorted(str(path.relative_to(ROOT)) for path in ROOT.glob("studies/**/*.py"))
+ADAPTERS = [path for path in MODULES if path.startswith("common/pipeline/rules/")]
+PICTURES = [path for path in MODULES + SCRIPTS if "/plotting/" in path or ("/plot_" in path and path not in ADAPTERS)]
+
+
+def room_of(path: str) -> str:
+    """The room of a module of `common`; nothing for the house itself."""
+    return path.removeprefix("common/").partition("/")[0].removesuffix(".py").removesuffix("__init__")
 
 
 def syntax(path: str) -> ast.Module:
@@ -151,8 +76,14 @@ def _for_types(node: ast.AST) -> bool:
 
 def libraries(path: str, *, late: bool = True) -> set[str]:
     """Packages outside the standard library and this repository."""
-    own = {"common", *(Path(script).stem for script in SCRIPTS)}
-    return {name.partition(".")[0] for name in imported(path, late=late)} - sys.stdlib_module_names - own
+    return (
+        {name.partition(".")[0] for name in imported(path, late=late)}
+        - sys.stdlib_module_names
+        - {
+            "common",
+            "studies",
+        }
+    )
 
 
 def modules(path: str, *, late: bool = True) -> set[str]:
@@ -162,30 +93,33 @@ def modules(path: str, *, late: bool = True) -> set[str]:
         words = name.split(".")
         for count in (len(words), len(words) - 1):
             stem = "/".join(words[:count])
-            hits = {file for file in (f"{stem}.py", f"{stem}/__init__.py") if file in LAYERS}
+            hits = {file for file in (f"{stem}.py", f"{stem}/__init__.py") if file in MODULES}
             if hits:
                 found |= hits
                 break
-    return found - {path}
+    return found - {path, "common/__init__.py"}
 
 
-def test_every_module_has_its_layer():
-    floors = "; ".join(f"{number} {name}" for number, name in LAYER_NAMES.items())
-    new, gone = set(MODULES) - LAYERS.keys(), LAYERS.keys() - set(MODULES)
-    assert not new, f"give {', '.join(sorted(new))} a layer in LAYERS of tests/test_layers.py ({floors})"
-    assert not gone, f"take {', '.join(sorted(gone))} out of LAYERS of tests/test_layers.py"
+def test_the_rooms_are_the_folders():
+    assert {room_of(path) for path in MODULES} - {""} == set(ROOMS)
 
 
-@pytest.mark.parametrize("path", MODULES)
-def test_no_import_upwards(path):
-    upwards = {other for other in modules(path) if LAYERS[other] > LAYERS.get(path, 4)}
-    assert not upwards, f"{path} (layer {LAYERS[path]}) must not import {upwards}: move what it needs down"
-    assert not {other for other in modules(path) if LAYERS[other] == 4}, "nothing imports an adapter"
+def test_the_map_in_contributing_is_the_house():
+    text = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
+    rows = re.findall(r"^\| `common/([a-z]+)(?:/|\.py)` \| (.+?) \|$", text, flags=re.MULTILINE)
+    assert rows == list(ROOMS.items())
+
+
+@pytest.mark.parametrize("path", [path for path in MODULES if room_of(path)])
+def test_a_room_uses_only_those_above_it(path):
+    below = {other for other in modules(path) if ORDER.index(room_of(other)) > ORDER.index(room_of(path))}
+    assert not below, f"{path} must not import {', '.join(sorted(below))}: move what it needs up"
+    assert not {other for other in modules(path) if other in ADAPTERS}, "nothing imports an adapter"
 
 
 def test_no_cycle_of_imports():
     """On import; a package may choose one of its modules late, when it is called."""
-    below = {path: modules(path, late=False) for path in LAYERS}
+    below = {path: modules(path, late=False) for path in MODULES}
     while below:
         free = [path for path, needs in below.items() if not needs & below.keys()]
         assert free, f"these modules import each other in a circle: {', '.join(sorted(below))}"
@@ -193,20 +127,17 @@ def test_no_cycle_of_imports():
             del below[path]
 
 
-def test_late_cycles_only_between_a_package_and_its_modules():
-    below = {path: modules(path) for path in LAYERS}
-    for path, needs in below.items():
-        for other in needs:
-            if path in below[other]:
-                package = next((one for one in (path, other) if one.endswith("__init__.py")), None)
-                assert package, f"{path} and {other} import each other"
-                assert Path(package).parent == Path(path).parent == Path(other).parent
+def test_no_module_is_imported_late_to_hide_a_circle():
+    for path in MODULES:
+        typed = {name for node in ast.walk(syntax(path)) if _for_types(node) for name in _names(node, late=True)}
+        for other in modules(path) - modules(path, late=False):
+            hidden = not any(name.startswith(other.removesuffix(".py").replace("/", ".")) for name in typed)
+            assert not hidden or path not in modules(other), f"{path} and {other} import each other"
 
 
-@pytest.mark.parametrize("path", [path for path, layer in LAYERS.items() if layer <= 2])
-def test_lower_layers_import_few_libraries(path):
-    allowed = set() if LAYERS[path] == 0 else MATHEMATICS | OPTIONAL.get(path, set())
-    assert libraries(path) <= allowed
+@pytest.mark.parametrize("path", [path for path in MODULES if room_of(path) in LIBRARIES])
+def test_rooms_import_few_libraries(path):
+    assert libraries(path) <= LIBRARIES[room_of(path)] | EXCEPTIONS.get(path, set())
 
 
 @pytest.mark.parametrize("path", MODULES + SCRIPTS)
@@ -215,44 +146,62 @@ def test_libraries_with_one_owner(path):
     assert not foreign, f"{path} imports {', '.join(foreign)}; only {[OWNERS[name] for name in foreign]} may do that"
 
 
-@pytest.mark.parametrize("path", ["common/plotting.py", *FIGURES])
-def test_pictures_never_load_torch(path):
-    """Neither themselves nor by what they import; a module may import it where it is asked for a tensor."""
-    reached = {str(module.relative_to(ROOT)) for module in provenance.imports(ROOT / path)}
-    heavy = {module for module in reached if "torch" in libraries(module, late=module == path)}
-    assert not heavy, f"{path} reaches torch through {', '.join(sorted(heavy))}"
+def loaded(*names: str) -> set[str]:
+    """Libraries that importing some modules loads, in a fresh process."""
+    code = f"import sys; import {', '.join(names)}; print('\\n'.join(sys.modules))"
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
+    return {name.partition(".")[0] for name in done.stdout.split()}
 
 
-def test_study_files_are_data():
+def test_a_start_of_snakemake_needs_the_standard_library_only():
+    heavy = {"torch", "numpy", "scipy", "pandas", "matplotlib", "mlflow", "safetensors"}
+    assert not loaded("common.pipeline.build", "common.pipeline.studies") & heavy
+    studies = [f"studies.{Path(path).parent.name}.study" for path in SCRIPTS if Path(path).name == "study.py"]
+    assert not loaded(*studies) & heavy, "study.py is loaded at every start; compute in common or in another module"
+
+
+def test_pictures_never_load_torch():
+    dotted = [path.removesuffix(".py").removesuffix("/__init__").replace("/", ".") for path in PICTURES]
+    assert len(dotted) > 40
+    code = f"""
+import importlib, sys
+for name in {dotted}:
+    importlib.import_module(name)
+    if "torch" in sys.modules:
+        sys.exit(f"{{name}} loads torch")
+"""
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+
+
+def test_study_files_import_descriptions_only():
     for path in SCRIPTS:
         if Path(path).name == "study.py":
-            assert not libraries(path), f"{path} is loaded at every start; compute in common or in the study's modules"
-            assert modules(path) <= {"common/config/__init__.py"}
+            assert modules(path) <= {"common/config/__init__.py"}, path
 
 
 @pytest.mark.parametrize("path", SCRIPTS)
 def test_no_study_imports_another(path):
-    others = {Path(script).parent.name for script in SCRIPTS} - {Path(path).parent.name}
-    for name in imported(path):
-        first = name.partition(".")[0]
-        assert first != "studies", f"{path}: write `import river`, not `{name}`"
-        assert first not in others, f"{path} imports the study {first}; what two studies need belongs to common"
-    for module in provenance.imports(ROOT / path):
-        assert module.is_relative_to(ROOT / "common") or module.parent == (ROOT / path).parent
+    own = path.split("/")[1]
+    others = {name.split(".")[1] for name in imported(path) if name.startswith("studies.")} - {own}
+    assert not others, f"{path} imports the study {', '.join(others)}; what two studies need belongs to common"
 
 
-def outside_main(tree: ast.Module) -> Iterator[ast.AST]:
-    """All nodes but those of a last block `if __name__ == "__main__":`."""
-    *first, last = tree.body or [ast.Pass()]
-    main = isinstance(last, ast.If) and ast.unparse(last.test) == "__name__ == '__main__'"
-    for node in first if main else [*first, last]:
-        yield from ast.walk(node)
+@pytest.mark.parametrize("path", [path for path in MODULES + SCRIPTS if not path.startswith("common/config/")])
+def test_descriptions_are_imported_through_their_door(path):
+    """Digests stop at this door, since the values of a description are compared by themselves."""
+    inner = {other for other in modules(path) if other.startswith("common/config/")} - {
+        "common/config/__init__.py",
+        "common/config/parametrization.py",
+    }
+    assert inner <= ({"common/config/description.py"} if path.startswith("common/pipeline/") else set()), (
+        f"{path}: from common.config import ..."
+    )
 
 
 @pytest.mark.parametrize("path", [path for path in MODULES + SCRIPTS if path not in ADAPTERS])
-def test_only_adapters_and_last_blocks_touch_the_job(path):
-    nodes = outside_main(syntax(path)) if path in SCRIPTS + FIGURES else ast.walk(syntax(path))
-    lines = [node.lineno for node in nodes if isinstance(node, ast.Name) and node.id == "snakemake"]
+def test_only_adapters_touch_the_job(path):
+    lines = [node.lineno for node in ast.walk(syntax(path)) if isinstance(node, ast.Name) and node.id == "snakemake"]
     assert not lines, f"{path}:{lines} touches Snakemake's job; pass the values to a function instead"
 
 
@@ -261,15 +210,25 @@ def test_adapters_are_short(path):
     assert len((ROOT / path).read_text().splitlines()) <= 30
 
 
+@pytest.mark.parametrize("path", MODULES + SCRIPTS)
+def test_code_is_neither_executed_from_text_nor_found_by_path(path):
+    called = {ast.unparse(node.func) for node in ast.walk(syntax(path)) if isinstance(node, ast.Call)}
+    assert not called & {"exec", "eval", "compile", "importlib.util.spec_from_file_location", "runpy.run_path"}
+    assert "sys.path" not in {ast.unparse(node) for node in ast.walk(syntax(path)) if isinstance(node, ast.Attribute)}
+
+
+@pytest.mark.parametrize("path", MODULES + SCRIPTS)
+def test_no_file_is_long(path):
+    assert len((ROOT / path).read_text(encoding="utf-8").splitlines()) <= 500
+
+
 def test_these_checks_can_fail(tmp_path, monkeypatch):
     monkeypatch.setattr(sys.modules[__name__], "ROOT", tmp_path)
     (tmp_path / "x.py").write_text(
-        "import os\ndef f():\n    import torch.nn\nfrom common.data import text, load\n"
-        "x = snakemake.input\nif __name__ == '__main__':\n    snakemake.output\n"
+        "import os\ndef f():\n    import torch.nn\nfrom common.data import text, load\nfrom studies.wsd import losses\n"
     )
-    assert imported("x.py") == {"os", "torch.nn", "common.data.text", "common.data.load"}
-    assert imported("x.py", late=False) == {"os", "common.data.text", "common.data.load"}
+    assert imported("x.py") == {"os", "torch.nn", "common.data.text", "common.data.load", "studies.wsd.losses"}
+    assert imported("x.py", late=False) == imported("x.py") - {"torch.nn"}
     assert libraries("x.py") == {"torch"}
     assert modules("x.py") == {"common/data/text.py", "common/data/__init__.py"}
-    touched = [node.lineno for node in outside_main(syntax("x.py")) if getattr(node, "id", "") == "snakemake"]
-    assert touched == [5]
+    assert room_of("common/data/text.py") == "data" and room_of("common/streams.py") == "streams"

@@ -1,38 +1,139 @@
-"""Measurements in training."""
+"""Measurements in training (see common/training/probes.py)."""
 
 from collections.abc import Iterator
-from typing import Literal
+from typing import TYPE_CHECKING, ClassVar
 
-from common.description import at_least, description, fits_kind
+from common.config.description import Kind, at_least, description
+from common.config.optimizer import Optimizer
 
-CURVATURE = ("sharpness", "effective_sharpness")
-"""Kinds of probe that take products with the Hessian."""
+if TYPE_CHECKING:
+    from common.config.run import Run
 
-PROBE_SET = (*CURVATURE, "gradients")
-"""Kinds of probe that take derivatives over some training examples."""
+__all__ = ["EffectiveSharpness", "Gradients", "NearestMean", "Norms", "Probe", "Sharpness", "TrainAccuracy"]
 
-READING = (*PROBE_SET, "nearest_mean")
-"""Kinds of probe that read training examples."""
+EIGENVALUE = ("", "_bound", "_second", "_products", "_converged")
+"""Ends of the columns of an eigenvalue."""
 
 
 @description
-class Probe:
-    """A measurement of the model in training, called at its steps (see common/probes.py)."""
+class Probe(Kind):
+    """When to measure: give exactly one of the two."""
 
-    kind: Literal["norms", "sharpness", "effective_sharpness", "gradients", "nearest_mean"]
     every: int | None = None
     """Measure after every so many updates, at the start and at the end."""
     steps: tuple[int, ...] | None = None
     """Measure after these many updates of the run (0 is the start)."""
-    examples: int | None = None
-    """All kinds but norms: training examples (of each task) that are read, the first of a fixed order; all if left
-    out."""
+
+    columns: ClassVar[tuple[str, ...]]
+    """What it measures, in the order of its columns."""
 
     def _rules(self) -> Iterator[str]:
         if (self.every is None) == (self.steps is None):
             yield f"every={self.every!r}, steps={self.steps!r}: give exactly one of the two"
         yield from at_least(1, self, "every")
-        yield from fits_kind(self, self.kind, {"norms": (), **dict.fromkeys(READING, ("examples?",))})
-        yield from at_least(1, self, "examples")
         if self.steps is not None and any(step < 0 for step in self.steps):
             yield f"steps={self.steps} must not be negative"
+
+    def fits(self, run: "Run") -> Iterator[str]:  # noqa: ARG002
+        """What keeps a run from being measured like this."""
+        yield from ()
+
+
+@description
+class Norms(Probe):
+    """Norms of the weights."""
+
+    kind = "norms"
+    code = "common.training.probes:norms"
+    columns = ("weight_norm", "weight_max")
+
+
+@description
+class Reading(Probe):
+    """A probe that reads training examples."""
+
+    examples: int | None = None
+    """Training examples (of each task) that are read, the first of a fixed order; all if left out."""
+
+    def _rules(self) -> Iterator[str]:
+        yield from super()._rules()
+        yield from at_least(1, self, "examples")
+
+    def fits(self, run: "Run") -> Iterator[str]:
+        """See `Probe.fits`."""
+        if self.examples is None and run.data.endless:
+            yield f"needs examples, how many to read: data.kind={run.data.kind!r} has no full batch"
+
+
+@description
+class Sharpness(Reading):
+    """Largest eigenvalue of the Hessian of the training loss."""
+
+    kind = "sharpness"
+    code = "common.training.probes:sharpness"
+    columns = tuple(f"sharpness{end}" for end in EIGENVALUE)
+
+
+@description
+class EffectiveSharpness(Reading):
+    """Largest eigenvalue of the curvature that the update rule sees, also over the rule's threshold."""
+
+    kind = "effective_sharpness"
+    code = "common.training.probes:effective_sharpness"
+    columns = (*(f"effective_sharpness{end}" for end in EIGENVALUE), "normalised_sharpness")
+
+    def fits(self, run: "Run") -> Iterator[str]:
+        """See `Probe.fits`."""
+        yield from super().fits(run)
+        if run.optimizer.threshold is None:
+            known = [kind.__name__ for kind in Optimizer.kinds().values() if kind.threshold]
+            yield (
+                f"needs the largest stable curvature, which is not known for optimizer.kind={run.optimizer.kind!r}; "
+                f"known for {', '.join(known)}"
+            )
+
+
+@description
+class Gradients(Reading):
+    """Gradients of the new task and of the past ones, and their cosine."""
+
+    kind = "gradients"
+    code = "common.training.probes:gradients"
+    columns = ("stability_gradient", "plasticity_gradient", "joint_gradient", "gradient_cosine")
+
+    def fits(self, run: "Run") -> Iterator[str]:
+        """See `Probe.fits`."""
+        yield from super().fits(run)
+        if run.continual is None:
+            yield "needs continual, which names the past tasks"
+
+
+@description
+class NearestMean(Reading):
+    """Accuracy of the nearest class mean of the features."""
+
+    kind = "nearest_mean"
+    code = "common.training.probes:nearest_mean"
+    columns = ("nearest_mean_accuracy", "nearest_mean_accuracy_past")
+
+    def fits(self, run: "Run") -> Iterator[str]:
+        """See `Probe.fits`."""
+        yield from super().fits(run)
+        if not run.data.classes_as_targets:
+            data = f"data.kind={run.data.kind!r} with loss={run.data.loss!r}"
+            yield f"needs classes as targets, and {data} has none; leave it out"
+
+
+@description
+class TrainAccuracy(Reading):
+    """Share of right answers on the training examples."""
+
+    kind = "train_accuracy"
+    code = "common.training.probes:train_accuracy"
+    columns = ("train_accuracy",)
+
+    def fits(self, run: "Run") -> Iterator[str]:
+        """See `Probe.fits`."""
+        yield from super().fits(run)
+        if run.data.loss != "cross_entropy":
+            yield f"needs answers that are right or wrong, and loss={run.data.loss!r} has none; leave it out"

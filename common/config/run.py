@@ -1,18 +1,21 @@
 """One training, and what follows from its description."""
 
 import dataclasses
+import itertools
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, Literal
 
 from common.config.continual import Continual
-from common.config.data import TEXT, Data
+from common.config.data import Data
+from common.config.description import above, at_least, chosen, collecting, description, field, problems
 from common.config.model import Model
-from common.config.optimizer import Optimizer
-from common.config.probe import READING, Probe
-from common.config.schedule import Schedule
-from common.description import at_least, collecting, description, problems
-from common.parametrization import defined_for
+from common.config.optimizer import AdamW, Optimizer, ScheduleFree
+from common.config.parametrization import defined_for
+from common.config.probe import Probe
+from common.config.schedule import Constant, Schedule
+
+__all__ = ["Run", "combinations", "continued", "datasets_of", "full_name", "members", "validation_sets"]
 
 SWEEPABLE = ("lr", "seed", "steps", "batch_size")
 
@@ -32,6 +35,8 @@ WORD = re.compile("[a-z][a-z0-9_]*")
 class Run:
     """One training: what one job does, and one row of a study's table."""
 
+    name: str = field(default="", kw_only=False, label=True)
+    """What tells it from the other runs of its study; never parsed."""
     model: Model
     data: Data
     lr: float
@@ -40,8 +45,8 @@ class Run:
     """Updates of this run (those of its parents not counted)."""
     seed: int
     """Seeds every named stream of the run: initial weights, order of the data."""
-    optimizer: Optimizer = Optimizer()
-    schedule: Schedule = Schedule()
+    optimizer: Optimizer = AdamW()
+    schedule: Schedule = Constant()
     batch_size: int | None = None
     """Examples (windows of text) per update; the whole training set if left out."""
     log_every: int = 10
@@ -51,10 +56,10 @@ class Run:
     watched: dict[str, Data] | None = None
     """Further validation sets by a word, evaluated with the run's own: columns val_loss_<word>, val_accuracy_<word>.
     One that equals the run's own is not evaluated twice: its columns repeat those of the run's own."""
-    average: float | None = None
+    average: float | None = field(default=None, code="common.optim.average:Average")
     """Decay a of an average of the weights, avg <- a avg + (1 - a) w after each update from the starting weights on, or
     from the parent's average if it kept one. It is evaluated with them: columns average_val_loss, ... (see
-    common/average.py); no average if left out."""
+    common/optim/average.py); no average if left out."""
     continual: Continual | None = None
     """The tasks before this one, and what is done not to forget them."""
     keep_steps: tuple[int, ...] = ()
@@ -68,45 +73,36 @@ class Run:
     probes: tuple[Probe, ...] = ()
     sweep: dict[str, tuple[int | float, ...]] | None = None
     """Fields of this run and the values that its members take, every combination trained in one job."""
-    stacked: bool = False
-    """Train the members of a sweep over lr and seed side by side (see common/stack.py), not one by one. Pays for small
-    networks; where one has weights of half a megabyte or more, together they leave the cache."""
+    stacked: bool = field(default=False, code="common.training.vectorised:together")
+    """Train the members of a sweep over lr and seed side by side (see common/training/vectorised.py), not one by one.
+    Pays for small networks; where one has weights of half a megabyte or more, together they leave the cache."""
     arm: str | None = None
     """A word that names this run's group in comparisons; no number depends on it."""
-    precision: Literal["fp32", "bf16"] = "fp32"
+    device: Literal["cpu", "cuda"] = field(default="cpu", neutral="cpu")
+    """Where it trains; another kind of device changes the bits of the result."""
+    ranks: int = field(default=1, neutral=1)
+    """Processes that train together."""
+    precision: Literal["fp32", "bf16"] = field(default="fp32", neutral="fp32")
     """bf16 computes the forward pass under autocast; weights stay in fp32."""
     compile: bool = False
     """Train with torch.compile (needs a C++ compiler)."""
-    threads: int = 1
+    threads: int = field(default=1, neutral=1)
     """torch threads; the number changes the bits of the result, so it belongs to the description."""
 
     @property
     def within_classes(self) -> bool:
         """Whether evaluations tell the accuracy within the classes of each validation set: some data has not all."""
-        some = any(part.classes for data in datasets_of(self) for part in data.parts)
+        some = any(getattr(part, "classes", None) for data in datasets_of(self) for part in data.parts)
         return some and self.data.classes_as_targets
 
     def _rules(self) -> Iterator[str]:
         yield from at_least(1, self, "steps", "batch_size", "log_every", "evaluate_every", "threads")
         yield from at_least(0, self, "seed")
-        if self.lr <= 0:
-            yield f"lr={self.lr} must be greater than 0"
+        yield from above(0, self, "lr")
+        if self.ranks != 1:
+            yield f"ranks={self.ranks} must be 1: this version trains a run in one process"
         yield from self._average_rules()
-        text = self.data.source in (*TEXT, "bigram")
-        if text != (self.model.kind == "transformer"):
-            yield f"model.kind={self.model.kind!r} cannot read data.source={self.data.source!r}"
-        if self.model.kind == "convnet" and self.data.source in ("teacher", "tanh_teacher"):
-            source = self.data.source
-            yield f"model.kind='convnet' reads images, but data.source={source!r} has none; use 'digits' or an mlp"
-        if not defined_for(self.model.parametrization, self.optimizer.kind):
-            yield (
-                f"model.parametrization={self.model.parametrization!r} has no rates for optimizer.kind="
-                f"{self.optimizer.kind!r}; use adam, adamw or schedule_free"
-            )
-        if text and self.batch_size is None:
-            yield f"batch_size is missing: data.source={self.data.source!r} has no full batch"
-        if self.data.mixed_with and self.batch_size is None:
-            yield "batch_size is missing: data.mixed_with has no full batch"
+        yield from self._fitting_rules()
         if any(not 0 < step < self.steps for step in self.keep_steps):
             yield f"keep_steps={self.keep_steps} must lie between 1 and steps - 1 = {self.steps - 1}"
         for name in ("parent_step", "reset"):
@@ -120,12 +116,34 @@ class Run:
         yield from self._probe_rules()
         yield from self._sweep_rules()
 
+    def _fitting_rules(self) -> Iterator[str]:
+        """Whether network, data and update rule fit each other."""
+        if self.model.reads not in self.data.gives:
+            yield (
+                f"model.kind={self.model.kind!r} reads {self.model.reads}, but data.kind={self.data.kind!r} gives "
+                f"{' or '.join(self.data.gives)}"
+            )
+        for name in ("parametrization", "depth_rule"):
+            word = getattr(self.model, name)
+            if word != "none" and not defined_for(chosen(self.model, name), self.optimizer.sizes):
+                known = [
+                    kind.__name__
+                    for kind in Optimizer.kinds().values()
+                    if defined_for(chosen(self.model, name), kind.sizes)
+                ]
+                yield (
+                    f"model.{name}={word!r} has no rates for optimizer.kind={self.optimizer.kind!r}; it has some for "
+                    f"{', '.join(known)}"
+                )
+        if self.data.endless and self.batch_size is None:
+            yield f"batch_size is missing: data.kind={self.data.kind!r} has no full batch"
+
     def _average_rules(self) -> Iterator[str]:
         if self.average is None:
             return
         if not 0 < self.average < 1:
             yield f"average={self.average} must lie between 0 and 1; without an average leave it out"
-        if self.optimizer.kind == "schedule_free":
+        if isinstance(self.optimizer, ScheduleFree):
             yield f"average={self.average}: optimizer.kind='schedule_free' evaluates an average already; leave it out"
         if self.stacked:
             yield f"average={self.average} is not kept for members side by side; leave out stacked=True"
@@ -158,21 +176,12 @@ class Run:
     def _probe_rules(self) -> Iterator[str]:
         kinds = [probe.kind for probe in self.probes]
         for i, probe in enumerate(self.probes):
+            place = f"probes[{i}]"
             if probe.kind in kinds[:i]:
-                yield f"probes[{i}].kind={probe.kind!r} is given twice; put all of its steps into one probe"
-            if probe.kind == "gradients" and self.continual is None:
-                yield f"probes[{i}].kind='gradients' needs continual, which names the past tasks"
-            if probe.kind == "nearest_mean" and not self.data.classes_as_targets:
-                yield (
-                    f"probes[{i}].kind='nearest_mean' needs classes as targets, and data.source={self.data.source!r} "
-                    f"with loss={self.data.interface()['loss']!r} has none; leave it out"
-                )
-            if probe.kind in READING and probe.examples is None and self.data.context is not None:
-                yield f"probes[{i}].examples is missing: data.source={self.data.source!r} has no full batch"
-            if probe.kind in READING and probe.examples is None and self.data.mixed_with:
-                yield f"probes[{i}].examples is missing: data.mixed_with has no full batch"
+                yield f"{place}: {probe.kind!r} is given twice; put all of its steps into one probe"
+            yield from (f"{place}: {probe.kind!r} {problem}" for problem in probe.fits(self))
             if probe.steps and max(probe.steps) > self.steps:
-                yield f"probes[{i}].steps={probe.steps} must be at most steps={self.steps}"
+                yield f"{place}.steps={probe.steps} must be at most steps={self.steps}"
 
     def _sweep_rules(self) -> Iterator[str]:
         for name, values in (self.sweep or {}).items():
@@ -226,10 +235,11 @@ def validation_sets(run: Run) -> dict[str, Data]:
     return {end: data.held_out for end, data in named.items()}
 
 
+def combinations(sweep: Mapping[str, Iterable[Any]]) -> list[dict[str, Any]]:
+    """Fields and values of each member of a sweep, in their order: the values of the last field change first."""
+    return [dict(zip(sweep, values, strict=True)) for values in itertools.product(*sweep.values())]
+
+
 def members(run: Run) -> list[Run]:
     """The single runs of a sweep, in the order of its values; a run without sweep is its only member."""
-    singles = [dataclasses.replace(run, sweep=None, stacked=False)]
-    for name, values in (run.sweep or {}).items():
-        swept: list[dict[str, Any]] = [{name: value} for value in values]
-        singles = [dataclasses.replace(single, **field) for single in singles for field in swept]
-    return singles
+    return [dataclasses.replace(run, sweep=None, stacked=False, **swept) for swept in combinations(run.sweep or {})]

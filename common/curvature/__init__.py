@@ -10,7 +10,7 @@ Any torch module, any loss, in five lines:
 >>> model = torch.nn.Linear(2, 1, bias=False)
 >>> batches = [(torch.tensor([[1.0, 0.0], [0.0, 2.0]]), torch.zeros(2, 1))]
 >>> objective = Objective(model, torch.nn.functional.mse_loss, batches)
->>> with objective.held():
+>>> with objective.cached_graphs():
 ...     found = extremes(Hessian(objective), smallest=1)
 >>> round(found.value, 4), found.smallest.values.round(4).tolist(), found.products, found.converged
 (4.0, [1.0], 2, True)

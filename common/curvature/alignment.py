@@ -1,4 +1,4 @@
-"""How a gradient lies in the eigenspaces of the curvature (layer 1)."""
+"""How a gradient lies in the eigenspaces of the curvature."""
 
 from dataclasses import dataclass
 

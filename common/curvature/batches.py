@@ -1,4 +1,4 @@
-"""Sharpness of the losses of random batches (layer 1)."""
+"""Sharpness of the losses of random batches."""
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -10,7 +10,7 @@ from common.curvature.lanczos import Extremes, extremes
 from common.curvature.objective import Block, Objective, Vector
 from common.curvature.operators import Hessian
 from common.data import Dataset
-from common.losses import LOSSES
+from common.data.losses import LOSSES
 
 
 @dataclass(frozen=True)
@@ -60,7 +60,7 @@ def batch_sharpness(
     each, along = [], []
     for objective in objectives:
         operator = Hessian(objective)
-        with objective.held():
+        with objective.cached_graphs():
             each.append(extremes(operator, start=start, seed=seed, tolerance=tolerance))
             gradient = objective.gradient()
             square = float(gradient @ gradient)

@@ -1,4 +1,4 @@
-"""Critical sharpness: curvature from a few forward passes along an update (layer 1)."""
+"""Critical sharpness: curvature from a few forward passes along an update."""
 
 import math
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""Density of a symmetric operator's eigenvalues by stochastic Lanczos quadrature (layer 1)."""
+"""Density of a symmetric operator's eigenvalues by stochastic Lanczos quadrature."""
 
 from dataclasses import dataclass
 

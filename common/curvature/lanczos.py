@@ -1,4 +1,4 @@
-"""Extreme eigenvalues of a symmetric operator by Lanczos with full reorthogonalisation (layer 1).
+"""Extreme eigenvalues of a symmetric operator by Lanczos with full reorthogonalisation.
 
 The basis is kept together with its images, so that the residual of every estimate is measured and not inferred, a start
 may be any set of directions (the vectors of the last measurement, the gradient), and neither costs a product.

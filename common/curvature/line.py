@@ -1,4 +1,4 @@
-"""The loss along straight lines in weight space (layer 1)."""
+"""The loss along straight lines in weight space."""
 
 from collections.abc import Callable, Mapping, Sequence
 

@@ -1,4 +1,4 @@
-"""What is measured: the mean loss of a network over a fixed probe set, with its derivatives (layer 1).
+"""What is measured: the mean loss of a network over a fixed probe set, with its derivatives.
 
 Products with second derivatives are exact (Pearlmutter 1994, by differentiating the gradient) up to the rounding of the
 network's own precision; sums over chunks of data are float64.
@@ -17,7 +17,7 @@ from torch.func import functional_call
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from common.data import Dataset
-from common.losses import LOSSES, Loss, count_targets
+from common.data.losses import LOSSES, Loss, count_targets
 
 Vector = NDArray[np.float64]
 """Float64 (size,): one number for each weight."""
@@ -46,7 +46,7 @@ class Objective:
     Raises: ValueError if no parameter requires gradients or the probe set is empty.
 
     >>> from torch import nn
-    >>> from common.losses import half_squared_error
+    >>> from common.data.losses import half_squared_error
     >>> x = torch.tensor([[1.0, 0.0], [0.0, 2.0]])
     >>> model = nn.Linear(2, 1, bias=False)
     >>> objective = Objective(model, half_squared_error, [(x, torch.zeros(2, 1))])
@@ -163,7 +163,7 @@ class Objective:
         return float(np.dot(self._shares, losses))
 
     def gradient(self) -> Vector:
-        """Gradient of the mean loss, float64 (size,); free while `held` has the graphs."""
+        """Gradient of the mean loss, float64 (size,); free while `cached_graphs` keeps the graphs."""
         total = np.zeros(self.size)
         for share, graph in self._graphs():
             total += share * _flat(graph.gradient)
@@ -194,7 +194,7 @@ class Objective:
         )
 
     @contextmanager
-    def held(self, *, chunks: int = 1) -> Iterator[None]:
+    def cached_graphs(self, *, chunks: int = 1) -> Iterator[None]:
         """Within this context the graphs of the first `chunks` batches live on between products.
 
         A product then costs one backward pass through the gradient's graph, without the forward pass and the gradient.

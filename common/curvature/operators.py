@@ -1,4 +1,4 @@
-"""Symmetric linear maps of weight space, known by their products with vectors (layer 1)."""
+"""Symmetric linear maps of weight space, known by their products with vectors."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable

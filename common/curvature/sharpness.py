@@ -1,4 +1,4 @@
-"""Sharpness as an update rule feels it: the largest eigenvalue with its threshold (layer 1)."""
+"""Preconditioned sharpness: the largest eigenvalue that an update rule sees, with its threshold."""
 
 from dataclasses import dataclass
 
@@ -9,8 +9,6 @@ from common.curvature.lanczos import Extremes, Progress, extremes
 from common.curvature.objective import Block, Mode, Objective
 from common.curvature.operators import Hessian, Operator, Scaled
 from common.curvature.stability import decay, diagonal, threshold
-
-PRECONDITIONED = ("adam", "adamw", "schedule_free")
 
 
 @dataclass(frozen=True)
@@ -62,16 +60,16 @@ def sharpness(
     Raises: ValueError for a preconditioned kind without its `rule`; else as `extremes`, `threshold` and `diagonal`.
 
     >>> from torch import nn
-    >>> from common.losses import half_squared_error
+    >>> from common.data.losses import half_squared_error
     >>> model = nn.Linear(2, 1, bias=False)
     >>> batch = torch.tensor([[1.0, 0.0], [0.0, 2.0]]), torch.zeros(2, 1)
     >>> objective = Objective(model, half_squared_error, [batch])  # its Hessian is diag(0.5, 2)
-    >>> sgd = config.Optimizer(kind="sgd", momentum=0.9)
+    >>> sgd = config.SGD(momentum=0.9)
     >>> round(sharpness(objective, sgd, lr=0.95).normalised, 4)
     0.5
     """
     operator = _seen(objective, optimizer, lr=lr, rule=rule)
-    with objective.held():
+    with objective.cached_graphs():
         found = extremes(
             operator,
             smallest=smallest,
@@ -89,9 +87,9 @@ def _seen(
 ) -> Operator:
     """The Hessian, or D^(1/2) (H + decay) D^(1/2)."""
     if rule is None:
-        if optimizer.kind in PRECONDITIONED:
+        if optimizer.preconditioned:
             raise ValueError(f"kind={optimizer.kind!r} divides by its second moment: give rule, the optimizer itself")
         return Hessian(objective)
     rates = diagonal(rule, objective.named, lr=lr)
-    coupled = optimizer.kind in ("sgd", "adam")
-    return Scaled(Hessian(objective), rates, shift=rates * decay(rule, objective.named) if coupled else None)
+    shift = rates * decay(rule, objective.named) if optimizer.couples_decay else None
+    return Scaled(Hessian(objective), rates, shift=shift)

@@ -1,4 +1,4 @@
-"""Which curvature an update rule stands, on a quadratic and with its preconditioner frozen (layer 1).
+"""The largest curvature at which an update rule is stable, on a quadratic and with its preconditioner frozen.
 
 A rule with learning rate lr contracts along an eigenvector of the curvature A iff the eigenvalue is below
 `threshold(optimizer, lr=lr)`. A is the Hessian, or `operators.Scaled` with `diagonal` where weights have rates of their
@@ -13,46 +13,53 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 
 from common import config
+from common.config import named
 from common.curvature.objective import Vector
-from common.optimizers import ScheduleFree
-
-BETA1 = 0.9
-"""Average of the gradient where a description leaves it out, as in `common.optimizers`."""
 
 
 def threshold(optimizer: config.Optimizer, *, lr: float) -> float:
     """Largest curvature at which the rule is stable, in units of loss per squared weight (preconditioned for Adam).
 
-    sgd without momentum 2 / lr; heavy ball with momentum b (2 + 2b) / lr; Nesterov's form (2 + 2b) / ((1 + 2b) lr);
-    adam and adamw (2 + 2 b1) / ((1 - b1) lr); schedule_free 2 / ((1 - b1) lr). Infinite for lr = 0.
+    The rule's own unit (`sgd`, `adam`, `schedule_free` below) over lr; infinite for lr = 0.
 
     ASSUME: the quadratic model; a preconditioner that stands still; adamw's decoupled decay and clipping left out; for
     schedule_free an average that stands still while its iterate moves.
 
     Args:
-        optimizer: the description, with the defaults of its kind where fields are left out.
+        optimizer: the description.
         lr: the rate of the update, schedule included, at least 0.
-    Raises: ValueError for a rate below 0.
+    Raises: ValueError for a rate below 0, or a kind whose threshold is not known.
     Source: Cohen et al. 2021 (arXiv:2103.00065, appendix B) for momentum; Cohen et al. 2022 (arXiv:2207.14484,
         section 3) for Adam; the last follows from w -= lr A ((1 - b1) w + b1 x) with x fixed.
 
-    >>> [round(threshold(config.Optimizer(kind="sgd", momentum=b), lr=0.1), 3) for b in (0.0, 0.9)]
+    >>> [round(threshold(config.SGD(momentum=b), lr=0.1), 3) for b in (0.0, 0.9)]
     [20.0, 38.0]
-    >>> round(threshold(config.Optimizer(kind="adam"), lr=0.1), 3)
+    >>> round(threshold(config.Adam(), lr=0.1), 3)
     380.0
     """
     if not lr >= 0:
         raise ValueError(f"lr={lr} must be at least 0: it is the rate of one update")
-    return np.inf if lr == 0 else _unit(optimizer) / lr
+    if optimizer.threshold is None:
+        raise ValueError(
+            f"optimizer.kind={optimizer.kind!r} has no known threshold; a kind names its own in `threshold`"
+        )
+    unit: float = named(optimizer.threshold)(optimizer)
+    return np.inf if lr == 0 else unit / lr
 
 
-def _unit(optimizer: config.Optimizer) -> float:
-    """The threshold at rate 1."""
-    if optimizer.kind == "sgd":
-        momentum = optimizer.momentum or 0.0
-        return (2 + 2 * momentum) / (1 + 2 * momentum if optimizer.nesterov else 1)
-    beta1 = BETA1 if optimizer.beta1 is None else optimizer.beta1
-    return 2 / (1 - beta1) if optimizer.kind == "schedule_free" else (2 + 2 * beta1) / (1 - beta1)
+def sgd(optimizer: config.SGD) -> float:
+    """The threshold at rate 1: 2, of a heavy ball with momentum b 2 + 2b, of Nesterov's form (2 + 2b) / (1 + 2b)."""
+    return (2 + 2 * optimizer.momentum) / (1 + 2 * optimizer.momentum if optimizer.nesterov else 1)
+
+
+def adam(optimizer: config.Adam) -> float:
+    """The threshold of Adam and AdamW at rate 1: (2 + 2 b1) / (1 - b1)."""
+    return (2 + 2 * optimizer.beta1) / (1 - optimizer.beta1)
+
+
+def schedule_free(optimizer: config.ScheduleFree) -> float:
+    """The threshold at rate 1: 2 / (1 - b1)."""
+    return 2 / (1 - optimizer.beta1)
 
 
 def diagonal(rule: Optimizer, parameters: Mapping[str, nn.Parameter], *, lr: float) -> Vector:
@@ -98,8 +105,8 @@ def _scale(rule: Optimizer, name: str, parameter: nn.Parameter) -> Tensor:
     if isinstance(rule, torch.optim.SGD):
         return torch.ones(parameter.shape, dtype=torch.float64)
     group = next(group for group in rule.param_groups if any(one is parameter for one in group["params"]))
-    if isinstance(rule, ScheduleFree):
-        beta2, epsilon, updates = group["beta2"], group["epsilon"], group["updates"]
+    if hasattr(rule, "second_moment"):
+        beta2, epsilon, updates = rule.second_moment(group)
     elif isinstance(rule, torch.optim.Adam | torch.optim.AdamW):
         beta2, epsilon, updates = group["betas"][1], group["eps"], float(rule.state[parameter].get("step", 0))
     else:

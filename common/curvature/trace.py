@@ -1,4 +1,4 @@
-"""Trace of a symmetric operator from random products, with its standard error (layer 1)."""
+"""Trace of a symmetric operator from random products, with its standard error."""
 
 from dataclasses import dataclass
 

@@ -9,18 +9,16 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
-from common.config import Data, Run, datasets_of, to_dict
+from common.config import Data, Loss, Run, datasets_of, identity, implementation
 from common.streams import stream
 
 if TYPE_CHECKING:
     from torch import Tensor
-
-Loss = Literal["cross_entropy", "mse"]
 
 CACHED_EPOCHS = 16
 """Permutations kept in memory: two for each member of a sweep over eight seeds."""
@@ -80,27 +78,8 @@ def load(data: Data, *, corpora: Path) -> Dataset:
             kept there too.
     Raises: DataError or CorpusError if the data is missing, damaged or too small.
     """
-    if data.mixed_with:
-        from common.data import mixture
-
-        return mixture.load(data, corpora=corpora)
-    match data.source:
-        case "corpus" | "files":
-            from common.data import text
-
-            return text.load(data, corpora=corpora)
-        case "huggingface":
-            from common.data import huggingface
-
-            return huggingface.load(data, corpora=corpora)
-        case "digits":
-            from common.data import digits
-
-            return digits.load(data)
-        case "teacher" | "tanh_teacher" | "bigram":
-            from common.data import synthetic
-
-            return synthetic.load(data)
+    found: Dataset = implementation(data)(data, corpora=corpora)
+    return found
 
 
 def load_all(run: Run, *, corpora: Path) -> dict[Data, Dataset]:
@@ -164,4 +143,4 @@ class Arrays:
 
 def description_digest(data: Data, *, content: Any = b"") -> str:
     """SHA-256 of a description, and of the raw content that it is applied to: equal on every machine."""
-    return hashlib.sha256(json.dumps(to_dict(data), sort_keys=True).encode() + bytes(content)).hexdigest()
+    return hashlib.sha256(json.dumps(identity(data), sort_keys=True).encode() + bytes(content)).hexdigest()

@@ -10,7 +10,8 @@ from numpy.typing import NDArray
 from scipy import ndimage
 
 from common import config
-from common.data import Arrays, Batch, DataError, Loss, description_digest
+from common.config import Loss
+from common.data import Arrays, Batch, DataError, description_digest
 from common.streams import stream
 
 SIDE = 8
@@ -21,7 +22,7 @@ FOLDS = 5
 """One image in this many is held out."""
 
 
-def load(data: config.Data) -> Arrays:
+def digits(data: config.Digits, *, corpora: Path) -> Arrays:  # noqa: ARG001
     """Digits as inputs in [0, 1], float32 (count, 64), with their ten classes as targets, int64 (count,).
 
     Grey values are divided by 16, and nothing else. `rotation` turns each image anticlockwise about its centre
@@ -38,22 +39,21 @@ def load(data: config.Data) -> Arrays:
     content = _file().read_bytes()
     table = np.loadtxt(gzip.decompress(content).decode().splitlines(), delimiter=",", dtype=np.int64)
     labels, held_out = table[:, -1], _held_out(table[:, -1])
-    pixels = _pixels(table[:, :-1] / WHITE, rotation=data.rotation or 0.0, permutation=data.permutation)
+    pixels = _pixels(table[:, :-1] / WHITE, rotation=data.rotation, permutation=data.permutation)
     wanted = np.isin(labels, data.classes) if data.classes else np.ones(len(labels), bool)
     training = np.flatnonzero(~held_out & wanted)
     chosen = _chosen(_part(training, *data.split) if data.split else training, data.samples)
-    targets = _with_noise(labels, chosen, share=data.label_noise or 0.0)
+    targets = _with_noise(labels, chosen, share=data.label_noise)
     if data.standardised:
         pixels = _standardised(pixels, over=training if data.split else chosen)
-    loss: Loss = data.loss or "cross_entropy"
     train, validation = (
-        Batch(torch.from_numpy(pixels[part]), _targets(targets[part], loss))
+        Batch(torch.from_numpy(pixels[part]), _targets(targets[part], data.loss))
         for part in (chosen, np.flatnonzero(held_out & wanted))
     )
     return Arrays(
         name="digits",
         digest=description_digest(data, content=content),
-        loss=loss,
+        loss=data.loss,
         outputs=CLASSES,
         train=train,
         held_out=validation,
@@ -101,7 +101,7 @@ def _file() -> Path:
     spec = importlib.util.find_spec("sklearn")
     path = Path(*spec.submodule_search_locations or (), "datasets/data/digits.csv.gz") if spec else None
     if path is None or not path.is_file():
-        raise DataError("source='digits' needs scikit-learn with its bundled digits; run `make .venv`")
+        raise DataError("digits need scikit-learn with its bundled digits; run `make .venv`")
     return path
 
 

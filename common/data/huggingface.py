@@ -12,14 +12,13 @@ from common import config
 from common.data import DataError, text
 from common.data.corpora import write
 
-TEXT_FIELD = "text"
 VALIDATION_SHARE = 20
 """One document in this many belongs to the validation set."""
 
 
-def load(data: config.Data, *, corpora: Path) -> text.Text:
+def huggingface(data: config.HuggingFace, *, corpora: Path) -> text.Text:
     """The first `bytes_limit` bytes of a data set's training split, from `corpora`/huggingface once streamed."""
-    name, field, limit = str(data.name), data.text_field or TEXT_FIELD, data.bytes_limit or 0
+    name, field, limit = data.name, data.text_field, data.bytes_limit
     folder = corpora / "huggingface" / re.sub(r"[^\w.-]+", "--", f"{name} {field} {limit}")
     if not folder.exists():
         keep(stream_documents(name), name=name, field=field, limit=limit, folder=folder)
@@ -35,7 +34,7 @@ def stream_documents(name: str) -> Iterable[Mapping[str, Any]]:
         import datasets
     except ImportError:
         raise DataError(
-            f"source='huggingface', name={name!r} needs the package 'datasets', which is not installed; "
+            f"HuggingFace({name!r}) needs the package 'datasets', which is not installed; "
             "run `pip install datasets` in the environment"
         ) from None
     documents: Iterable[Mapping[str, Any]] = datasets.load_dataset(name, split="train", streaming=True)

@@ -1,6 +1,5 @@
-"""Two data sets by turns, in a fixed share: compute-equivalent replay, and joint training (layer 1)."""
+"""Interleave two data sets in a fixed share: compute-equivalent replay, and joint training."""
 
-import dataclasses
 from collections.abc import Iterator
 from fractions import Fraction
 from pathlib import Path
@@ -18,18 +17,15 @@ LARGEST_PERIOD = 10**6
 Places = NDArray[np.int64]
 
 
-def load(description: config.Data, *, corpora: Path) -> "Mixture":
-    """The data set of a description with `mixed_with`."""
-    if description.mixed_with is None or description.mixed_share is None:
-        raise DataError("a mixture needs mixed_with and mixed_share")
-    own = dataclasses.replace(description, mixed_with=None, mixed_share=None)
-    first, second = (data.load(part, corpora=corpora) for part in (own, description.mixed_with))
-    digest = description_digest(description, content=f"{first.digest} {second.digest}".encode())
-    return Mixture(first, second, share=description.mixed_share, digest=digest)
+def mixture(described: config.Mixture, *, corpora: Path) -> "Mixture":
+    """The data set of a description."""
+    first, second = (data.load(part, corpora=corpora) for part in (described.first, described.second))
+    digest = description_digest(described, content=f"{first.digest} {second.digest}".encode())
+    return Mixture(first, second, share=described.share, digest=digest)
 
 
 class Mixture:
-    """Examples of two data sets by turns; implements `common.data.Dataset`.
+    """Interleaved examples of two data sets; implements `common.data.Dataset`.
 
     The place p of a run, from 0, holds an example of the second part if floor(s (p + 1)) > floor(s p), s its share:
     after any number of examples it has its share of them, rounded down, and its places are as evenly apart as whole

@@ -1,4 +1,4 @@
-"""Some of the training windows of a text, the same for every run (layer 1)."""
+"""Some of the training windows of a text, the same for every run."""
 
 import numpy as np
 from numpy.typing import NDArray

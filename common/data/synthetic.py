@@ -5,13 +5,15 @@ import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import lru_cache
+from pathlib import Path
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
 from common import config
-from common.data import Arrays, Batch, DataError, Loss, description_digest
+from common.config import Loss
+from common.data import Arrays, Batch, DataError, description_digest
 from common.streams import stream
 
 Tokens = NDArray[np.int64]
@@ -19,13 +21,6 @@ Tokens = NDArray[np.int64]
 VALIDATION_EXAMPLES = 1024
 BLOCK = 1024
 """Windows of the bigram language that are drawn together."""
-
-
-def load(data: config.Data) -> "Arrays | Bigram":
-    """The data set of a description with source "teacher", "tanh_teacher" or "bigram"."""
-    if data.source == "bigram":
-        return Bigram(data)
-    return teacher(data) if data.source == "teacher" else tanh_teacher(data)
 
 
 @dataclass(kw_only=True)
@@ -45,19 +40,16 @@ class Teacher(Arrays):
     """Smallest expected squared error; the engine's loss is half of it."""
 
 
-def teacher(data: config.Data) -> Teacher:
+def teacher(data: config.Teacher, *, corpora: Path) -> Teacher:  # noqa: ARG001
     """Examples of a linear teacher: inputs float32 (count, inputs), noisy targets float32 (count, 1).
 
     Weights, training and validation examples are fixed by the description alone, not by the run's seed.
     """
-    if data.inputs is None or data.samples is None or data.exponent is None:
-        raise DataError("source='teacher' needs inputs, samples and exponent")
-    noise = data.noise or 0.0
     variances = np.arange(1, data.inputs + 1, dtype=np.float64) ** -data.exponent
     weights = stream(0, "teacher", "weights").standard_normal(data.inputs)
     weights /= math.sqrt(variances @ weights**2)
     train, held_out = (
-        _teach(weights, variances, count=count, noise=noise, source=stream(0, "teacher", part))
+        _teach(weights, variances, count=count, noise=data.noise, source=stream(0, "teacher", part))
         for part, count in (("train", data.samples), ("validation", VALIDATION_EXAMPLES))
     )
     return Teacher(
@@ -69,7 +61,7 @@ def teacher(data: config.Data) -> Teacher:
         held_out=held_out,
         weights=weights,
         variances=variances,
-        optimum=noise**2,
+        optimum=data.noise**2,
     )
 
 
@@ -86,7 +78,7 @@ def _teach(
     return Batch(*(torch.from_numpy(part.astype(np.float32)) for part in (inputs, targets[:, None])))
 
 
-def tanh_teacher(data: config.Data) -> Arrays:
+def tanh_teacher(data: config.TanhTeacher, *, corpora: Path) -> Arrays:  # noqa: ARG001
     """Regression on the outputs of a random network of two layers: y = c * V tanh(U x) + noise.
 
     Inputs are x ~ N(0, diag(variances)) with variances like k**-exponent whose sum is `inputs`, so that x has the mean
@@ -97,10 +89,6 @@ def tanh_teacher(data: config.Data) -> Arrays:
     Inputs float32 (count, inputs); targets float32 (count, outputs), or int64 (count,). Teacher and examples are fixed
     by the description alone, not by the run's seed.
     """
-    needed = ("inputs", "hidden", "outputs", "samples", "exponent")
-    if missing := [name for name in needed if getattr(data, name) is None]:
-        raise DataError(f"source='tanh_teacher' needs {', '.join(missing)}")
-    assert data.inputs and data.hidden and data.outputs and data.samples and data.exponent is not None
     variances = np.arange(1, data.inputs + 1, dtype=np.float64) ** -data.exponent
     variances *= data.inputs / variances.sum()
     weights = stream(0, "tanh_teacher", "weights")
@@ -114,18 +102,23 @@ def tanh_teacher(data: config.Data) -> Arrays:
 
     def taught(part: str, inputs: NDArray[np.float64]) -> Batch:
         outputs = np.tanh(inputs @ first) @ second / scale
-        outputs += (data.noise or 0.0) * stream(0, "tanh_teacher", part, "noise").standard_normal(outputs.shape)
+        outputs += data.noise * stream(0, "tanh_teacher", part, "noise").standard_normal(outputs.shape)
         targets = outputs.argmax(axis=1) if data.loss == "cross_entropy" else outputs.astype(np.float32)
         return Batch(torch.from_numpy(inputs.astype(np.float32)), torch.from_numpy(targets))
 
     return Arrays(
         name="tanh_teacher",
         digest=description_digest(data),
-        loss=data.loss or "mse",
+        loss=data.loss,
         outputs=data.outputs,
         train=taught("train", train),
         held_out=taught("validation", held_out),
     )
+
+
+def bigram(data: config.Bigram, *, corpora: Path) -> "Bigram":  # noqa: ARG001
+    """The language of a description."""
+    return Bigram(data)
 
 
 class Bigram:
@@ -148,9 +141,7 @@ class Bigram:
     loss: Loss = "cross_entropy"
     size: int = sys.maxsize
 
-    def __init__(self, data: config.Data) -> None:
-        if data.vocabulary is None or data.successors is None or data.context is None:
-            raise DataError("source='bigram' needs vocabulary, successors and context")
+    def __init__(self, data: config.Bigram) -> None:
         half = data.vocabulary // 2
         source = stream(0, "bigram", "language", data.vocabulary, data.successors)
         self.digest = description_digest(data)
@@ -163,14 +154,13 @@ class Bigram:
         """Successors of each token of the second half: int64 (vocabulary - vocabulary // 2, successors)."""
         self.entropy_nats = data.context // 2 / data.context * math.log(data.successors)
         """Smallest expected cross-entropy per target, in nats: the mean over the positions of a window."""
-        count = data.validation_windows or VALIDATION_EXAMPLES
-        self._held_out = self._draw(stream(0, "bigram", "validation"), count=count)
+        self._held_out = self._draw(stream(0, "bigram", "validation"), count=data.validation_windows)
         self._block = lru_cache(maxsize=16)(self._draw_block)
 
     def batch(self, *, seed: int, position: int, count: int | None) -> Batch:
         """See `common.data.Dataset.batch`; every window is drawn afresh."""
         if count is None:
-            raise DataError("batch_size is missing: source='bigram' has no end and so no full batch")
+            raise DataError("batch_size is missing: a bigram language has no end and so no full batch")
         end = position + count
         blocks = range(position // BLOCK, (end - 1) // BLOCK + 1)
         parts = [self._block(seed, i)[max(0, position - i * BLOCK) : end - i * BLOCK] for i in blocks]

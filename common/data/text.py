@@ -11,14 +11,14 @@ import torch
 from numpy.typing import NDArray
 
 from common import config
-from common.data import Batch, DataError, Loss, exchange, indices, subset
+from common.config import Loss
+from common.data import Batch, DataError, byte_permutation, indices, subset
 from common.data.corpora import CorpusError, digest, sha256
-from common.losses import IGNORED
+from common.data.losses import IGNORED
 
 Bytes = NDArray[np.uint8]
 
 REPOSITORY = Path(__file__).resolve().parents[2]
-VALIDATION_WINDOWS = 1024
 FILES_SHARE = 0.05
 """Share of the bytes of a folder from which on no further file joins the validation set."""
 SINGLE_FILE_SHARE = 0.1
@@ -53,7 +53,8 @@ class Text:
         validation_windows: number of validation examples.
         samples: number of training windows; all if left out (see `subset.choose`).
         ranked: how these are chosen.
-        permuted: share of the characters that are exchanged in both parts (see `exchange.table`); none if left out.
+        permuted: share of the characters that are exchanged in both parts (see `byte_permutation.table`); none if left
+            out.
     Raises: DataError if the bytes do not suffice.
     """
 
@@ -91,7 +92,7 @@ class Text:
         self._train, self._validation = train, validation
         self._offsets = np.arange(context + 1)
         self._held_out = np.arange(validation_windows) * held // validation_windows
-        self._table = None if permuted is None else exchange.table(permuted)
+        self._table = None if permuted is None else byte_permutation.table(permuted)
         self._chosen = self._scored_windows()
         for part, scored in (("training", len(self._chosen) > 0), ("validation", self._scores_validation())):
             if not scored:
@@ -139,17 +140,23 @@ class Text:
         return mask is None or bool(mask[self._held_out[:, None] + self._offsets[1:]].any())
 
 
-def load(data: config.Data, *, corpora: Path) -> Text:
-    """The text of a description with source "corpus" (from its folder in `corpora`) or "files"."""
-    if data.source == "corpus":
-        return open_folder(corpora / str(data.name), name=str(data.name), data=data)
-    train, validation = split_files(REPOSITORY / Path(str(data.path)).expanduser())
+def corpus(data: config.Corpus, *, corpora: Path) -> Text:
+    """A byte corpus, from its folder in `corpora`."""
+    return open_folder(corpora / data.name, name=data.name, data=data)
+
+
+def files(data: config.Files, *, corpora: Path) -> Text:  # noqa: ARG001
+    """The text of a file, or of a folder."""
+    train, validation = split_files(REPOSITORY / Path(data.path).expanduser())
     total = digest(train, validation)
     parts = (Part(np.frombuffer(content, np.uint8)) for content in (train, validation))
-    return windows(str(data.path), total, *parts, data=data)
+    return windows(data.path, total, *parts, data=data)
 
 
-def windows(name: str, digest: str, train: Part, validation: Part, *, data: config.Data) -> Text:
+TextData = config.Corpus | config.Files | config.HuggingFace
+
+
+def windows(name: str, digest: str, train: Part, validation: Part, *, data: TextData) -> Text:
     """Text with the window lengths, counts and changes of a description.
 
     Args:
@@ -159,28 +166,29 @@ def windows(name: str, digest: str, train: Part, validation: Part, *, data: conf
         validation: validation bytes.
         data: the description.
     """
-    if data.context is None:
-        raise DataError(f"data {name!r}: context is missing")
     return Text(
         name=name,
         digest=_changed(digest, data),
         train=train,
         validation=validation,
         context=data.context,
-        validation_windows=data.validation_windows or VALIDATION_WINDOWS,
-        samples=data.samples,
-        ranked=data.ranked,
-        permuted=data.permuted,
+        validation_windows=data.validation_windows,
+        **_changes(data),
     )
 
 
-def _changed(digest: str, data: config.Data) -> str:
+def _changes(data: TextData) -> dict[str, Any]:
+    """Set fields of a description that change what is read of a text."""
+    return {name: value for name in CHANGES if (value := getattr(data, name, None)) is not None}
+
+
+def _changed(digest: str, data: TextData) -> str:
     """SHA-256 of the content and of what is done to it; that of the content if nothing is."""
-    changes = {name: value for name in CHANGES if (value := getattr(data, name)) is not None}
+    changes = _changes(data)
     return sha256(json.dumps([digest, changes], sort_keys=True).encode()) if changes else digest
 
 
-def open_folder(folder: Path, *, name: str, data: config.Data) -> Text:
+def open_folder(folder: Path, *, name: str, data: TextData) -> Text:
     """Memory-map train.bin and validation.bin of a folder, and masks if it has them, checked against its manifest.json.
 
     Raises: CorpusError if the folder is incomplete or a file has other bytes than the manifest says.

@@ -3,11 +3,8 @@
 import torch
 from torch import nn
 
-from common.config import Model
-from common.models.convnet import ConvNet
-from common.models.mlp import MLP, ResidualMLP
-from common.models.transformer import Transformer
-from common.roles import Initializer
+from common.config import Model, implementation
+from common.models.roles import Initializer
 
 
 def build(model: Model, *, inputs: int, outputs: int, context: int | None, generator: torch.Generator) -> nn.Module:
@@ -23,18 +20,12 @@ def build(model: Model, *, inputs: int, outputs: int, context: int | None, gener
         features (count, inputs) to float32 (count, outputs).
     Raises: ValueError if the description and the data do not fit together.
     """
-    initial = Initializer(generator, model)
-    if model.kind != "transformer":
-        if context is not None:
-            raise ValueError(
-                f"model.kind={model.kind!r} reads features, but the data has context={context}; use 'transformer'"
-            )
-        network = {"mlp": ResidualMLP if model.block_layers else MLP, "convnet": ConvNet}[model.kind]
-        return network(model, inputs=inputs, outputs=outputs, initial=initial)
-    if context is None:
-        raise ValueError("model.kind='transformer' reads tokens, but the data has context=None; use 'mlp'")
-    if model.tied is not False and inputs != outputs:
-        raise ValueError(f"tied=True shares one matrix: inputs={inputs} must equal outputs={outputs}; set tied=False")
-    if model.heads is None:
-        raise ValueError("model.heads=None: a transformer needs heads that divide its width; set heads=1 or more")
-    return Transformer(model, heads=model.heads, inputs=inputs, outputs=outputs, context=context, initial=initial)
+    if (model.reads == "tokens") != (context is not None):
+        raise ValueError(
+            f"model.kind={model.kind!r} reads {model.reads}, but the data has context={context}; choose a network that "
+            f"reads {'features' if context is None else 'tokens'}"
+        )
+    network: nn.Module = implementation(model)(
+        model, inputs=inputs, outputs=outputs, context=context, initial=Initializer(generator, model)
+    )
+    return network

@@ -5,10 +5,10 @@ import math
 from torch import Tensor, nn
 from torch.nn import functional
 
-from common.config import Model
-from common.models.layers import ACTIVATIONS, Layer, norms, scaled
-from common.parametrization import Role
-from common.roles import Initializer
+from common.config import Convnet
+from common.config.parametrization import Role
+from common.models.layers import Layer, activation, norms, scaled
+from common.models.roles import Initializer
 
 SIDE = 3
 """Rows, and columns, of a filter."""
@@ -34,12 +34,12 @@ class Convolution(nn.Module):
 class ConvNet(nn.Module):
     """`depth` convolutions of `width` channels, the mean over all pixels, a readout; norms act over the channels."""
 
-    def __init__(self, model: Model, *, inputs: int, outputs: int, initial: Initializer) -> None:
+    def __init__(self, model: Convnet, *, inputs: int, outputs: int, initial: Initializer) -> None:
         super().__init__()
         self.side = math.isqrt(inputs)
         if self.side**2 != inputs:
-            raise ValueError(f"model.kind='convnet' reads square images, but inputs={inputs} is no square; use 'mlp'")
-        self.activation = ACTIVATIONS[model.activation]
+            raise ValueError(f"model.kind='convnet' reads square images, but inputs={inputs} is no square; use an MLP")
+        self.activation = activation(model)
         self.before, self.after = norms(model)
         self.embedding = Convolution(Role.EMBEDDING, inputs=1, outputs=model.width, initial=initial)
         self.hidden = nn.ModuleList(
@@ -60,3 +60,15 @@ class ConvNet(nn.Module):
         """Norm and activation of images (count, channels, rows, columns), with the channels as features."""
         features = x.movedim(1, -1)
         return self.after(self.activation(self.before(features))).movedim(-1, 1)
+
+
+def convnet(
+    model: Convnet,
+    *,
+    inputs: int,
+    outputs: int,
+    context: int | None,  # noqa: ARG001
+    initial: Initializer,
+) -> ConvNet:
+    """The network of a description (see `common.models.build`)."""
+    return ConvNet(model, inputs=inputs, outputs=outputs, initial=initial)

@@ -2,10 +2,10 @@
 
 from torch import Tensor, nn
 
-from common.config import Model
-from common.models.layers import ACTIVATIONS, Layer, norms, scaled
-from common.parametrization import Role
-from common.roles import Initializer
+from common.config import MLP
+from common.config.parametrization import Role
+from common.models.layers import Layer, activation, norms, scaled
+from common.models.roles import Initializer
 
 
 class Gate(nn.Module):
@@ -22,15 +22,15 @@ class Gate(nn.Module):
         return x * self.value
 
 
-class MLP(nn.Module):
+class PlainMLP(nn.Module):
     """`depth` hidden layers of one width, then a readout; the norm acts before ("pre") or after the activation."""
 
-    def __init__(self, model: Model, *, inputs: int, outputs: int, initial: Initializer) -> None:
+    def __init__(self, model: MLP, *, inputs: int, outputs: int, initial: Initializer) -> None:
         super().__init__()
         width = model.width
-        self.activation = ACTIVATIONS[model.activation]
+        self.activation = activation(model)
         self.before, self.after = norms(model)
-        self.residual = model.residual is True
+        self.residual = model.residual
         self.embedding = Layer(Role.EMBEDDING, inputs=inputs, outputs=width, initial=initial)
         self.hidden = nn.ModuleList(
             Layer(Role.HIDDEN, inputs=width, outputs=width, initial=initial) for _ in range(model.depth - 1)
@@ -54,10 +54,10 @@ class MLP(nn.Module):
 class Branch(nn.Module):
     """What a residual block adds: weight layers of one width, each after norm and activation, with a gate if wanted."""
 
-    def __init__(self, model: Model, *, initial: Initializer) -> None:
+    def __init__(self, model: MLP, *, initial: Initializer) -> None:
         super().__init__()
         width = model.width
-        self.activation = ACTIVATIONS[model.activation]
+        self.activation = activation(model)
         self.before, self.after = norms(model)
         self.layers = nn.ModuleList(
             Layer(Role.HIDDEN, inputs=width, outputs=width, initial=initial, inside=True)
@@ -80,9 +80,9 @@ class ResidualMLP(nn.Module):
     Source: Noci et al. 2024 (arXiv:2402.17457), with `block_layers` weight layers for their k.
     """
 
-    def __init__(self, model: Model, *, inputs: int, outputs: int, initial: Initializer) -> None:
+    def __init__(self, model: MLP, *, inputs: int, outputs: int, initial: Initializer) -> None:
         super().__init__()
-        self.activation = ACTIVATIONS[model.activation]
+        self.activation = activation(model)
         self.before, self.after = norms(model)
         self.factor = initial.scaling.branch
         self.embedding = Layer(Role.EMBEDDING, inputs=inputs, outputs=model.width, initial=initial)
@@ -96,3 +96,16 @@ class ResidualMLP(nn.Module):
             x = x + scaled(block(x), self.factor)
         outputs: Tensor = self.readout(self.after(self.activation(self.before(x))))
         return outputs
+
+
+def mlp(
+    model: MLP,
+    *,
+    inputs: int,
+    outputs: int,
+    context: int | None,  # noqa: ARG001
+    initial: Initializer,
+) -> PlainMLP | ResidualMLP:
+    """The network of a description (see `common.models.build`)."""
+    network = ResidualMLP if model.block_layers else PlainMLP
+    return network(model, inputs=inputs, outputs=outputs, initial=initial)

@@ -6,10 +6,11 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from common.config import Model
-from common.models.layers import ACTIVATIONS, layernorm, linear, norms, scaled
-from common.parametrization import Role
-from common.roles import Initializer
+from common import config
+from common.config.parametrization import Role
+from common.models.layers import activation, norms, scaled
+from common.models.norms import layernorm, none
+from common.models.roles import Initializer
 
 
 class Block(nn.Module):
@@ -23,15 +24,15 @@ class Block(nn.Module):
     up: Tensor
     down: Tensor
 
-    def __init__(self, model: Model, *, heads: int, initial: Initializer) -> None:
+    def __init__(self, model: config.Transformer, *, initial: Initializer) -> None:
         super().__init__()
-        width, inner = model.width, model.width * (model.expansion or 4)
-        self.heads = heads
+        width, inner = model.width, model.width * model.expansion
+        self.heads = model.heads
         self.factor = initial.scaling.branch
-        self.scale = initial.scaling.attention / math.sqrt(width // heads)
-        self.activation = ACTIVATIONS[model.activation]
+        self.scale = initial.scaling.attention / math.sqrt(width // model.heads)
+        self.activation = activation(model)
         self.before, self.after = norms(model)
-        self.match = layernorm if model.qk_norm else linear
+        self.match = layernorm if model.qk_norm else none
         initial.parameter(self, "qkv", Role.HIDDEN, 3 * width, width, fan_in=width, inside=True)
         initial.parameter(self, "out", Role.HIDDEN, width, width, fan_in=width, inside=True)
         initial.parameter(self, "up", Role.HIDDEN, inner, width, fan_in=width, inside=True)
@@ -88,15 +89,15 @@ class Transformer(nn.Module):
     readout: Tensor
 
     def __init__(
-        self, model: Model, *, heads: int, inputs: int, outputs: int, context: int, initial: Initializer
+        self, model: config.Transformer, *, inputs: int, outputs: int, context: int, initial: Initializer
     ) -> None:
         super().__init__()
         width = model.width
-        self.tied = model.tied is not False
+        self.tied = model.tied
         self.factors = initial.forward_factor(Role.TOKENS), initial.forward_factor(Role.READOUT)
         initial.parameter(self, "embedding", Role.TOKENS, inputs, width, fan_in=width)
-        self.register_buffer("turns", rotations(context=context, size=width // heads), persistent=False)
-        self.blocks = nn.ModuleList(Block(model, heads=heads, initial=initial) for _ in range(model.depth))
+        self.register_buffer("turns", rotations(context=context, size=width // model.heads), persistent=False)
+        self.blocks = nn.ModuleList(Block(model, initial=initial) for _ in range(model.depth))
         self.norm = norms(model)[0]
         if not self.tied:
             initial.parameter(self, "readout", Role.READOUT, outputs, width, fan_in=width)
@@ -111,3 +112,15 @@ class Transformer(nn.Module):
             x = block(x, turns)
         readout = scaled(self.embedding if self.tied else self.readout, readout_factor)
         return torch.mm(self.norm(x), readout.t()).view(count, context, -1)
+
+
+def transformer(
+    model: config.Transformer, *, inputs: int, outputs: int, context: int, initial: Initializer
+) -> Transformer:
+    """The network of a description (see `common.models.build`).
+
+    Raises: ValueError if embedding and readout cannot be one tensor.
+    """
+    if model.tied and inputs != outputs:
+        raise ValueError(f"tied=True shares one matrix: inputs={inputs} must equal outputs={outputs}; set tied=False")
+    return Transformer(model, inputs=inputs, outputs=outputs, context=context, initial=initial)

@@ -1,4 +1,4 @@
-"""MLflow as a mirror of the files in results/ (layer 3).
+"""MLflow as a mirror of the files in results/.
 
 Nothing is ever read back from MLflow: the files decide, and `mirror` brings the store to what they say, however often
 it is called and wherever it was killed. A point's timestamp is the start of its run plus its step, so that sending it

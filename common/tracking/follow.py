@@ -7,10 +7,10 @@ import time
 from contextlib import suppress
 from pathlib import Path
 
+from common.runs.owner import alive
 from common.tracking.record import Record, RecordError, stamp
 from common.tracking.store import Store, store_uri
 from common.tracking.summary import Summary
-from common.workflow import alive
 
 CPU_SHARE = 0.015
 """Part of one core that `watch` may use on average while training goes on."""

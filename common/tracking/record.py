@@ -3,7 +3,6 @@
 import csv
 import hashlib
 import io
-import itertools
 import json
 import math
 import os
@@ -14,7 +13,8 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from common import records
+from common import config
+from common.runs.place import PROGRESS
 
 Points = dict[int | None, list[tuple[str, float, int]]]
 """Measured values (name, value, step) by member of a sweep; all under None if there is no sweep."""
@@ -45,7 +45,7 @@ class Record:
             run_dir: results/<study>/<run>.
             live: whether a run that is not complete is training; otherwise it was interrupted.
         """
-        for folder in (run_dir, records.progress_dir(run_dir)):
+        for folder in (run_dir, run_dir / PROGRESS):
             try:
                 text, rows = (folder / "run.json").read_bytes(), (folder / "metrics.csv").read_bytes()
             except FileNotFoundError:
@@ -125,7 +125,7 @@ class Record:
         artifact metrics.csv has them all.
         """
         every = int(self.description["log_every"])
-        if int(self.description.get("evaluate_every", every)) >= every:
+        if int(self.description.get("evaluate_every") or every) >= every:
             return True
         done = int(row["step"]) - int(self.facts.get("start_step", 0))
         return done % every == 0 or done == int(row.get("steps") or self.description["steps"])
@@ -133,8 +133,8 @@ class Record:
     @property
     def sweep(self) -> list[dict[str, Any]]:
         """The swept fields and their values, for each member in order; empty without a sweep."""
-        swept = self.description.get("sweep") or {}
-        return [dict(zip(swept, values, strict=True)) for values in itertools.product(*swept.values()) if swept]
+        swept = self.description.get("sweep")
+        return config.combinations(swept) if swept else []
 
     def tags(self, description: Mapping[str, Any], outcome: Mapping[str, Any]) -> dict[str, str]:
         """Tags of the run, or of one member of its sweep with its own description and outcome."""
@@ -187,7 +187,7 @@ def _facts(folder: Path, text: bytes) -> dict[str, Any]:
 
 def stamp(run_dir: Path) -> tuple[int, ...] | None:
     """Changes whenever one of the two files of a run does; None while one is missing. It begins with: is complete."""
-    for complete, folder in ((True, f"{run_dir}"), (False, f"{run_dir}/{records.PROGRESS}")):
+    for complete, folder in ((True, f"{run_dir}"), (False, f"{run_dir}/{PROGRESS}")):
         try:  # for every run at every pass: strings take a third of the time of paths
             facts, rows = os.stat(f"{folder}/run.json"), os.stat(f"{folder}/metrics.csv")  # noqa: PTH116
         except FileNotFoundError:

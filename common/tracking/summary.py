@@ -8,7 +8,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from common import provenance
+from common.runs import origin
 from common.tracking.record import Record, digest
 
 NEVER_MS = 1
@@ -38,7 +38,7 @@ def experiment_note(study: str) -> str:
 
 def _question(study: str) -> str:
     """First paragraph of the docstring of a study's study.py."""
-    file = provenance.ROOT / "studies" / study / "study.py"
+    file = origin.ROOT / "studies" / study / "study.py"
     if not file.exists():
         return f"Study {study}"
     text = ast.get_docstring(ast.parse(file.read_text(encoding="utf-8"))) or f"Study {study}"

@@ -4,7 +4,11 @@ from collections.abc import Callable, Hashable
 
 import numpy as np
 import pandas as pd
-from consistency import (
+
+from common.evidence.claims import claim
+from common.evidence.statistics import log_log_slopes, paired_differences
+from common.evidence.verdicts import Verdict, all_of, equivalence, greater, less, proportion, reported, within
+from studies.lr_transfer.consistency import (
     SHARPNESS,
     Measure,
     arrival_delay,
@@ -15,7 +19,7 @@ from consistency import (
     spread,
     tables,
 )
-from transfer import (
+from studies.lr_transfer.transfer import (
     curves,
     drift,
     endings,
@@ -27,10 +31,6 @@ from transfer import (
     regret,
     sensitivity,
 )
-
-from common.claims import claim
-from common.statistics import log_log_slopes, paired_differences
-from common.verdicts import Verdict, all_of, equivalence, greater, less, proportion, reported, within
 
 NOCI = "Noci et al. 2024"
 OCTAVES = "octaves per doubling"
@@ -74,7 +74,8 @@ def coordinate_slopes(
     of_network = (coordinates.optimizer == optimizer) & (coordinates.parametrization == parametrization)
     rows = coordinates[of_network & (coordinates.layer == layer) & (coordinates.step == step)]
     changes = rows[rows.quantity == "change"].pivot(index="seed", columns="width", values="value")
-    return log_log_slopes(list(changes.columns), {seed: list(row) for seed, row in changes.iterrows()})
+    widths = [float(width) for width in changes.columns]
+    return log_log_slopes(widths, {seed: list(row) for seed, row in changes.iterrows()})
 
 
 def by_seed(runs: pd.DataFrame, measure: Measure, **selection: str) -> dict[int, float]:
@@ -99,7 +100,7 @@ def spread_excess(runs: pd.DataFrame, arm: str) -> dict[Hashable, float]:
 
 def linear_parts(linear: pd.DataFrame, parametrization: str) -> pd.DataFrame:
     """Largest eigenvalues of the parts (columns) of linear networks of finite width, by width, seed and step."""
-    rows = linear[(linear.parametrization == parametrization) & np.isfinite(linear.width)]
+    rows: pd.DataFrame = linear[(linear.parametrization == parametrization) & np.isfinite(linear.width)]
     return rows.pivot(index=["width", "seed", "step"], columns="part", values="eigenvalue")
 
 

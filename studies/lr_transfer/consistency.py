@@ -9,7 +9,7 @@ from collections.abc import Callable
 import numpy as np
 import pandas as pd
 
-from common.statistics import log_log_slope
+from common.evidence.statistics import log_log_slope
 
 ARRIVED = 0.95
 """Share of 2/lr at which a curve counts as arrived."""

@@ -24,7 +24,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from common.parametrization import Role, Scaling
+from common.config.parametrization import Role, Scaling
 from common.streams import stream
 
 Array = NDArray[np.float64]
@@ -111,7 +111,7 @@ def random_network(
         seed: of the initial values.
         width: number of neurons; infinite for the limit, which comes `reduced`.
         features: number of inputs.
-        parametrization: a name in `common.parametrization.TABLE`.
+        parametrization: a name in `common.config.parametrization`, such as "mup".
         base_width: where all parametrizations are equal.
         gain: of both tensors.
     """

@@ -1,4 +1,4 @@
-"""Sizes of activations at the start, and of their change in the first updates, by width and parametrization.
+"""Sizes of activations and of their change in the first updates, by width and parametrization.
 
 The coordinate check of Yang et al. 2022 (arXiv:2203.03466, appendix D.1): where the parametrization fits, each layer's
 outputs change alike at every width. One batch of random inputs, with the targets of a fixed random network.
@@ -14,18 +14,18 @@ import pandas as pd
 import torch
 from torch import Tensor, nn
 
-from common import models, optimizers
-from common.config import Model, Optimizer
+from common import models
+from common.config import MLP, SGD, Adam, Model, Optimizer
+from common.config.parametrization import Parametrization, defined_for, rows
 from common.data import Batch
-from common.losses import half_squared_error
+from common.data.losses import half_squared_error
 from common.models.layers import Layer
-from common.parametrization import TABLE, defined_for
-from common.roles import named_factors
+from common.models.roles import named_factors
+from common.optim import optimizers
 from common.streams import torch_stream
+from studies.lr_transfer.study import BASE_WIDTH, SEEDS
 
-SEEDS = (0, 1, 2, 3, 4)
 WIDTHS = (64, 128, 256, 512, 1024, 2048)
-BASE_WIDTH = 128
 DEPTH = 3
 READOUT_GAIN = 0.01
 STEPS = 3
@@ -33,7 +33,7 @@ INPUTS, OUTPUTS = 64, 10
 EXAMPLES = 32
 """Fewer than the narrowest network has units: with more, chance overlaps of their features count at small widths."""
 
-OPTIMIZERS = {"sgd": (Optimizer(kind="sgd"), 0.1), "adam": (Optimizer(kind="adam", epsilon=1e-12), 0.002)}
+OPTIMIZERS: dict[str, tuple[Optimizer, float]] = {"sgd": (SGD(), 0.1), "adam": (Adam(epsilon=1e-12), 0.002)}
 """With a rate: a quarter of the largest, of powers of two, at which muP's loss fell in all updates of the pilot."""
 
 
@@ -44,8 +44,7 @@ def build(description: Model, generator: torch.Generator) -> nn.Module:
 
 def student(parametrization: str, *, width: int, seed: int) -> nn.Module:
     """The network whose layers are measured."""
-    description = Model(
-        kind="mlp",
+    description = MLP(
         width=width,
         depth=DEPTH,
         activation="tanh",
@@ -59,8 +58,8 @@ def student(parametrization: str, *, width: int, seed: int) -> nn.Module:
 
 @torch.no_grad()
 def batch(seed: int) -> Batch:
-    """Standard normal inputs, and what the teacher, one for all seeds, makes of them."""
-    description = Model(kind="mlp", width=INPUTS, depth=1, activation="tanh", norm="none")
+    """Standard normal inputs, and the outputs of the teacher, which is the same for all seeds."""
+    description = MLP(width=INPUTS, depth=1, activation="tanh", norm="none")
     teacher = build(description, torch_stream(0, "teacher"))
     inputs = torch.randn(EXAMPLES, INPUTS, generator=torch_stream(seed, "inputs"))
     return Batch(inputs, teacher(inputs))
@@ -112,20 +111,16 @@ def measure(seeds: Sequence[int] = SEEDS, widths: Sequence[int] = WIDTHS) -> pd.
     The value is a root mean square over examples and units; a change is since the start. Parametrizations without
     rates for an optimizer are left out.
     """
-    rows: list[dict[str, Any]] = []
+    torch.set_num_threads(1)
+    found: list[dict[str, Any]] = []
     for seed in seeds:
         examples = batch(seed)
         for kind, (optimizer, lr) in OPTIMIZERS.items():
-            for name in (name for name in TABLE if defined_for(name, kind)):
+            for name in (name for name, row in rows(Parametrization).items() if defined_for(row, optimizer.sizes)):
                 for width in widths:
                     network = student(name, width=width, seed=seed)
                     factors = named_factors(network)
                     rule = optimizers.build(optimizer, network.named_parameters(), lr=lr, factors=factors)
                     about = {"optimizer": kind, "parametrization": name, "width": width, "seed": seed}
-                    rows += [{**about, **row} for row in coordinates(network, rule, examples)]
-    return pd.DataFrame(rows)
-
-
-if __name__ == "__main__":
-    torch.set_num_threads(1)
-    measure().to_csv(snakemake.output[0], index=False, lineterminator="\n")
+                    found += [{**about, **row} for row in coordinates(network, rule, examples)]
+    return pd.DataFrame(found)

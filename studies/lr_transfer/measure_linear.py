@@ -1,12 +1,16 @@
-"""Largest eigenvalues of the Hessian and its two parts along gradient descent of linear networks (no training run)."""
+"""Largest eigenvalues of the Hessian and its two parts along descent of linear networks.
+
+No training run is read: the networks are descended here.
+"""
 
 import math
 from collections.abc import Iterator, Sequence
 
 import pandas as pd
-from linear import Network, Task, curvature, random_network, random_task, trajectory
 
-SEEDS = tuple(range(5))
+from studies.lr_transfer.linear import Network, Task, curvature, random_network, random_task, trajectory
+from studies.lr_transfer.study import SEEDS
+
 PARAMETRIZATIONS = ("mup", "ntp")
 BASE_WIDTH = 64
 WIDTHS = (64, 128, 256, 512, 1024, 2048, 4096, math.inf)
@@ -46,7 +50,3 @@ def measure(seeds: Sequence[int] = SEEDS, widths: Sequence[float] = WIDTHS) -> p
                 )
                 rows += [{**about, **row} for row in curves(network, task)]
     return pd.DataFrame(rows)
-
-
-if __name__ == "__main__":
-    measure().to_csv(snakemake.output[0], index=False, lineterminator="\n")

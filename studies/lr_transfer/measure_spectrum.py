@@ -1,9 +1,9 @@
-"""Largest eigenvalues of the effective Hessian and tangent kernel, Hessian trace and gradient shares along training.
+"""Largest eigenvalues of the effective Hessian and kernel, trace and alignment of kept states.
 
-Effective: of D^(1/2) A D^(1/2), with D each weight's rate relative to the run's. For the half squared error over n
-examples the Gauss-Newton part D^(1/2) J' J D^(1/2) / n has the nonzero spectrum of the effective neural tangent kernel
-J D J' / n of all examples and outputs (derived: X'X and XX' share it), so its eigenvalues are called those of the
-kernel, with 1 / n in them.
+Alignment is the share of the gradient in the top eigenspace. Effective: of D^(1/2) A D^(1/2), with D each weight's rate
+relative to the run's. For the half squared error over n examples the Gauss-Newton part D^(1/2) J' J D^(1/2) / n has the
+nonzero spectrum of the effective neural tangent kernel J D J' / n of all examples and outputs (derived: X'X and XX'
+share it), so its eigenvalues are called those of the kernel, with 1 / n in them.
 """
 
 from collections.abc import Iterator, Sequence
@@ -12,7 +12,6 @@ from pathlib import Path
 import pandas as pd
 from torch import nn
 
-from common import checkpoint, optimizers, trained
 from common.config import Run
 from common.curvature.alignment import alignment
 from common.curvature.lanczos import extremes
@@ -21,11 +20,13 @@ from common.curvature.operators import GaussNewton, Hessian, Scaled
 from common.curvature.stability import diagonal
 from common.curvature.trace import hutch_plus_plus
 from common.data import Dataset
-from common.roles import named_factors
-from common.trained import Trained
+from common.models.roles import named_factors
+from common.optim import optimizers
+from common.runs import checkpoint, snapshots
+from common.runs.snapshots import Trained
 
 SEEDS = {"mup": (0, 1, 2), "ntp": (0,)}
-"""Those that are measured, by parametrization; of others none."""
+"""Seeds that are measured, by parametrization; the others are left out."""
 TOP = 10
 """Largest eigenvalues measured, as many as there are outputs."""
 TOLERANCE = 1e-2
@@ -50,7 +51,7 @@ def spectrum(model: nn.Module, dataset: Dataset, run: Run) -> Iterator[Row]:
     coordinates of `Scaled`.
     """
     objective = Objective.of_dataset(model, dataset)
-    with objective.held():
+    with objective.cached_graphs():
         scaled = rates(model, objective, run)
         hessian, kernel = Scaled(Hessian(objective), scaled), Scaled(GaussNewton(objective), scaled)
         pairs = extremes(hessian, largest=TOP, tolerance=TOLERANCE, floor=FLOOR, seed=run.seed).largest
@@ -65,25 +66,21 @@ def spectrum(model: nn.Module, dataset: Dataset, run: Run) -> Iterator[Row]:
         yield {"quantity": quantity, "value": trace.value, "error": trace.error}
 
 
-def states(path: Path) -> Iterator[Trained]:
+def kept(path: Path) -> Iterator[Trained]:
     """Every kept state of the measured seeds of one run."""
     for label in checkpoint.labels(path):
-        after = trained.read(path, label)
+        after = snapshots.read(path, label)
         if after.run.seed in SEEDS.get(after.run.model.parametrization, ()):
             yield after
 
 
-def measure(paths: Sequence[Path]) -> pd.DataFrame:
+def measure(states: Sequence[Path]) -> pd.DataFrame:
     """Columns parametrization, width, seed, step, quantity (see `spectrum`), rank, value, error (of traces)."""
     rows: list[Row] = []
-    for path in paths:
-        for after in states(path):
+    for path in states:
+        for after in kept(path):
             run, step = after.run, after.state.step
             about = {"parametrization": run.model.parametrization, "width": run.model.width, "seed": run.seed}
             rows += [{**about, "step": step, **row} for row in spectrum(after.model, after.dataset, run)]
     table = pd.DataFrame(rows).astype({"rank": "Int64"})
     return table.sort_values(["parametrization", "width", "seed", "step"], kind="stable", ignore_index=True)
-
-
-if __name__ == "__main__":
-    measure([Path(path) for path in snakemake.input]).to_csv(snakemake.output[0], index=False, lineterminator="\n")

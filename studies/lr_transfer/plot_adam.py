@@ -1,13 +1,19 @@
-"""Adam: loss against learning rate of MLPs and byte transformers, and the preconditioned sharpness."""
+"""Adam on MLPs and byte transformers, and its preconditioned sharpness.
+
+Adam under SP and μP. Top: MLPs of four widths on the teacher's data; middle: byte transformers with two blocks on
+Python code; both show the training loss over the last tenth of training. Diamonds mark the fitted best rates with their
+95 % intervals over five seeds (top) and three (middle); bands are intervals of the losses (not drawn for the
+transformers, whose seeds differ by the same amount at every rate). Bottom: largest eigenvalue of the preconditioned
+Hessian along full-batch training, over its threshold 38/lr, at one learning rate for all widths; three seeds.
+"""
 
 import pandas as pd
-from claims import adam_transfers_under_mup, chosen, transformer_transfers_under_mup
-from ratecurves import draw_rate_curves, name_sizes, plain_ticks
-from styles import COLORS, NAMES, tones
 
-from common.claims import sentence
-from common.plotting import Axes, Figure, draw_band, figure, mean_band, note, save
-from common.records import read_runs
+from common.evidence.claims import sentence
+from common.plotting import Axes, Figure, draw_band, figure, mean_band, note
+from studies.lr_transfer.claims import adam_transfers_under_mup, chosen, transformer_transfers_under_mup
+from studies.lr_transfer.ratecurves import draw_rate_curves, name_sizes, plain_ticks
+from studies.lr_transfer.styles import COLORS, NAMES, tones
 
 COLUMNS = ("sp", "mup")
 ROWS = {"adam": "MLP", "text": "byte transformer"}
@@ -59,8 +65,3 @@ def draw(runs: pd.DataFrame) -> tuple[Figure, pd.DataFrame]:
     note(panels[0, 1], sentence(adam_transfers_under_mup, runs), corner="upper left", width=58)
     note(panels[1, 1], sentence(transformer_transfers_under_mup, runs), corner="upper left", width=58)
     return fig, pd.concat(drawn)
-
-
-if __name__ == "__main__":
-    fig, table = draw(read_runs(snakemake.input.runs))
-    save(fig, snakemake.output, data=table, runs=snakemake.input.runs)

@@ -1,17 +1,26 @@
-"""Finite-width errors along training under muP: of loss, sharpness, tangent kernel and Hessian trace."""
+"""Error of finite widths against the widest along training.
+
+Relative difference to the widest network of the same seed along training under μP, of loss, sharpness, tangent kernel
+and Hessian trace, mean over seeds; updates are grouped by half octaves, with the geometric mean of their differences.
+Loss and sharpness are from all seeds, kernel and traces from three, at five updates; the traces are estimates with
+standard errors of a few per cent. Dashed: power law in the update, fitted to the mean over widths. The exponents are
+fitted by seed, in the update t and in the width N, with 95 % intervals. The reference has a finite width itself, which
+steepens the exponent in N. Kernel and Hessian differ by the residual part, whose trace grows with the width while there
+is something left to learn.
+"""
 
 from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 import pandas as pd
-from claims import sharpness_is_more_consistent_than_loss
-from consistency import SHARPNESS, errors, power_law, tables
-from styles import COLORS
 
-from common.claims import sentence
-from common.plotting import Axes, Figure, figure, label_lines, mean_band, note, save, shades
-from common.records import read_runs
-from common.statistics import t_interval
+from common.evidence.claims import sentence
+from common.evidence.statistics import t_interval
+from common.plotting import Axes, Figure, figure, label_lines, mean_band, note, shades
+from studies.lr_transfer.claims import sharpness_is_more_consistent_than_loss
+from studies.lr_transfer.consistency import SHARPNESS, errors, power_law, tables
+from studies.lr_transfer.styles import COLORS
 
 TITLES = {
     "loss": "Training loss",
@@ -22,7 +31,7 @@ TITLES = {
 }
 NAME = "mup"
 TICKS = (0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1)
-THEORY = {"color": "black", "linewidth": 0.7, "linestyle": "--"}
+THEORY: dict[str, Any] = {"color": "black", "linewidth": 0.7, "linestyle": "--"}
 
 
 def measured(spectrum: pd.DataFrame, quantity: str) -> dict[int, pd.DataFrame]:
@@ -40,17 +49,20 @@ def finite_width(found: Mapping[int, pd.DataFrame]) -> pd.DataFrame:
     Updates within a quarter octave of a power of sqrt(2) share one row at that power, with the geometric mean of their
     errors, so that the oscillations at the edge do not hide the trend.
     """
-    parts = [errors(curves).stack().rename("error").reset_index().assign(seed=seed) for seed, curves in found.items()]
-    rows = pd.concat(parts)
+    parts = [
+        errors(curves).reset_index().melt(id_vars="step", var_name="width", value_name="error").assign(seed=seed)
+        for seed, curves in found.items()
+    ]
+    rows = pd.concat(parts).sort_values(["seed", "step", "width"])
     rows = rows[(rows.step > 0) & (rows.error > 0)]
     rows = rows.assign(step=2 ** (np.round(2 * np.log2(rows.step)) / 2), error=np.log(rows.error))
-    means = rows.groupby(["seed", "width", "step"], as_index=False).error.mean()
+    means = rows.groupby(["seed", "width", "step"], as_index=False)[["error"]].mean()
     return means.assign(error=np.exp(means.error))
 
 
 def exponents(rows: pd.DataFrame, by: str) -> pd.Series:
     """Exponent of a power law in `by` of the error averaged over all else, by seed."""
-    means = rows.groupby(["seed", by], as_index=False).error.mean()
+    means = rows.groupby(["seed", by], as_index=False)[["error"]].mean()
     return pd.Series({seed: power_law(part[by], part.error)[1] for seed, part in means.groupby("seed")})
 
 
@@ -107,8 +119,3 @@ def draw(runs: pd.DataFrame, spectrum: pd.DataFrame) -> tuple[Figure, pd.DataFra
     claim = sentence(sharpness_is_more_consistent_than_loss, runs)
     note(panels[1], claim, corner="lower left", width=26)
     return fig, table
-
-
-if __name__ == "__main__":
-    fig, table = draw(read_runs(snakemake.input.runs), pd.read_csv(snakemake.input.spectrum))
-    save(fig, snakemake.output, data=table, runs=snakemake.input.runs)

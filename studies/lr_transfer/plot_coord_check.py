@@ -1,15 +1,23 @@
-"""Change of each layer's outputs after three updates against width, with its exponent, by parametrization."""
+"""Change of each layer's outputs after three updates against width, for every parametrization.
+
+Coordinate check: three full-batch updates of networks with three hidden layers (tanh, half squared error, 32 random
+examples of a fixed teacher), at a quarter of μP's largest stable learning rate. Root mean square change of the outputs
+of the first, third and last affine map against width; means with 95 % intervals over seeds (bars, mostly smaller than
+the points), and the fitted exponents with theirs (numbers). At the base width 128 all parametrizations are the same
+network; grey marks the change there. SP with SGD is beyond its own stable rate at the largest widths. NTP with Adam is
+the literal translation. Rates by layer keep SP as flat as μP, with a readout that starts nearly at 0.
+"""
 
 from typing import Any
 
 import numpy as np
 import pandas as pd
-from claims import activations_change_alike_at_every_width, coordinate_slopes
-from styles import NAMES, SHADE
 
-from common.claims import sentence
-from common.plotting import COLOR, Axes, Figure, draw_points, figure, label_lines, mean_band, note, save
-from common.statistics import t_interval
+from common.evidence.claims import sentence
+from common.evidence.statistics import t_interval
+from common.plotting import PALETTE, Axes, Figure, draw_points, figure, label_lines, mean_band, note
+from studies.lr_transfer.claims import activations_change_alike_at_every_width, coordinate_slopes
+from studies.lr_transfer.styles import NAMES, SHADE
 
 LAYERS = {"embedding": "First layer", "hidden.1": "Third layer", "readout": "Output"}
 OPTIMIZERS = {"sgd": "SGD", "adam": "Adam"}
@@ -38,7 +46,7 @@ def exponent(coordinates: pd.DataFrame, about: dict[Any, Any]) -> dict[str, floa
     return {"slope": interval.mean, "slope_low": interval.low, "slope_high": interval.high}
 
 
-def label(name: str, line: "pd.Series[Any]") -> str:
+def label(name: str, line: pd.Series) -> str:
     """Name and exponent of a line, on two lines if the name is long."""
     gap = " " if len(NAMES[name]) < 4 else "\n"
     number = f"{line.slope:+.2f} ± {line.slope_high - line.slope:.2f}".replace("-", "−")
@@ -48,7 +56,7 @@ def label(name: str, line: "pd.Series[Any]") -> str:
 def draw_panel(ax: Axes, table: pd.DataFrame) -> None:
     """The lines of one layer and optimizer, each with its exponent; grey is the size at which all meet."""
     base = table.groupby("width")["mean"].std().idxmin()
-    ax.axhline(table["mean"][table.width == base].mean(), color=COLOR["reference"], linewidth=0.8)
+    ax.axhline(table["mean"][table.width == base].mean(), color=PALETTE["reference"], linewidth=0.8)
     labels = []
     for name in table.parametrization.unique():
         rows = table[table.parametrization == name]
@@ -82,8 +90,3 @@ def draw(coordinates: pd.DataFrame) -> tuple[Figure, pd.DataFrame]:
     claim = sentence(activations_change_alike_at_every_width, coordinates=coordinates)
     note(panels[1][0], claim, corner="upper left", width=33)
     return fig, table
-
-
-if __name__ == "__main__":
-    fig, table = draw(pd.read_csv(snakemake.input.coordinates))
-    save(fig, snakemake.output, data=table)

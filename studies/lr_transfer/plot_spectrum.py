@@ -1,11 +1,16 @@
-"""Largest eigenvalues of the effective Hessian and tangent kernel along training, by width."""
+"""Largest eigenvalues of the effective Hessian and kernel along training.
+
+Largest eigenvalues of the effective Hessian and of the effective tangent kernel at five updates, light to dark for N
+from 64 to 512; mean and 95 % interval over three seeds under μP, one seed under NTP; no. 1 is the largest. Points at
+the same update are drawn slightly apart. For the half squared error the kernel's nonzero eigenvalues, divided by the
+number of examples, are those of the Gauss-Newton part. The dashed line is the edge 2/η.
+"""
 
 import pandas as pd
-from consistency import edge
-from styles import COLORS
 
-from common.plotting import Axes, Figure, draw_points, figure, label_lines, mean_band, save, shades
-from common.records import read_runs
+from common.plotting import Axes, Figure, draw_points, figure, label_lines, mean_band, shades
+from studies.lr_transfer.consistency import edge
+from studies.lr_transfer.styles import COLORS
 
 COLUMNS = {
     ("mup", "hessian"): "μP, Hessian",
@@ -54,7 +59,7 @@ def name_widths(ax: Axes, rows: pd.DataFrame, color: str) -> None:
     label_lines(ax, [(rows.step.nunique() - 0.85, end, f"N = {width}", tone) for (width, end), tone in names])
 
 
-def draw(spectrum: pd.DataFrame, runs: pd.DataFrame) -> tuple[Figure, pd.DataFrame]:
+def draw(runs: pd.DataFrame, spectrum: pd.DataFrame) -> tuple[Figure, pd.DataFrame]:
     """The figure and the numbers drawn."""
     table, line = eigenvalues(spectrum), edge(runs, arm="curve")
     fig, panels = figure(width="page", columns=len(COLUMNS), height=2.9, sharey=True, xlabel="update")
@@ -68,8 +73,3 @@ def draw(spectrum: pd.DataFrame, runs: pd.DataFrame) -> tuple[Figure, pd.DataFra
     ax = panels[0]
     ax.annotate("2/η", (-0.2, line), xytext=(0, 3), textcoords="offset points", fontsize=7)
     return fig, table
-
-
-if __name__ == "__main__":
-    fig, table = draw(pd.read_csv(snakemake.input.spectrum), read_runs(snakemake.input.runs))
-    save(fig, snakemake.output, data=table, runs=snakemake.input.runs)

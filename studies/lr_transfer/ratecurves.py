@@ -5,9 +5,9 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from transfer import optima
 
 from common.plotting import Axes, draw_points, mean_band
+from studies.lr_transfer.transfer import optima
 
 TICKS = (0.1, 0.2, 0.3, 0.5, 1, 2, 3, 5)
 CLOSE_TICKS = (2.3, 2.4, 2.5, 2.6, 2.7, 2.8)
@@ -31,7 +31,7 @@ def minima(table: pd.DataFrame, *, size: str) -> pd.DataFrame:
 
 
 def draw_rate_curves(
-    ax: Axes, table: pd.DataFrame, colors: Mapping[int, Any], *, size: str, bands: bool = True
+    ax: Axes, table: pd.DataFrame, colors: Mapping[float, Any], *, size: str, bands: bool = True
 ) -> pd.DataFrame:
     """A curve for each size with a diamond at its fitted best rate, its interval as a bar; the numbers drawn.
 
@@ -55,18 +55,18 @@ def draw_rate_curves(
     return pd.concat([found.assign(quantity="loss"), best.assign(quantity="minimum")])
 
 
-def name_sizes(ax: Axes, table: pd.DataFrame, colors: Mapping[int, Any], *, size: str, symbol: str) -> None:
+def name_sizes(ax: Axes, table: pd.DataFrame, colors: Mapping[float, Any], *, size: str, symbol: str) -> None:
     """Each size in its colour to the left of its curve's first point, moved apart; set the axis of losses before."""
     low, high = np.log(ax.get_ylim())
     firsts = {which: losses(table[table[size] == which], size=size).iloc[0] for which in colors}
     above = np.inf
     for which, first in sorted(firsts.items(), key=lambda item: -item[1]["mean"]):
         above = min(np.log(first["mean"]), above - GAP * (high - low))
-        place = {"xytext": (-4, 0), "textcoords": "offset points", "ha": "right", "va": "center", "fontsize": 6.5}
-        ax.annotate(f"{symbol} = {which}", (first.lr, np.exp(above)), color=colors[which], **place)
+        place: dict[str, Any] = {"xytext": (-4, 0), "textcoords": "offset points", "ha": "right", "va": "center"}
+        ax.annotate(f"{symbol} = {which}", (first.lr, np.exp(above)), color=colors[which], fontsize=6.5, **place)
 
 
-def list_sizes(ax: Axes, colors: Mapping[int, Any], symbol: str) -> None:
+def list_sizes(ax: Axes, colors: Mapping[float, Any], symbol: str) -> None:
     """The sizes in their colours, one below the other in the upper right corner."""
     for place, (which, color) in enumerate(colors.items()):
         at = (0.97, 0.97 - 0.09 * place)

@@ -6,9 +6,25 @@ parametrizations of Yang et al. 2022 (arXiv:2203.03466).
 Settings and thresholds were frozen after pilots with seeds 100 to 104.
 """
 
-from typing import Any
+from typing import Any, Literal
 
-from common.config import Data, Model, Optimizer, Probe, Run
+from common.config import (
+    MLP,
+    SGD,
+    Adam,
+    Corpus,
+    Data,
+    EffectiveSharpness,
+    Figure,
+    Loss,
+    Measure,
+    Model,
+    Optimizer,
+    Run,
+    Select,
+    TanhTeacher,
+    Transformer,
+)
 
 SEEDS = (0, 1, 2, 3, 4)
 WIDTHS = (64, 128, 256, 512)
@@ -18,15 +34,24 @@ BASE_WIDTH = 128
 STACKED_WIDTH = 128
 """Networks up to this width train side by side; the weights of wider ones leave the cache that way, which is slower."""
 
-TEACHER: dict[str, Any] = {
-    "source": "tanh_teacher",
-    "inputs": 64,
-    "hidden": 8,
-    "outputs": 10,
-    "exponent": 1.0,
-    "noise": 0.05**0.5,
-}
-"""Noise of 5 % of the targets' variance."""
+Parametrization = Literal["sp", "ntp", "mup", "sp_layerwise"]
+Activation = Literal["relu", "tanh"]
+
+SP_AND_MUP: tuple[Parametrization, ...] = ("sp", "mup")
+SP_NTP_MUP: tuple[Parametrization, ...] = ("sp", "ntp", "mup")
+NTP_AND_MUP: tuple[Parametrization, ...] = ("ntp", "mup")
+ADAM_RULES: tuple[Parametrization, ...] = ("sp", "sp_layerwise", "mup")
+
+
+def teacher(*, samples: int, loss: Loss = "mse") -> TanhTeacher:
+    """What the MLPs learn, with noise of 5 % of the targets' variance."""
+    return TanhTeacher(inputs=64, hidden=8, outputs=10, exponent=1.0, noise=0.05**0.5, samples=samples, loss=loss)
+
+
+EXAMPLES = teacher(samples=4096)
+FEW_EXAMPLES = teacher(samples=256)
+"""For full batches."""
+PLAIN = SGD()
 
 
 def powers(first: int, last: int, *, each: float = 1) -> tuple[float, ...]:
@@ -34,67 +59,83 @@ def powers(first: int, last: int, *, each: float = 1) -> tuple[float, ...]:
     return tuple(2.0 ** (each * k) for k in range(first, last + 1))
 
 
-def mlp(parametrization: Any, width: int, **other: Any) -> Model:
+def mlp(
+    parametrization: Parametrization, width: int, *, activation: Activation = "relu", init_gain: float = 2**0.5
+) -> MLP:
     """Three hidden layers without norms; outputs start near 0, so that the start looks alike at every width."""
-    fields = {"activation": "relu", "init_gain": 2**0.5, **other}
-    return Model(
-        kind="mlp",
+    return MLP(
         width=width,
         depth=3,
+        activation=activation,
         norm="none",
+        init_gain=init_gain,
         readout_gain=0.1,
         parametrization=parametrization,
         base_width=BASE_WIDTH,
-        **fields,
     )
 
 
-def sweep(model: Model, *, arm: str, lrs: tuple[float, ...], steps: int, **other: Any) -> Run:
-    """Trainings at several learning rates and seeds, side by side if the network is narrow."""
+def sweep(
+    name: str,
+    model: Model,
+    *,
+    arm: str,
+    lrs: tuple[float, ...],
+    steps: int,
+    data: Data = EXAMPLES,
+    optimizer: Optimizer = PLAIN,
+    batch_size: int = 32,
+    log_every: int | None = None,
+    seeds: tuple[int, ...] = SEEDS,
+    stacked: bool = True,
+) -> Run:
+    """Trainings at several learning rates and seeds, side by side if the network is narrow (and `stacked`)."""
     return Run(
-        **{
-            "model": model,
-            "data": Data(**TEACHER, samples=4096),
-            "optimizer": Optimizer(kind="sgd"),
-            "arm": arm,
-            "lr": lrs[0],
-            "steps": steps,
-            "batch_size": 32,
-            "log_every": steps // 20,
-            "seed": SEEDS[0],
-            "sweep": {"lr": lrs, "seed": SEEDS},
-            "stacked": model.width <= STACKED_WIDTH,
-            **other,
-        }
+        name,
+        model=model,
+        data=data,
+        optimizer=optimizer,
+        arm=arm,
+        lr=lrs[0],
+        steps=steps,
+        batch_size=batch_size,
+        log_every=log_every or steps // 20,
+        seed=seeds[0],
+        sweep={"lr": lrs, "seed": seeds},
+        stacked=stacked and model.width <= STACKED_WIDTH,
     )
 
 
-ADAM = Optimizer(kind="adam", beta1=0.9, beta2=0.999, epsilon=1e-12)
-"""An epsilon that never matters: its own scaling with the width then needs no care."""
-
-SGD = {
-    f"sgd-{name}-w{width}": sweep(mlp(name, width), arm="sgd_mse", lrs=powers(-15, -4, each=0.5), steps=500)
-    for name in ("sp", "ntp", "mup")
+SQUARED = [
+    sweep(f"sgd-{name}-w{width}", mlp(name, width), arm="sgd_mse", lrs=powers(-15, -4, each=0.5), steps=500)
+    for name in SP_NTP_MUP
     for width in WIDTHS
-}
-ENTROPY = {
-    f"entropy-{name}-w{width}": sweep(
+]
+ENTROPY = [
+    sweep(
+        f"entropy-{name}-w{width}",
         mlp(name, width),
         arm="sgd_ce",
-        data=Data(**TEACHER, samples=4096, loss="cross_entropy"),
+        data=teacher(samples=4096, loss="cross_entropy"),
         lrs=powers(-11, -1, each=0.5),
         steps=500,
     )
-    for name in ("sp", "mup")
+    for name in SP_AND_MUP
     for width in WIDTHS
-}
-ADAMS = {
-    f"adam-{name.replace('_', '-')}-w{width}": sweep(
-        mlp(name, width), arm="adam", optimizer=ADAM, lrs=powers(-11, -5), steps=500
+]
+ADAMS = [
+    sweep(
+        f"adam-{name.replace('_', '-')}-w{width}",
+        mlp(name, width),
+        arm="adam",
+        optimizer=Adam(beta1=0.9, beta2=0.999, epsilon=1e-12),
+        lrs=powers(-11, -5),
+        steps=500,
     )
-    for name in ("sp", "sp_layerwise", "mup")
+    for name in ADAM_RULES
     for width in WIDTHS
-}
+]
+"""An epsilon that never matters: its own scaling with the width then needs no care."""
 
 CURVE_LR = 0.06
 """One base rate for all parametrizations, which are one at BASE_WIDTH: its edge 33 lies below the sharpness to which
@@ -108,28 +149,46 @@ QUIET_LR = CURVE_LR / 8
 QUIET_STEPS = 400
 
 
-def full_batch(model: Model, *, probe_steps: tuple[int, ...], **other: Any) -> Run:
+def full_batch(
+    name: str,
+    model: Model,
+    *,
+    arm: str,
+    lr: float,
+    steps: int,
+    log_every: int,
+    probe_steps: tuple[int, ...],
+    optimizer: Optimizer = PLAIN,
+    seeds: tuple[int, ...] = SEEDS,
+    keep_steps: tuple[int, ...] = (),
+    stacked: bool = False,
+) -> Run:
     """Descent on all of a few examples, one training for each seed, with the effective sharpness."""
     return Run(
-        **{
-            "model": model,
-            "data": Data(**TEACHER, samples=256),
-            "optimizer": Optimizer(kind="sgd"),
-            "probes": (Probe(kind="effective_sharpness", steps=probe_steps),),
-            "seed": SEEDS[0],
-            "sweep": {"seed": SEEDS},
-            **other,
-        }
+        name,
+        model=model,
+        data=FEW_EXAMPLES,
+        optimizer=optimizer,
+        arm=arm,
+        lr=lr,
+        steps=steps,
+        log_every=log_every,
+        keep_steps=keep_steps,
+        probes=(EffectiveSharpness(steps=probe_steps),),
+        seed=seeds[0],
+        sweep={"seed": seeds},
+        stacked=stacked,
     )
 
 
-def smooth(parametrization: Any, width: int) -> Model:
+def smooth(parametrization: Parametrization, width: int) -> MLP:
     """Small initial weights (gain 1/2) leave much to grow, and tanh has second derivatives."""
     return mlp(parametrization, width, activation="tanh", init_gain=0.5)
 
 
-CURVES = {
-    f"curve-{name}-w{width}": full_batch(
+CURVES = [
+    full_batch(
+        f"curve-{name}-w{width}",
         smooth(name, width),
         arm="curve",
         lr=CURVE_LR,
@@ -138,11 +197,12 @@ CURVES = {
         keep_steps=() if name == "sp" else CURVE_KEEP_STEPS,
         probe_steps=CURVE_PROBES,
     )
-    for name in ("sp", "ntp", "mup")
+    for name in SP_NTP_MUP
     for width in WIDTHS
-}
-QUIET = {
-    f"quiet-{name}-w{width}": full_batch(
+]
+QUIET = [
+    full_batch(
+        f"quiet-{name}-w{width}",
         smooth(name, width),
         arm="quiet",
         lr=QUIET_LR,
@@ -150,24 +210,25 @@ QUIET = {
         log_every=10,
         probe_steps=tuple(range(0, QUIET_STEPS + 1, 40)),
     )
-    for name in ("ntp", "mup")
+    for name in NTP_AND_MUP
     for width in WIDTHS
-}
+]
 """So slow that no curve meets its edge 2/lr = 267; over the time lr * steps = 3 in which the others have met theirs."""
-ADAM_CURVES = {
-    f"adam-curve-{name}-w{width}": full_batch(
+ADAM_CURVES = [
+    full_batch(
+        f"adam-curve-{name}-w{width}",
         mlp(name, width, activation="tanh", init_gain=1.0),
         arm="adam_curve",
-        optimizer=Optimizer(kind="adam", beta1=0.9, beta2=0.999, epsilon=1e-8),
+        optimizer=Adam(beta1=0.9, beta2=0.999, epsilon=1e-8),
         lr=2.0**-8,
         steps=256,
         log_every=16,
         probe_steps=(1, 2, 4, 8, 16, 32, 64, 128, 256),
-        sweep={"seed": SEEDS[:3]},
+        seeds=SEEDS[:3],
     )
-    for name in ("sp", "mup")
+    for name in SP_AND_MUP
     for width in WIDTHS
-}
+]
 
 DEPTHS = (4, 8, 16, 32)
 BASE_DEPTH = 4
@@ -189,10 +250,9 @@ DEPTH_LRS = {
 """Around the best rates of the pilot, up to rates at which its seeds diverged."""
 
 
-def residual(arm: str, depth: int, *, activation: Any) -> Model:
+def residual(arm: str, depth: int, *, activation: Activation) -> MLP:
     """A residual network of one of `DEPTH_ARMS`, with outputs that start near 0."""
-    return Model(
-        kind="mlp",
+    return MLP(
         width=64,
         depth=depth,
         activation=activation,
@@ -204,19 +264,25 @@ def residual(arm: str, depth: int, *, activation: Any) -> Model:
     )
 
 
-DEPTH = {
-    f"depth-{arm.replace('_', '-')}-l{depth}": sweep(
-        residual(arm, depth, activation="relu"), arm=f"depth_{arm}", lrs=lrs, steps=300, batch_size=64
+DEPTH = [
+    sweep(
+        f"depth-{arm.replace('_', '-')}-l{depth}",
+        residual(arm, depth, activation="relu"),
+        arm=f"depth_{arm}",
+        lrs=lrs,
+        steps=300,
+        batch_size=64,
     )
     for (arm, depth), lrs in DEPTH_LRS.items()
-}
+]
 
 DEEP_LR = 2.0**-5
 """Its edge 64 lies above the sharpness at the start; in the pilot k = 1 over the root of the depth reached it at every
 depth."""
 DEEP_STEPS = 300
-DEEP = {
-    f"deep-{arm.replace('_', '-')}-l{depth}": full_batch(
+DEEP = [
+    full_batch(
+        f"deep-{arm.replace('_', '-')}-l{depth}",
         residual(arm, depth, activation="tanh"),
         arm=f"deep_{arm}",
         lr=DEEP_LR,
@@ -227,41 +293,62 @@ DEEP = {
     )
     for arm in DEPTH_ARMS
     for depth in DEPTHS
-}
+]
 
 TEXT_WIDTHS = (32, 64, 128, 256)
 TEXT_BASE_WIDTH = 64
 HEAD = 16
 """Features of an attention head, at every width."""
-TEXT_LRS = {
-    **{("sp", width): powers(-10 - k, -6 - k) for k, width in enumerate(TEXT_WIDTHS, start=-1)},
-    **{("mup", width): powers(-10, -6) for width in TEXT_WIDTHS},
+TEXT_LRS: dict[Parametrization, dict[int, tuple[float, ...]]] = {
+    "sp": {width: powers(-10 - k, -6 - k) for k, width in enumerate(TEXT_WIDTHS, start=-1)},
+    "mup": {width: powers(-10, -6) for width in TEXT_WIDTHS},
 }
 """Five rates around the pilot's best: SP's halves with each doubling, muP's stays."""
-TEXT = {
-    f"text-{name}-w{width}": sweep(
-        Model(
-            kind="transformer",
+TEXT = [
+    sweep(
+        f"text-{name}-w{width}",
+        Transformer(
             width=width,
             depth=2,
             heads=width // HEAD,
             tied=False,
             readout_gain=0.0,
-            parametrization=name,  # type: ignore[arg-type]
+            parametrization=name,
             base_width=TEXT_BASE_WIDTH,
             base_heads=TEXT_BASE_WIDTH // HEAD,
         ),
         arm="text",
-        data=Data(source="corpus", name="python", context=64, validation_windows=64),
-        optimizer=Optimizer(kind="adam", beta1=0.9, beta2=0.95, epsilon=1e-12),
+        data=Corpus("python", context=64, validation_windows=64),
+        optimizer=Adam(beta1=0.9, beta2=0.95, epsilon=1e-12),
         lrs=lrs,
         steps=250,
         batch_size=8,
         log_every=10,
-        sweep={"lr": lrs, "seed": SEEDS[:3]},
+        seeds=SEEDS[:3],
         stacked=False,
     )
-    for (name, width), lrs in TEXT_LRS.items()
-}
+    for name, by_width in TEXT_LRS.items()
+    for width, lrs in by_width.items()
+]
 
-RUNS = SGD | ENTROPY | ADAMS | CURVES | QUIET | ADAM_CURVES | DEPTH | DEEP | TEXT
+RUNS = [*SQUARED, *ENTROPY, *ADAMS, *CURVES, *QUIET, *ADAM_CURVES, *DEPTH, *DEEP, *TEXT]
+
+FIGURES = [
+    Figure("width", runs=Select(arm=["sgd_mse", "sgd_ce", "adam"])),
+    Figure("sharpness_width", runs=Select(arm=["curve", "quiet"])),
+    Figure(
+        "depth",
+        runs=Select(arm=[*(f"depth_{arm}" for arm in DEPTH_ARMS), *(f"deep_{arm}" for arm in DEPTH_ARMS)]),
+    ),
+    Figure("adam", runs=Select(arm=["adam", "text", "adam_curve"])),
+    Figure("linear_gr", tables=["linear"]),
+    Figure("coord_check", tables=["coordinates"]),
+    Figure("spectrum", runs=Select(arm="curve"), tables=["spectrum"]),
+    Figure("convergence", runs=Select(arm=["curve", "quiet"]), tables=["spectrum"]),
+    Figure("alignment", runs=Select(arm="curve"), tables=["spectrum"]),
+]
+MEASURES = [
+    Measure("coordinates"),
+    Measure("linear"),
+    Measure("spectrum", states=Select(arm="curve")),
+]

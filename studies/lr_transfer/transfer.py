@@ -5,12 +5,13 @@ share a seed's order of the data, not their initial weights.
 """
 
 from collections.abc import Hashable
+from typing import cast
 
 import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 
-from common.statistics import log_log_slopes
+from common.evidence.statistics import log_log_slopes
 
 LAST_SHARE = 0.1
 """Part of a run, at its end, over which the training loss is averaged."""
@@ -92,12 +93,12 @@ def drift(best: pd.DataFrame) -> dict[Hashable, float]:
 
     The slope of log rate against log size, by least squares.
     """
-    return log_log_slopes(list(best.columns), {seed: list(row) for seed, row in best.iterrows()})
+    return log_log_slopes([float(each) for each in best.columns], {seed: list(row) for seed, row in best.iterrows()})
 
 
 def moves(table: pd.DataFrame, *, size: str) -> pd.Series:
     """Octaves from the best rate of the smallest size to that of the largest, on the grid of rates, by seed."""
-    best = np.log2(curves(table, size=size).idxmin(axis=1).unstack(size))
+    best = curves(table, size=size).idxmin(axis=1).unstack(size).apply(np.log2)
     return best.iloc[:, -1] - best.iloc[:, 0]
 
 
@@ -105,10 +106,15 @@ def regret(table: pd.DataFrame, *, size: str) -> pd.Series:
     """Loss of the largest size at the rate that is best for the smallest, over its own best loss, minus 1; by seed."""
     losses = curves(table, size=size)
     sizes = losses.index.unique(size)
-    small, large = (losses.xs(which, level=size) for which in (sizes.min(), sizes.max()))
-    tuned = small.idxmin(axis=1)
-    paid = pd.Series({seed: large.loc[seed, rate] for seed, rate in tuned.items()})
+    tuned = _of_size(losses, size, sizes.min()).idxmin(axis=1)
+    large = _of_size(losses, size, sizes.max())
+    paid: pd.Series = large.apply(lambda rates: rates[tuned[rates.name]], axis=1)
     return paid / large.min(axis=1) - 1
+
+
+def _of_size(losses: pd.DataFrame, size: str, which: float) -> pd.DataFrame:
+    """The rows of one size among `curves`, by seed."""
+    return losses[losses.index.get_level_values(size) == which].droplevel(size)
 
 
 def sensitivity(table: pd.DataFrame, *, size: str) -> pd.Series:
@@ -144,12 +150,13 @@ def ordered_shares(losses: pd.DataFrame) -> dict[Hashable, float]:
     """
     worse = losses.diff(axis=1).iloc[:, 1:].where(np.isfinite(losses.iloc[:, 1:]), np.inf)
     error = worse.groupby("step").transform("sem").fillna(0.0)
-    return dict((worse <= 2 * error).all(axis=1).groupby("seed").mean())
+    shares = (worse <= 2 * error).all(axis=1).groupby("seed").mean()
+    return {seed: float(share) for seed, share in shares.items()}
 
 
 def _grids(losses: pd.DataFrame) -> list[tuple[tuple[Hashable, Hashable], pd.Series]]:
     """Each row with the rates that it has: grids may differ between sizes."""
-    return [(row, part.dropna()) for row, part in losses.iterrows()]
+    return [(cast("tuple[Hashable, Hashable]", row), part.dropna()) for row, part in losses.iterrows()]
 
 
 def bootstrap(table: pd.DataFrame, *, size: str, draws: int = 500, confidence: float = 0.95) -> tuple[float, float]:
@@ -160,11 +167,9 @@ def bootstrap(table: pd.DataFrame, *, size: str, draws: int = 500, confidence: f
     """
     losses = curves(table, size=size)
     sizes = list(losses.index.unique(size))
-    parts = {which: losses.xs(which, level=size).dropna(axis=1) for which in sizes}
+    parts = [_of_size(losses, size, which).dropna(axis=1) for which in sizes]
     source = np.random.default_rng(0)
-    slopes = [
-        log_log_slopes(sizes, {0: [_resampled(part, source) for part in parts.values()]})[0] for _ in range(draws)
-    ]
+    slopes = [log_log_slopes(sizes, {0: [_resampled(part, source) for part in parts]})[0] for _ in range(draws)]
     low, high = np.quantile(slopes, [(1 - confidence) / 2, (1 + confidence) / 2])
     return float(low), float(high)
 

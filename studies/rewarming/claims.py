@@ -4,7 +4,11 @@ from collections.abc import Iterable
 from itertools import pairwise
 
 import pandas as pd
-from phases import (
+
+from common.evidence.claims import claim
+from common.evidence.statistics import paired_differences
+from common.evidence.verdicts import Verdict, all_of, equivalence, greater, less, reported
+from studies.rewarming.phases import (
     INFINITE,
     NEW,
     REPEATED,
@@ -17,10 +21,7 @@ from phases import (
     phases,
     recoveries,
 )
-
-from common.claims import claim
-from common.statistics import paired_differences
-from common.verdicts import Verdict, all_of, equivalence, greater, less, reported
+from studies.rewarming.study import EARLIER, PEAKS
 
 UNIT = "nats/byte"
 GUPTA = "Gupta et al. 2023 (arXiv:2308.04014)"
@@ -110,8 +111,8 @@ def higher_peak_more_of_both(runs: pd.DataFrame) -> Verdict:
     """Both shifts: from 0.5x to 1x to 2x, L2 falls and L1 grows."""
     table = phases(runs)
     return all_of(
-        *steps_up(table, "new", ("half", "rewarm", "double"), sign=-1),
-        *steps_up(table, "old", ("half", "rewarm", "double")),
+        *steps_up(table, "new", PEAKS, sign=-1),
+        *steps_up(table, "old", PEAKS),
     )
 
 
@@ -124,7 +125,7 @@ def higher_peak_more_of_both(runs: pd.DataFrame) -> Verdict:
 )
 def higher_peak_more_forgetting(runs: pd.DataFrame) -> Verdict:
     """The second half of R3: L1 grows from 0.5x to 1x to 2x."""
-    return all_of(*steps_up(phases(runs), "old", ("half", "rewarm", "double")))
+    return all_of(*steps_up(phases(runs), "old", PEAKS))
 
 
 @claim(
@@ -138,7 +139,7 @@ def constant_forgets_least(runs: pd.DataFrame) -> Verdict:
     """Both shifts: L1 lower than at every peak; L2 at the end above that of 1x. Reported: after which share of it."""
     table, parts = phases(runs), []
     for shift in PAIRS:
-        for kind in ("half", "rewarm", "double"):
+        for kind in PEAKS:
             more = differences(table, "old", shift=shift, kinds=(kind, "constant"))
             parts.append(greater(more, than=0.0, unit=UNIT, label=f"{shift}, forgets less than {kind}"))
         worse = differences(table, "new", shift=shift, kinds=("constant", "rewarm"))
@@ -345,13 +346,6 @@ def infinite_over_domains(runs: pd.DataFrame) -> Verdict:
 def latest_checkpoint_is_best(runs: pd.DataFrame) -> Verdict:
     """Weak shift: final L2 falls from a start at 25 % of the first phase to 50 % to its end."""
     table = phases(runs)
-    starts = [*earlier(table), "rewarm"]
-    gains = (differences(table, "new", shift="weak", kinds=pair) for pair in pairwise(starts))
+    gains = (differences(table, "new", shift="weak", kinds=pair) for pair in pairwise([*EARLIER, "rewarm"]))
     labels = ("25 to 50 %", "50 to 100 %")
     return all_of(*(greater(gain, than=0.0, unit=UNIT, label=label) for gain, label in zip(gains, labels, strict=True)))
-
-
-def earlier(table: pd.DataFrame) -> list[str]:
-    """Kinds that start from a checkpoint within the first phase, the earliest first."""
-    kinds = table.kind[(table["shift"] == "weak") & table.kind.str.startswith("from")].unique()
-    return sorted(kinds, key=lambda kind: int(kind.removeprefix("from")))

@@ -1,12 +1,12 @@
 """Curves of the losses in a phase, drawn with their names at the ends."""
 
 from collections.abc import Mapping
-from typing import Any
 
 import pandas as pd
-from phases import NEW, OLD
 
 from common.plotting import Axes, label_lines, mean_band
+from studies.rewarming.phases import NEW, OLD
+from studies.rewarming.styles import Color
 
 AXES = {OLD: "loss on old text (nats/byte)", NEW: "loss on new text (nats/byte)"}
 
@@ -18,7 +18,7 @@ def banded(runs: pd.DataFrame, arm: str, column: str) -> pd.DataFrame:
 
 
 def draw_curves(
-    ax: Axes, runs: pd.DataFrame, column: str, *, arms: Mapping[str, tuple[str, Any]], **style: Any
+    ax: Axes, runs: pd.DataFrame, column: str, *, arms: Mapping[str, tuple[str, Color]], linestyle: str = "-"
 ) -> pd.DataFrame:
     """One line for each arm, the mean over seeds; the numbers drawn, with the interval.
 
@@ -29,12 +29,12 @@ def draw_curves(
         runs: the rows.
         column: the loss.
         arms: name and colour by arm; an empty name is not written, nor one outside the panel.
-        style: passed to `Axes.plot`.
+        linestyle: of all lines.
     """
     drawn, labels = [], []
     for arm, (name, color) in arms.items():
         found = banded(runs, arm, column)
-        ax.plot(found.step, found["mean"], color=color, **{"linewidth": 1.0, **style})
+        ax.plot(found.step, found["mean"], color=color, linewidth=1.0, linestyle=linestyle)
         end = found.iloc[-1]
         labels += [(end.step, end["mean"], name, color)] if name else []
         drawn.append(found.assign(arm=arm, quantity=column))

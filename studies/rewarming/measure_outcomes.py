@@ -1,17 +1,17 @@
-"""What every way of going on brings and what it costs: means over seeds, beside the published numbers.
+"""Forgetting, adaptation, gap to joint training, rise and recovered share of every way of continuing.
 
-Losses are compared after equally many updates of the second phase, or of both phases where a run has no parent; the
-table says how many. Published are those of Ibrahim et al. 2024 (arXiv:2403.08763), in nats per token and recalled, not
-checked: 405M parameters, Pile to SlimPajama (weak) and to German (strong), and 10B parameters on the weak shift.
+Means over seeds, beside the published numbers. Losses are compared after equally many updates of the second phase, or
+of both phases where a run has no parent; the table says how many. The published numbers are those of Ibrahim et al.
+2024 (arXiv:2403.08763), in nats per token, recalled and not checked: 405M parameters, from the Pile to SlimPajama
+(weak) and to German (strong), and 10B parameters on the weak shift.
 """
 
-from typing import Any
-
+import numpy as np
 import pandas as pd
-from phases import phases
+from numpy.typing import NDArray
 
-from common.records import read_runs
-from common.statistics import t_interval
+from common.evidence.statistics import t_interval
+from studies.rewarming.phases import phases
 
 METRICS = ("forgetting", "adaptation", "average", "gap", "rise", "recovered")
 """L1 minus that of the finished first phase; L2; their mean; that over joint training's, minus 1; largest rise of L1 in
@@ -42,12 +42,12 @@ LARGE: dict[str, dict[tuple[str, str, str], float]] = {
 """Published numbers by column, and by shift, kind and metric."""
 
 
-def by_seed(runs: pd.DataFrame) -> pd.DataFrame:
-    """`phases` of every way of going on to its end, with the metrics and the updates; one row for each run and seed."""
+def outcomes(runs: pd.DataFrame) -> pd.DataFrame:
+    """`phases` of every way of continuing, to its end, with metrics and updates; one row for each run and seed."""
     table = phases(runs[~runs.arm.str.contains("_beginning_")])
     place = pd.MultiIndex.from_frame(table[["shift", "seed"]])
 
-    def of(kind: str, column: str) -> Any:
+    def of(kind: str, column: str) -> NDArray[np.float64]:
         found = table[table.kind == kind].set_index(["shift", "seed"])[column]
         return found.reindex(place).to_numpy()
 
@@ -62,12 +62,12 @@ def by_seed(runs: pd.DataFrame) -> pd.DataFrame:
     )
 
 
-def outcomes(runs: pd.DataFrame) -> pd.DataFrame:
+def measure(runs: pd.DataFrame) -> pd.DataFrame:
     """Columns shift, kind, updates, total_updates, compute (over those of joint training), metric, mean, low, high, n,
-    published_405m and published_10b: 95 % intervals over seeds, a row for each metric that a way of going on has.
+    published_405m and published_10b: 95 % intervals over seeds, a row for each metric that a way of continuing has.
     """
     rows = []
-    for (shift, kind), part in by_seed(runs).groupby(["shift", "kind"], sort=False):
+    for (shift, kind), part in outcomes(runs).groupby(["shift", "kind"], sort=False):
         about = {"shift": shift, "kind": kind, **part[["updates", "total_updates", "compute"]].iloc[0]}
         for metric in METRICS:
             values = part.set_index("seed")[metric].dropna()
@@ -75,7 +75,3 @@ def outcomes(runs: pd.DataFrame) -> pd.DataFrame:
                 published = {name: numbers.get((str(shift), str(kind), metric)) for name, numbers in LARGE.items()}
                 rows.append({**about, "metric": metric, **vars(t_interval(values)), **published})
     return pd.DataFrame(rows).astype({"updates": int, "total_updates": int})
-
-
-if __name__ == "__main__":
-    outcomes(read_runs(snakemake.input)).to_csv(snakemake.output[0], index=False, lineterminator="\n")

@@ -1,12 +1,12 @@
-"""How far apart old and new text are: by their bytes, by what models of each lose on the other, and what is replayed.
+"""Divergence of old and new text, differences of cross-entropies, and realised shares of replay.
 
-The divergence of Jensen and Shannon is that of pairs of neighbouring bytes, mean of D(p | m) and D(q | m) with
+The Jensen-Shannon divergence is that of pairs of neighbouring bytes, the mean of D(p | m) and D(q | m) with
 m = (p + q)/2, in nats: 0 for equal texts, log 2 for texts without a common pair. The difference of cross-entropies is
 the loss on the new text of a model of the old one, minus that of a model of the new one with as many updates. For
 exchanged characters that model needs no training: it is the base with its characters exchanged.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -14,10 +14,11 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from common import data
-from common.config import Data, Run, members, run_from_dict
-from common.data.mixture import Mixture
-from common.records import read_record, read_runs
+from common.config import Data, Mixture, Run
+from common.data import mixture
 
+CORPORA = Path("results/data")
+"""Where the workflow builds the byte corpora, seen from the folder in which it runs."""
 WINDOWS = 32768
 """Training windows of each text whose bytes are counted, two million bytes."""
 BYTES = 256
@@ -54,7 +55,7 @@ def text_of(description: Data, *, corpora: Path) -> NDArray[np.int64]:
 def replayed(run: Run, *, corpora: Path) -> float:
     """Share of the run's training windows that are old text, counted by place."""
     dataset = data.load(run.data, corpora=corpora)
-    if not isinstance(dataset, Mixture):
+    if not isinstance(dataset, mixture.Mixture):
         return 0.0
     seen = run.steps * (run.batch_size or 0)
     return int(dataset.behind(np.array([seen]))[0]) / seen
@@ -87,22 +88,14 @@ def cross_entropies(runs: pd.DataFrame) -> Iterator[Row]:
             yield {**about, "value": float((before.val_loss_new - before.val_loss_old).iloc[0])}
 
 
-def measure(paths: Sequence[Path]) -> pd.DataFrame:
+def measure(runs: pd.DataFrame, records: dict[str, Run]) -> pd.DataFrame:
     """Columns shift, quantity (divergence, cross_entropy, replayed), kind (of the run that replays), seed, value."""
-    records = {path: read_record(path) for path in paths}
-    corpora = paths[0].parent.parent.parent / "data"
-    described = [members(run_from_dict(record["description"]))[0] for record in records.values()]
-    runs = {str(run.arm): run for run in described}
-    table = read_runs(paths)
-    rows = [*divergences(runs, corpora=corpora), *cross_entropies(table[table.val_loss.notna()])]
-    for arm, run in runs.items():
+    by_arm = {str(run.arm): run for run in records.values()}
+    rows = [*divergences(by_arm, corpora=CORPORA), *cross_entropies(runs[runs.val_loss.notna()])]
+    for arm, run in by_arm.items():
         shift, _, kind = arm.partition("_")
-        if run.data.mixed_with:
-            rows.append({"shift": shift, "quantity": "replayed", "kind": kind, "value": replayed(run, corpora=corpora)})
+        if isinstance(run.data, Mixture):
+            rows.append({"shift": shift, "quantity": "replayed", "kind": kind, "value": replayed(run, corpora=CORPORA)})
     columns = ["shift", "quantity", "kind", "seed", "value"]
     found = pd.DataFrame(rows, columns=columns).astype({"seed": "Int64"})
     return found.sort_values(columns[:-1], kind="stable", ignore_index=True)
-
-
-if __name__ == "__main__":
-    measure([Path(path) for path in snakemake.input]).to_csv(snakemake.output[0], index=False, lineterminator="\n")

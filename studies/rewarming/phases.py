@@ -8,14 +8,19 @@ from collections.abc import Hashable, Iterator, Sequence
 
 import pandas as pd
 
+from studies.rewarming.study import CHAIN
+
 OLD, NEW = "val_loss_old", "val_loss_new"
 EARLY = 0.2
 """Share of a phase, at its start, in which a rise is looked for."""
 
-DOMAINS = ("prose", "python", "cpp")
+DOMAINS = tuple(CHAIN)
 """Texts of the three phases, if they change."""
 INFINITE, REPEATED = "infinite", "cyclic_cosine"
 """The two schedules, by the names of their colours."""
+ANNEALS = {"same": ("infinite_anneal",), "chain": ("infinite_anneal", "chain_anneal")}
+COSINES = {"same": ("same_rewarm", "repeated_same"), "chain": ("repeated_chain",)}
+"""Arms that end with finished models, on one text and over domains."""
 
 Values = dict[Hashable, float]
 
@@ -134,10 +139,9 @@ def finished(runs: pd.DataFrame) -> pd.DataFrame:
     setting) and loss. What ends phase 0 of the cosines is the base, as the run that continues it evaluated it.
     """
     found = [
-        _ends(runs, "same", INFINITE, arms=("infinite_anneal",)),
-        _ends(runs, "same", REPEATED, arms=("same_rewarm", "repeated_same")),
-        _ends(runs, "chain", INFINITE, arms=("infinite_anneal", "chain_anneal")),
-        _ends(runs, "chain", REPEATED, arms=("repeated_chain",)),
+        _ends(runs, setting, schedule, arms=arms[setting])
+        for setting in ("same", "chain")
+        for schedule, arms in ((INFINITE, ANNEALS), (REPEATED, COSINES))
     ]
     return pd.concat(found, ignore_index=True)
 
@@ -175,7 +179,7 @@ def boundaries(runs: pd.DataFrame) -> pd.DataFrame:
 def _starts(rows: pd.DataFrame) -> Iterator[tuple[str, str, int, pd.Series]]:
     """Setting, schedule, phase and losses of the old text by updates since the phase began, of one seed."""
     trunk = rows[rows.arm == "infinite_trunk"]
-    for phase, arm in enumerate(("same_rewarm", "repeated_same"), start=1):
+    for phase, arm in enumerate(COSINES["same"], start=1):
         cosine = curve(rows[rows.arm == arm], "val_loss")
         yield "same", REPEATED, phase, cosine
         begin = rows[rows.arm == arm].start_step.iloc[0]

@@ -1,28 +1,31 @@
-"""Infinite schedules against a cosine for each phase: rates, losses on one text and over three domains, rises."""
+"""Infinite schedules against a cosine for each phase, on one text and over domains.
+
+Infinite schedules (blue: warm-up, cosine cooldown to 0.55 of the peak, then that rate for as long as wanted) against a
+cosine for each phase (purple); on one text also with an inverse root cooldown (light blue) and WSD-S (green, three
+seeds). Dots are finished models after equal numbers of updates: the ends of the cosines, and exponential anneals
+(thin) over the last fifth of a phase that branch off the trunk. Top: learning rates; loss while prose goes on; rise of
+the loss on the text so far in the first fifth of the second and third phase. Bottom: loss on three domains, trained on
+one after the other. Means and 95 % intervals over five seeds. After Ibrahim et al. 2024 and Singh et al. 2025.
+"""
 
 from collections.abc import Iterable
 from itertools import pairwise
-from typing import Any
 
 import pandas as pd
-from claims import infinite_avoids_the_rise, infinite_equals_repeated, infinite_over_domains
-from curves import make_room
-from phases import DOMAINS, INFINITE, REPEATED, boundaries
-from styles import COLORS, DOMAIN_NAMES, NAMES
 
-from common.claims import sentence
-from common.plotting import Axes, Figure, draw_band, draw_points, figure, label_lines, mean_band, note, save
-from common.records import read_runs
+from common.evidence.claims import sentence
+from common.plotting import Axes, Figure, draw_band, draw_points, figure, label_lines, mean_band, note
+from studies.rewarming.claims import infinite_avoids_the_rise, infinite_equals_repeated, infinite_over_domains
+from studies.rewarming.curves import make_room
+from studies.rewarming.phases import ANNEALS, COSINES, DOMAINS, INFINITE, REPEATED, boundaries
+from studies.rewarming.study import OTHERS
+from studies.rewarming.styles import COLORS, DOMAIN_NAMES, NAMES, Color
 
 SETTINGS = {"same": "one text", "chain": "domains"}
 ORDINALS = ("first", "second")
 TRUNKS = {"same": ("infinite_trunk",), "chain": ("chain_trunk",)}
-ANNEALS = {"same": ("infinite_anneal",), "chain": ("infinite_anneal", "chain_anneal")}
-COSINES = {"same": ("same_rewarm", "repeated_same"), "chain": ("repeated_chain",)}
 NOTE_ROOM = 0.3
 """Share of a panel's height that a verdict below the curves takes."""
-OTHERS = ("inverse_sqrt", "wsd_s")
-"""Further schedules, on one text."""
 
 
 def ends_of(runs: pd.DataFrame) -> list[int]:
@@ -51,9 +54,9 @@ def draw_losses(ax: Axes, runs: pd.DataFrame, setting: str, column: str) -> pd.D
     """One loss against all updates from the end of the first phase on; dots are finished models."""
     drawn = []
 
-    def line(schedule: str, rows: pd.DataFrame, **style: float) -> pd.DataFrame:
+    def line(schedule: str, rows: pd.DataFrame, *, linewidth: float) -> pd.DataFrame:
         found = mean_band(rows[rows[column].notna()], by=["step"], value=column)
-        draw_band(ax, found, COLORS[schedule], **style)
+        draw_band(ax, found, COLORS[schedule], linewidth=linewidth)
         drawn.append(found.assign(schedule=schedule, run=rows.run.iloc[0]))
         return found
 
@@ -74,7 +77,7 @@ def draw_losses(ax: Axes, runs: pd.DataFrame, setting: str, column: str) -> pd.D
     return pd.concat(drawn).assign(setting=setting, quantity=column)
 
 
-def _dots(ax: Axes, found: pd.DataFrame, ends: Iterable[int], color: str) -> None:
+def _dots(ax: Axes, found: pd.DataFrame, ends: Iterable[int], color: Color) -> None:
     marked = found[found.step.isin(list(ends))]
     ax.plot(marked.step, marked["mean"], "o", color=color, markersize=3.5, zorder=4)
 
@@ -105,8 +108,8 @@ def name_schedules(ax: Axes, drawn: pd.DataFrame) -> None:
 def name_phases(ax: Axes, runs: pd.DataFrame) -> None:
     """Write above a panel what is trained on in the second and third phase."""
     for (begin, end), domain in zip(pairwise(ends_of(runs)), DOMAINS[1:], strict=True):
-        style: Any = {"xycoords": ("data", "axes fraction"), "ha": "center", "fontsize": 6, "color": COLORS["only_old"]}
-        ax.annotate(f"on {DOMAIN_NAMES[domain]}", ((begin + end) / 2, 1.0), **style)
+        ax.annotate(f"on {DOMAIN_NAMES[domain]}", ((begin + end) / 2, 1.0), xycoords=("data", "axes fraction"),
+                    ha="center", fontsize=6, color=COLORS["only_old"])  # fmt: skip
 
 
 def draw(runs: pd.DataFrame, cosine: pd.DataFrame) -> tuple[Figure, pd.DataFrame]:
@@ -143,8 +146,3 @@ def draw(runs: pd.DataFrame, cosine: pd.DataFrame) -> tuple[Figure, pd.DataFrame
             bottom = NOTE_ROOM if ax is panels[0, 1] else 0.0
             ax.axvline(end, ymin=bottom, color=COLORS["only_old"], linewidth=0.5, linestyle=":")
     return fig, pd.concat(drawn)
-
-
-if __name__ == "__main__":
-    fig, table = draw(read_runs(snakemake.input.runs), read_runs(snakemake.input.cosine, lineage=True))
-    save(fig, snakemake.output, data=table, runs=[*snakemake.input.runs, *snakemake.input.cosine])

@@ -1,20 +1,25 @@
-"""The plane of both losses, starts from earlier checkpoints, and forgetting against the measured shift."""
+"""The plane of both losses, earlier checkpoints, and forgetting by the measured shift.
 
-from typing import Any
+Top: loss on the old text against that on the new one along the second phase, from the common start (black) over the
+first evaluation after the warm-up (green) to the end (squares); the star is joint training, and lower left is better
+(means over five seeds; after Gupta et al. 2023). Bottom left: loss on the new text when the second phase starts from
+checkpoints within the first one, weak shift (from none: three seeds). Bottom right: forgetting at 1x without replay
+against the Jensen-Shannon divergence of neighbouring byte pairs of old and new text. Bars are 95 % intervals over seeds
+(five; three for exchanged characters).
+"""
 
 import pandas as pd
-from claims import earlier, latest_checkpoint_is_best, strong_shift_forgets_more
-from curves import AXES, banded, draw_curves
-from phases import NEW, OLD, phases
-from styles import COLORS, NAMES, REPLAYS, SHIFTS
 
-from common.claims import sentence
-from common.plotting import COLOR, Axes, Figure, draw_points, figure, mean_band, note, save, shades
-from common.records import read_runs
+from common.evidence.claims import sentence
+from common.plotting import PALETTE, Axes, Figure, draw_points, figure, mean_band, note, shades
+from studies.rewarming.claims import latest_checkpoint_is_best, strong_shift_forgets_more
+from studies.rewarming.curves import AXES, banded, draw_curves
+from studies.rewarming.phases import NEW, OLD, phases
+from studies.rewarming.study import EARLIER, PEAKS, REPLAYS
+from studies.rewarming.styles import COLORS, NAMES, SHIFTS, TITLES
 
-TITLES = {"weak": "weak shift: Python, other packages", "strong": "strong shift: prose, then C++"}
-KINDS = ("constant", "half", "rewarm", "double", "replay25")
-START, WARM = "black", COLOR["supported"]
+KINDS = ("constant", *PEAKS, "replay25")
+START, WARM = "black", PALETTE["supported"]
 """Where a phase starts, and the first evaluation after the warm-up (as in Gupta et al. 2023)."""
 STARTS = ("scratch", "25 %", "50 %", "100 %")
 
@@ -53,7 +58,7 @@ def draw_plane(ax: Axes, runs: pd.DataFrame, shift: str) -> pd.DataFrame:
 
 def draw_starts(ax: Axes, runs: pd.DataFrame) -> pd.DataFrame:
     """Loss on the new text of the weak shift from checkpoints within the first phase, and from none."""
-    kinds = ("scratch", *earlier(phases(runs)), "rewarm")
+    kinds = ("scratch", *EARLIER, "rewarm")
     colors = (COLORS["scratch"], *shades("wsd", len(kinds) - 1))
     arms = {f"weak_{kind}": each for kind, *each in zip(kinds, STARTS, colors, strict=True)}
     rows = runs[runs.arm.isin(list(arms)) & (runs.arm != "weak_scratch")]
@@ -74,12 +79,8 @@ def draw_dial(ax: Axes, runs: pd.DataFrame, shift: pd.DataFrame) -> pd.DataFrame
         draw_points(ax, [divergences[level]], found.loc[[level]], COLORS["rewarm"])
         place = (divergences[level], found["mean"][level])
         left = level in ("strong", "quarter", "permuted")
-        style: Any = {
-            "xytext": (-7 if left else 7, 0),
-            "textcoords": "offset points",
-            "ha": "right" if left else "left",
-        }
-        ax.annotate(name, place, fontsize=6.5, va="center", **style)
+        ax.annotate(name, place, xytext=(-7 if left else 7, 0), textcoords="offset points", fontsize=6.5,
+                    ha="right" if left else "left", va="center")  # fmt: skip
     ax.axhline(0, color=COLORS["only_old"], linewidth=0.6)
     ax.set(xlabel="divergence of byte pairs (nats)", ylabel="forgetting (nats/byte)")
     return found.reset_index().assign(quantity="forgetting", divergence=lambda rows: rows["shift"].map(divergences))
@@ -93,8 +94,3 @@ def draw(runs: pd.DataFrame, shift: pd.DataFrame) -> tuple[Figure, pd.DataFrame]
     note(panels[1, 0], sentence(latest_checkpoint_is_best, runs), corner="lower left", width=60)
     note(panels[1, 1], sentence(strong_shift_forgets_more, runs), corner="lower right", width=44)
     return fig, pd.concat(drawn)
-
-
-if __name__ == "__main__":
-    fig, table = draw(read_runs(snakemake.input.runs), pd.read_csv(snakemake.input.shift))
-    save(fig, snakemake.output, data=table, runs=snakemake.input.runs)

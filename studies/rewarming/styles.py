@@ -1,24 +1,23 @@
 """Names and colours of what is done in a second phase, the same in every figure of the study."""
 
-from typing import Any
+from common.plotting import PALETTE, shades
+from studies.rewarming.study import PEAKS, REPLAYS
 
-from common.plotting import COLOR, shades
+Color = str | tuple[float, float, float]
 
-PEAKS: Any = dict(zip(("half", "rewarm", "double"), shades("rewarm", 3), strict=True))
-REPLAYS: Any = dict(zip(("replay1", "replay5", "replay25", "replay50"), shades("wsd_s", 4), strict=True))
-COLORS: Any = {
-    "constant": COLOR["constant"],
-    **PEAKS,
-    "held": COLOR["cyclic_cosine"],
-    "scratch": COLOR["cosine"],
-    **REPLAYS,
-    "joint": COLOR["wsd"],
-    "only_old": COLOR["reference"],
-    "only_new": COLOR["cosine"],
-    "infinite": COLOR["wsd"],
+COLORS: dict[str, Color] = {
+    "constant": PALETTE["constant"],
+    **dict(zip(PEAKS, shades("rewarm", len(PEAKS)), strict=True)),
+    "held": PALETTE["cyclic_cosine"],
+    "scratch": PALETTE["cosine"],
+    **dict(zip(REPLAYS, shades("wsd_s", len(REPLAYS)), strict=True)),
+    "joint": PALETTE["wsd"],
+    "only_old": PALETTE["reference"],
+    "only_new": PALETTE["cosine"],
+    "infinite": PALETTE["wsd"],
     "inverse_sqrt": shades("wsd", 3)[0],
-    "wsd_s": COLOR["wsd_s"],
-    "cyclic_cosine": COLOR["cyclic_cosine"],
+    "wsd_s": PALETTE["wsd_s"],
+    "cyclic_cosine": PALETTE["cyclic_cosine"],
 }
 NAMES = {
     "constant": "0.1x constant",
@@ -45,4 +44,6 @@ SHIFTS = {
     "permuted": "all characters exchanged",
 }
 """Levels of the dial."""
+TITLES = {shift: SHIFTS[shift].replace(":", " shift:") for shift in ("weak", "strong")}
+"""Of panels that show one of the two shifts."""
 DOMAIN_NAMES = {"prose": "prose", "python": "Python", "cpp": "C++"}

@@ -6,13 +6,26 @@ from itertools import pairwise
 
 import numpy as np
 import pandas as pd
-from divergence import (
+
+from common.evidence.claims import claim
+from common.evidence.statistics import log_log_slopes, paired_differences
+from common.evidence.verdicts import (
+    Verdict,
+    all_of,
+    any_of,
+    equivalence,
+    exact,
+    greater,
+    less,
+    proportion,
+    reported,
+    within,
+)
+from studies.sharpness.divergence import (
     CASES,
     CURES,
     FLAT,
     SHARPEST,
-    WARM,
-    WARMUP,
     best,
     fallen,
     halfway,
@@ -24,10 +37,7 @@ from divergence import (
     starts,
     useful_octaves,
 )
-
-from common.claims import claim
-from common.statistics import log_log_slopes, paired_differences
-from common.verdicts import Verdict, all_of, any_of, equivalence, exact, greater, less, proportion, reported, within
+from studies.sharpness.study import PHASE_LRS, WARMUP
 
 COHEN = "Cohen et al. 2021, abstract"
 GILMER = "Gilmer et al. 2021, phase diagrams"
@@ -45,7 +55,8 @@ def measured(runs: pd.DataFrame) -> pd.DataFrame:
 def plateaus(rows: pd.DataFrame, column: str) -> pd.DataFrame:
     """Median of a column over the last third of the runs, by seed (rows) and learning rate (columns)."""
     late = rows[rows.step >= (1 - LAST_SHARE) * rows.step.max()]
-    return late.groupby(["seed", "lr"])[column].median().unstack("lr")
+    table: pd.DataFrame = late.groupby(["seed", "lr"])[column].median().unstack("lr")
+    return table
 
 
 def batch_plateaus(runs: pd.DataFrame) -> pd.DataFrame:
@@ -53,7 +64,8 @@ def batch_plateaus(runs: pd.DataFrame) -> pd.DataFrame:
     rows = runs[runs.arm.isin(["gd", "batch"]) & runs.sharpness.notna()]
     rows = rows[rows.lr.isin(rows.lr[rows.arm == "batch"]) & (rows.step >= (1 - LAST_SHARE) * rows.step.max())]
     rows = rows.assign(edge=rows.lr * rows.sharpness / 2, batch_size=rows.batch_size.fillna(math.inf))
-    return rows.groupby(["seed", "batch_size"]).edge.median().unstack("batch_size")
+    table: pd.DataFrame = rows.groupby(["seed", "batch_size"]).edge.median().unstack("batch_size")
+    return table
 
 
 def batch_ratios(batches: pd.DataFrame, state: str) -> pd.DataFrame:
@@ -63,11 +75,16 @@ def batch_ratios(batches: pd.DataFrame, state: str) -> pd.DataFrame:
     return ratios.assign(whole=1.0).rename(columns={"whole": math.inf})
 
 
+def slopes_of(table: pd.DataFrame) -> dict[Hashable, float]:
+    """Log-log slope of each row against the numbers that name the columns."""
+    return log_log_slopes([float(x) for x in table.columns], {label: list(row) for label, row in table.iterrows()})
+
+
 def top_gradient_slopes(layers: pd.DataFrame, place: str) -> dict[Hashable, float]:
     """Log-log slope against depth of the gradient norm in the last block, by seed."""
     top = layers[(layers.place == place) & (layers.block == layers.depth)]
     norms = top.pivot(index="seed", columns="depth", values="gradient_norm")
-    return log_log_slopes(list(norms.columns), {seed: list(row) for seed, row in norms.iterrows()})
+    return slopes_of(norms)
 
 
 def outlier_counts(spectrum: pd.DataFrame, norm: str) -> pd.Series:
@@ -110,8 +127,7 @@ def sits_at_the_edge(runs: pd.DataFrame) -> Verdict:
 def plateau_is_inverse(runs: pd.DataFrame) -> Verdict:
     """Slope of log sharpness on the plateau against log learning rate within -1 +- 0.05."""
     late = plateaus(measured(runs), "sharpness")
-    slopes = log_log_slopes(list(late.columns), {seed: list(row) for seed, row in late.iterrows()})
-    return within(slopes, low=-1.05, high=-0.95, unit="d log sharpness / d log lr")
+    return within(slopes_of(late), low=-1.05, high=-0.95, unit="d log sharpness / d log lr")
 
 
 @claim(
@@ -194,7 +210,7 @@ def warmup_extends(runs: pd.DataFrame) -> Verdict:
     The last part is at the rate from which on the network fails without warm-up: lr sharpness / 2 at most 1.15.
     """
     table = phase(runs)
-    lengths = [0, *WARM[SHARPEST]]
+    lengths = [warmup for case, warmup in PHASE_LRS if case == SHARPEST]
     rates = {warmup: np.log2(limit(table, f"{SHARPEST}_w{warmup}")) for warmup in lengths}
     gain = rates[WARMUP] - rates[0]
     steps = [
@@ -427,7 +443,7 @@ def estimator_is_right(estimator: pd.DataFrame) -> Verdict:
 )
 def line_search_finds_the_sharpness(critical: pd.DataFrame) -> Verdict:
     """Mean log2 of critical over top eigenvalue over late states within +-1 at each rate; at most 9 passes in each."""
-    octaves = np.log2(critical.critical / critical.sharpness)
+    octaves = pd.Series(np.log2(critical.critical / critical.sharpness))
     late = octaves.groupby([critical.seed, critical.lr]).mean().unstack("lr")
     return all_of(
         *(equivalence(late[lr], margin=1.0, unit="octaves", label=f"lr {lr:g}") for lr in late.columns),

@@ -1,4 +1,4 @@
-"""Which trainings fail, from which learning rate on, and over which rates they are of use.
+"""Which trainings fail, from which learning rate on, and over which rates they are useful.
 
 The rule, derived here from Gilmer et al. 2021 and one look at pilot runs. A training fails if
 
@@ -18,12 +18,12 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from common.statistics import log_log_slope
+from common.evidence.statistics import log_log_slope
+from studies.sharpness.study import MODELS, NOISE, PHASE_LRS, WARMUP
 
 CHANCE = 0.1
 LATE = 0.9
 """Share of the updates after which the loss counts as that of the end."""
-NOISE = 0.1
 USEFUL = -(1 - NOISE) * np.log(1 - NOISE) - NOISE * np.log(NOISE / 9)
 """Nats: the loss of a perfect guess of the true digits, of which a tenth is given as one of the nine others."""
 
@@ -40,20 +40,9 @@ class Arm:
     """plain, clip or momentum."""
 
 
-CASES = (
-    "plain0.7",
-    "plain1",
-    "plain1.5",
-    "plain2",
-    "plain3",
-    "layernorm3",
-    "batchnorm3",
-    "gated1",
-    "metainit1",
-)
-WARM = {"plain1": (50,), "plain1.5": (50,), "plain3": (10, 50, 200), "layernorm3": (50,), "batchnorm3": (50,)}
+CASES = tuple(MODELS)
 ARMS = (
-    {f"{case}_w{warmup}": Arm(case, warmup) for case in CASES for warmup in (0, *WARM.get(case, ()))}
+    {f"{case}_w{warmup}": Arm(case, warmup) for case, warmup in PHASE_LRS}
     | {"plain3_clip": Arm("plain3", rule="clip")}
     | {f"{case}_momentum": Arm(case, rule="momentum") for case in ("plain1", "plain3")}
 )
@@ -66,9 +55,7 @@ CURES = {
     "plain1_w0": "scaled start",
     "metainit1_w0": "MetaInit",
 }
-"""Arms without warm-up that the sharpest network with warm-up is held against."""
-WARMUP = 50
-"""Updates of the warm-up that all comparisons but that of lengths use."""
+"""Arms without warm-up that the sharpest network with warm-up is compared with."""
 EDGE = {"plain": 2.0, "clip": 2.0, "momentum": 3.8}
 """Learning rate times sharpness at which the rule loses its stability on a quadratic; heavy ball has 2 + 2 * 0.9."""
 
@@ -175,7 +162,7 @@ def useful_octaves(table: pd.DataFrame, arm: str) -> pd.Series:
     """Octaves from the smallest to the largest rate that ends at or below `USEFUL` nats, by seed; 0 without any."""
     rows = table[table.arm == arm]
     good = rows.lr.where(~rows.failed & (rows.final <= USEFUL)).groupby(rows.seed)
-    return np.log2(good.max() / good.min()).fillna(0.0)
+    return pd.Series(np.log2(good.max() / good.min())).fillna(0.0)
 
 
 def counted(table: pd.DataFrame) -> str:
@@ -193,14 +180,14 @@ def limit_over_line(table: pd.DataFrame, arm: str) -> pd.Series:
 
 def limit_slopes(runs: pd.DataFrame, table: pd.DataFrame, cases: Sequence[str]) -> dict[Hashable, float]:
     """Log-log slope of the divergence rate against the sharpness at the start over some cases, by seed."""
-    start = starts(runs).unstack("case")[list(cases)]
+    start = {seed: list(row) for seed, row in starts(runs).unstack("case")[list(cases)].iterrows()}
     rates = pd.DataFrame({case: limit(table, f"{case}_w0") for case in cases})
-    return {seed: log_log_slope(list(start.loc[seed]), list(row)) for seed, row in rates.iterrows()}
+    return {seed: log_log_slope(start[seed], list(row)) for seed, row in rates.iterrows()}
 
 
 def nearest(table: pd.DataFrame, rate: pd.Series, *, value: str) -> pd.Series:
     """A column at the rate of each seed that is nearest, as a ratio, to the one wanted in each row; by seed."""
-    distance = np.log(table.lr / rate).abs()
+    distance = pd.Series(np.log(table.lr / rate)).abs()
     return table.loc[distance.groupby(table.seed).idxmin()].set_index("seed")[value]
 
 
@@ -219,4 +206,4 @@ def fallen(runs: pd.DataFrame, arm: str, *, steps: int = WARMUP) -> pd.Series:
     """Change of the sharpness from the start to the last measurement up to so many updates, in octaves, by seed."""
     rows = runs[(runs.arm == arm) & runs.sharpness.notna() & (runs.step <= steps)].sort_values("step")
     sharpness = rows.groupby("seed").sharpness
-    return np.log2(sharpness.last() / sharpness.first())
+    return pd.Series(np.log2(sharpness.last() / sharpness.first()))

@@ -1,4 +1,7 @@
-"""Sharpness of random batches beside that of the whole training set, of initial and trained networks."""
+"""Sharpness of random batches beside that of the whole training set.
+
+Of the initial networks and of those trained with the full batch; batches have the sizes of the trainings with batches.
+"""
 
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -6,17 +9,17 @@ from pathlib import Path
 import pandas as pd
 from torch import nn
 
-from common import checkpoint, models, trained
+from common import models
 from common.curvature.batches import batch_sharpness, random_batches
 from common.curvature.lanczos import extremes
 from common.curvature.objective import Objective
 from common.curvature.operators import Hessian
 from common.data import Dataset
+from common.runs import checkpoint, snapshots
+from common.runs.snapshots import Trained
 from common.streams import torch_stream
-from common.trained import Trained
+from studies.sharpness.study import BATCH_SIZES
 
-SIZES = (16, 64, 256)
-"""Examples of a batch; those of the trainings with batches."""
 BATCHES = 20
 """Random batches of each size."""
 
@@ -36,31 +39,27 @@ def initial(after: Trained) -> nn.Module:
 def whole(model: nn.Module, dataset: Dataset) -> float:
     """Largest eigenvalue of the Hessian of the mean loss over all training examples."""
     objective = Objective.of_dataset(model, dataset)
-    with objective.held():
+    with objective.cached_graphs():
         return extremes(Hessian(objective)).value
 
 
 def compare(model: nn.Module, dataset: Dataset, *, seed: int) -> Iterator[dict[str, float]]:
     """For each size: mean over random batches, its standard error, and the sharpness of the whole training set."""
     full = whole(model, dataset)
-    for size in SIZES:
+    for size in BATCH_SIZES:
         found = batch_sharpness(random_batches(model, dataset, batch_size=size, batches=BATCHES, seed=seed))
         yield {"batch_size": size, "sharpness": found.mean, "error": found.error, "whole": full}
 
 
-def measure(paths: Sequence[Path]) -> pd.DataFrame:
+def measure(states: Sequence[Path]) -> pd.DataFrame:
     """Columns seed, state (initial or trained), batch_size, sharpness (mean over batches), error, whole."""
     rows = []
-    for path in paths:
+    for path in states:
         for label in checkpoint.labels(path):
             if not label.endswith("final"):
                 continue
-            after = trained.read(path, label)
+            after = snapshots.read(path, label)
             seed = after.run.seed
             for state, model in (("initial", initial(after)), ("trained", after.model)):
                 rows += [{"seed": seed, "state": state, **row} for row in compare(model, after.dataset, seed=seed)]
     return pd.DataFrame(rows)
-
-
-if __name__ == "__main__":
-    measure([Path(path) for path in snakemake.input]).to_csv(snakemake.output[0], index=False, lineterminator="\n")

@@ -1,7 +1,7 @@
-"""Critical sharpness, from a few forward passes along the gradient, beside the largest eigenvalue of the Hessian.
+"""Critical sharpness beside the largest eigenvalue at late states of gradient descent.
 
-Of gradient descent at its late kept states, as Kalra et al. 2026 (arXiv:2601.16979) define it: 2 over the smallest
-learning rate at which the next update raises the loss.
+Critical sharpness takes a few forward passes along the gradient. Kalra et al. 2026 (arXiv:2601.16979) define it as 2
+over the smallest learning rate at which the next update raises the loss.
 """
 
 from collections.abc import Sequence
@@ -9,19 +9,19 @@ from pathlib import Path
 
 import pandas as pd
 
-from common import checkpoint, trained
 from common.curvature.alignment import alignment
 from common.curvature.critical import critical_sharpness
 from common.curvature.lanczos import extremes
 from common.curvature.objective import Objective
 from common.curvature.operators import Hessian
-from common.trained import Trained
+from common.runs import checkpoint, snapshots
+from common.runs.snapshots import Trained
 
 
 def compare(at: Trained) -> dict[str, float]:
     """Both measures at one state, and the curvature along the gradient that the first one is on a quadratic."""
     objective = Objective.of_dataset(at.model, at.dataset)
-    with objective.held():
+    with objective.cached_graphs():
         operator, gradient = Hessian(objective), objective.gradient()
         found = extremes(operator)
         along = alignment(operator, gradient, found.largest).curvature
@@ -35,19 +35,15 @@ def compare(at: Trained) -> dict[str, float]:
     }
 
 
-def measure(paths: Sequence[Path]) -> pd.DataFrame:
+def measure(states: Sequence[Path]) -> pd.DataFrame:
     """Columns lr, seed, step, sharpness, along_gradient, critical, passes, converged: one row for each kept state."""
     rows = []
-    for path in paths:
+    for path in states:
         dataset = None
         for label in checkpoint.labels(path):
             if label.endswith("final"):
                 continue
-            at = trained.read(path, label, dataset=dataset)
+            at = snapshots.read(path, label, dataset=dataset)
             dataset = at.dataset
             rows.append({"lr": at.run.lr, "seed": at.run.seed, "step": at.state.step, **compare(at)})
     return pd.DataFrame(rows).sort_values(["lr", "seed", "step"])
-
-
-if __name__ == "__main__":
-    measure([Path(path) for path in snakemake.input]).to_csv(snakemake.output[0], index=False, lineterminator="\n")

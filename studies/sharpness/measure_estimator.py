@@ -1,7 +1,7 @@
-"""The Lanczos estimate of the largest eigenvalue against the whole Hessian, over small random networks.
+"""The Lanczos estimate against the whole Hessian of small random networks.
 
-Every network is measured twice: with products in float64, and in float32 as the trainings are measured. The reference
-is the Hessian by its columns, at the same weights in float64.
+The estimate is of the largest eigenvalue. Every network is measured twice: with products in float64, and in float32 as
+the trainings are measured. The reference is the Hessian by its columns, at the same weights in float64.
 """
 
 from collections.abc import Iterator
@@ -13,11 +13,11 @@ import torch
 from torch import Tensor
 
 from common import models
-from common.config import Model
+from common.config import MLP
 from common.curvature.lanczos import extremes
-from common.curvature.objective import Objective, Vector
+from common.curvature.objective import Objective
 from common.curvature.operators import Hessian, matrix
-from common.losses import LOSSES
+from common.data.losses import LOSSES
 from common.streams import stream, torch_stream
 
 NETWORKS = 100
@@ -31,7 +31,7 @@ PRECISIONS = {"float64": torch.float64, "float32": torch.float32}
 class Case:
     """A network at its start, with its loss and its data."""
 
-    model: Model
+    model: MLP
     loss: str
     inputs: Tensor
     """Standard normal, float32 (EXAMPLES, INPUTS)."""
@@ -51,8 +51,7 @@ def draw(seed: int) -> Case:
     """A random network of 56 to 756 weights on random data."""
     source, numbers = stream(seed, "estimator"), torch_stream(seed, "estimator data")
     loss = str(source.choice(["cross_entropy", "mse"]))
-    model = Model(
-        kind="mlp",
+    model = MLP(
         width=int(source.integers(4, 17)),
         depth=int(source.integers(1, 4)),
         activation=source.choice(["tanh", "relu", "gelu"]).item(),
@@ -68,11 +67,11 @@ def draw(seed: int) -> Case:
 def estimates(case: Case) -> Iterator[dict[str, float | str]]:
     """The largest eigenvalue, its estimate and bound in each precision, and the estimate's distance to the spectrum."""
     reference = case.objective(torch.float64)
-    with reference.held():
-        spectrum: Vector = np.linalg.eigvalsh(matrix(Hessian(reference)))
+    with reference.cached_graphs():
+        spectrum = np.linalg.eigvalsh(matrix(Hessian(reference)))
     for name, precision in PRECISIONS.items():
         objective = case.objective(precision)
-        with objective.held():
+        with objective.cached_graphs():
             found = extremes(Hessian(objective), seed=case.seed)
         yield {
             "precision": name,
@@ -91,14 +90,10 @@ def measure(networks: int = NETWORKS) -> pd.DataFrame:
 
     `distance` is from the estimate to the nearest eigenvalue of the Hessian, which `bound` must not be below.
     """
+    torch.set_num_threads(1)
     rows = []
     for seed in range(FIRST, FIRST + networks):
         case = draw(seed)
         about = {"network": seed, "activation": case.model.activation, "norm": case.model.norm, "loss": case.loss}
         rows += [{**about, **row} for row in estimates(case)]
     return pd.DataFrame(rows)
-
-
-if __name__ == "__main__":
-    torch.set_num_threads(1)
-    measure().to_csv(snakemake.output[0], index=False, lineterminator="\n")

@@ -1,10 +1,11 @@
-"""Gradient norms of feed-forward weights of transformers at their start, norms before and after the branches.
+"""Gradient norms of feed-forward weights at the start of transformers of several depths.
 
-As in Xiong et al. 2020 (arXiv:2002.04745): one head, ReLU, and the loss of a single position. Tokens are uniformly
-random.
+With the norms before and after the branches, as in Xiong et al. 2020 (arXiv:2002.04745): one head, ReLU, and the loss
+of a single position. Tokens are uniformly random.
 """
 
 from collections.abc import Sequence
+from typing import Literal
 
 import numpy as np
 import pandas as pd
@@ -13,13 +14,13 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional
 
-from common import models
-from common.config import Model
+from common import config, models
 from common.models.transformer import Transformer
 from common.streams import torch_stream
 
 SEEDS = tuple(range(20))
-PLACES = ("post", "pre")
+Place = Literal["post", "pre"]
+PLACES: tuple[Place, ...] = ("post", "pre")
 DEPTHS = (2, 4, 8, 16)
 WIDTH = 64
 TOKENS = 256
@@ -28,16 +29,15 @@ SEQUENCES = 8
 """Each gives the loss at one of its positions; these are spread evenly over the context."""
 
 
-def build(place: str, *, depth: int, seed: int) -> Transformer:
+def build(place: Place, *, depth: int, seed: int) -> Transformer:
     """A network at its start, with the norms before ("pre") or after ("post") each branch."""
-    description = Model(
-        kind="transformer",
+    description = config.Transformer(
         width=WIDTH,
         depth=depth,
         heads=1,
         activation="relu",
         norm="layernorm",
-        norm_place="pre" if place == "pre" else "post",
+        norm_place=place,
         tied=False,
     )
     generator = torch_stream(seed, "weights")
@@ -68,6 +68,7 @@ def measure(seeds: Sequence[int] = SEEDS) -> pd.DataFrame:
     The norm is of the matrix that ends the block's feed-forward layer: of every block of the deepest networks, of the
     last one of the others.
     """
+    torch.set_num_threads(1)
     rows = []
     for seed in seeds:
         tokens = torch.randint(TOKENS, (SEQUENCES, CONTEXT + 1), generator=torch_stream(seed, "tokens"))
@@ -76,14 +77,10 @@ def measure(seeds: Sequence[int] = SEEDS) -> pd.DataFrame:
                 network = build(place, depth=depth, seed=seed)
                 first = 1 if depth == max(DEPTHS) else depth
                 blocks = range(first, depth + 1)
-                norms = gradient_norms(position_losses(network, tokens), [network.blocks[b - 1].down for b in blocks])
+                weights = [network.blocks[block - 1].get_parameter("down") for block in blocks]
+                norms = gradient_norms(position_losses(network, tokens), weights)
                 about = {"place": place, "depth": depth, "seed": seed}
                 rows += [
                     {**about, "block": block, "gradient_norm": norm} for block, norm in zip(blocks, norms, strict=True)
                 ]
     return pd.DataFrame(rows)
-
-
-if __name__ == "__main__":
-    torch.set_num_threads(1)
-    measure().to_csv(snakemake.output[0], index=False, lineterminator="\n")

@@ -1,6 +1,7 @@
-"""Largest eigenvalues, spectral density and a high percentile of the Hessian, with and without batch normalisation.
+"""Largest eigenvalues, spectral density and a percentile, with and without batch normalisation.
 
-With batch normalisation the loss is that of the training: batches of its size, each of which normalises itself.
+All are of the Hessian of the training loss. With batch normalisation that loss is the mean over batches of the
+training's size, each of which normalises itself.
 """
 
 from collections.abc import Iterator, Sequence
@@ -9,12 +10,12 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from common import checkpoint, trained
 from common.curvature.density import Density, density
 from common.curvature.lanczos import extremes
 from common.curvature.objective import Objective
 from common.curvature.operators import Hessian
-from common.trained import Trained
+from common.runs import checkpoint, snapshots
+from common.runs.snapshots import Trained
 
 TOP = 20
 """Largest eigenvalues measured: twice the number of classes."""
@@ -46,7 +47,7 @@ def objective_of(after: Trained) -> Objective:
 def spectrum(after: Trained) -> Iterator[dict[str, float | str]]:
     """The rows of one state: `top` by rank, `density` on a grid, and the `percentile`."""
     objective = objective_of(after)
-    with objective.held(chunks=after.dataset.size):
+    with objective.cached_graphs(chunks=after.dataset.size):
         operator = Hessian(objective)
         top = extremes(operator, largest=TOP, basis=3 * TOP, tolerance=TOLERANCE, seed=after.run.seed)
         measured = density(operator, steps=STEPS, draws=DRAWS, seed=after.run.seed)
@@ -58,16 +59,12 @@ def spectrum(after: Trained) -> Iterator[dict[str, float | str]]:
     yield {"quantity": "percentile", "eigenvalue": percentile(measured, SHARE)}
 
 
-def measure(paths: Sequence[Path]) -> pd.DataFrame:
+def measure(states: Sequence[Path]) -> pd.DataFrame:
     """Columns norm, seed, quantity (top, density or percentile), rank (of top), eigenvalue, density (of density)."""
     rows = []
-    for path in paths:
+    for path in states:
         for label in checkpoint.labels(path):
-            after = trained.read(path, label)
+            after = snapshots.read(path, label)
             about = {"norm": after.run.model.norm, "seed": after.run.seed}
             rows += [{**about, **row} for row in spectrum(after)]
     return pd.DataFrame(rows).astype({"rank": "Int64"})
-
-
-if __name__ == "__main__":
-    measure([Path(path) for path in snakemake.input]).to_csv(snakemake.output[0], index=False, lineterminator="\n")

@@ -13,10 +13,10 @@ VALUES = {"train_loss": "training loss (nats)", "sharpness": "sharpness"}
 def curves(runs: pd.DataFrame) -> pd.DataFrame:
     """Geometric mean over seeds, their range and number, by arm, value and step.
 
-    A loss stands at the step before the one that its row counts, since it is that of the weights before the update.
-    Seeds that no longer have a finite value are left out, and `n` tells.
+    A loss is placed one step before that of its row, since it is that of the weights before the update.
+    Seeds that no longer have a finite value are left out, and `n` counts those that remain.
     """
-    parts = []
+    parts: list[pd.DataFrame] = []
     for value in VALUES:
         rows = runs[np.isfinite(runs[value])]
         if value == "train_loss":

@@ -1,13 +1,19 @@
-"""Sharpness and batch size: sharpness of all data over the training and on its plateau, and that of single batches."""
+"""Plateau of the sharpness against batch size, and sharpness of random batches against their size.
+
+SGD at one learning rate with batches of 16, 64 and 256, and with all 1024 examples; mean and 95 % interval over seeds.
+a: largest eigenvalue of the Hessian over all examples, in units of 2/lr (dashed). b: its median over the last third of
+the training. c: largest eigenvalue of random batches, as the mean over 20 batches of each size divided by the largest
+eigenvalue over all examples, for the initial network and for the one trained with the full batch. A small batch is
+sharper than the whole, and training with small batches ends where the whole is flatter.
+"""
 
 import math
 
 import pandas as pd
-from claims import batch_plateaus, batch_ratios, plateau_falls_with_the_batch, small_batches_are_sharper
 
-from common.claims import sentence
+from common.evidence.claims import sentence
 from common.plotting import (
-    COLOR,
+    PALETTE,
     Axes,
     Figure,
     draw_band,
@@ -16,24 +22,29 @@ from common.plotting import (
     label_lines,
     mean_band,
     note,
-    save,
     shades,
 )
-from common.records import read_runs
+from studies.sharpness.claims import (
+    batch_plateaus,
+    batch_ratios,
+    plateau_falls_with_the_batch,
+    small_batches_are_sharper,
+)
+from studies.sharpness.study import BATCH_EVERY
 
-STATES = {"initial": COLOR["reference"], "trained": COLOR["rewarm"]}
+STATES = {"initial": PALETTE["reference"], "trained": PALETTE["rewarm"]}
 
 
 def trajectories(runs: pd.DataFrame) -> pd.DataFrame:
     """Mean of lr sharpness / 2 with its interval over seeds, by batch size (infinite for the full batch) and step."""
-    rows = runs[runs.sharpness.notna() & (runs.step % 100 == 0)]
+    rows = runs[runs.sharpness.notna() & (runs.step % BATCH_EVERY == 0)]
     rows = rows.assign(edge=rows.lr * rows.sharpness / 2, batch_size=rows.batch_size.fillna(math.inf))
     return mean_band(rows, by=["batch_size", "step"], value="edge").assign(part="trajectory")
 
 
 def over_seeds(table: pd.DataFrame, *, part: str) -> pd.DataFrame:
     """Mean with its interval for each column (a batch size) of a table by seed."""
-    long = table.rename_axis(columns="batch_size").stack().rename("value").reset_index()
+    long = pd.Series(table.rename_axis(columns="batch_size").stack(), name="value").reset_index()
     return mean_band(long, by=["batch_size"], value="value").assign(part=part)
 
 
@@ -58,12 +69,13 @@ def draw(runs: pd.DataFrame, batches: pd.DataFrame) -> tuple[Figure, pd.DataFram
     sizes = sorted(curves.batch_size.unique())
     colors = dict(zip(sizes, shades("wsd", len(sizes)), strict=True))
     labels = []
-    for size, curve in curves.groupby("batch_size"):
+    for size in sizes:
+        curve = curves[curves.batch_size == size]
         draw_band(course, curve, colors[size])
         labels.append((curve.step.max(), curve["mean"].iloc[-1], name(size), colors[size]))
     places = size_axis(plateau, sizes)
-    for size, row in plateaus.groupby("batch_size"):
-        draw_points(plateau, [places[size]], row, colors[size])
+    for size in sizes:
+        draw_points(plateau, [places[size]], plateaus[plateaus.batch_size == size], colors[size])
     places = size_axis(single, sizes)
     for state, table in zip(STATES, ratios, strict=True):
         single.plot(table.batch_size.map(places), table["mean"], color=STATES[state], linewidth=0.8)
@@ -73,7 +85,7 @@ def draw(runs: pd.DataFrame, batches: pd.DataFrame) -> tuple[Figure, pd.DataFram
         shift, point = (4, 2) if above else (-3, -3), (places[sizes[1]], table["mean"].iloc[1])
         single.annotate(state, point, shift, textcoords="offset points", fontsize=7, color=STATES[state], **place)
     for ax in (course, plateau, single):
-        ax.axhline(1, color=COLOR["reference"], linewidth=0.8, linestyle="--")
+        ax.axhline(1, color=PALETTE["reference"], linewidth=0.8, linestyle="--")
     course.set(title="a  Sharpness of all data", xlabel="update", ylabel="lr × sharpness / 2", ylim=(0, 1.75))
     plateau.set(title="b  Its plateau", xlabel="batch size in training", ylabel="lr × sharpness / 2", ylim=(0, 1.75))
     single.set(title="c  Sharpness of a batch", xlabel="batch size", ylabel="over that of all data", ylim=(0.8, 3.2))
@@ -81,8 +93,3 @@ def draw(runs: pd.DataFrame, batches: pd.DataFrame) -> tuple[Figure, pd.DataFram
     note(plateau, sentence(plateau_falls_with_the_batch, runs), corner="upper left", width=41)
     note(single, sentence(small_batches_are_sharper, batches=batches), corner="upper right", width=36)
     return fig, pd.concat([curves, plateaus, *ratios])
-
-
-if __name__ == "__main__":
-    fig, table = draw(read_runs(snakemake.input.runs), pd.read_csv(snakemake.input.batches))
-    save(fig, snakemake.output, data=table, runs=snakemake.input.runs)

@@ -1,16 +1,21 @@
-"""Best loss, divergence rate and sharpness at the start of a bad start and of each of its cures."""
+"""Best loss, divergence rate and sharpness at the start of a bad start and of each of its cures.
+
+Geometric means and 95 % intervals over five seeds. Best loss: the smallest final loss over all learning rates.
+Divergence rate: the smallest of a grid of factor sqrt 2 from which on all rates fail. Dotted: the bad start, with three
+times He's gain. Warm-up, clipping and the two normalisations are applied to it; the scaled start, MetaInit and the
+gated residual network begin at He's gain.
+"""
 
 from collections.abc import Callable
 
 import numpy as np
 import pandas as pd
-from claims import clipping_acts_like_warmup, cures_start_flat
-from divergence import best, limit, phase
-from styles import COLORS, NAMES
 
-from common.claims import sentence
-from common.plotting import Figure, draw_points, figure, mean_band, note, save
-from common.records import read_runs
+from common.evidence.claims import sentence
+from common.plotting import Figure, draw_points, figure, mean_band, note
+from studies.sharpness.claims import clipping_acts_like_warmup, cures_start_flat
+from studies.sharpness.divergence import best, limit, phase
+from studies.sharpness.styles import COLORS, NAMES
 
 
 def start(table: pd.DataFrame, arm: str) -> pd.Series:
@@ -56,8 +61,3 @@ def draw(runs: pd.DataFrame) -> tuple[Figure, pd.DataFrame]:
     note(panels[1], sentence(clipping_acts_like_warmup, runs), width=44)
     note(panels[2], sentence(cures_start_flat, runs), width=44)
     return fig, table
-
-
-if __name__ == "__main__":
-    fig, table = draw(read_runs(snakemake.input.runs))
-    save(fig, snakemake.output, data=table, runs=snakemake.input.runs)

@@ -1,19 +1,17 @@
-"""Loss and sharpness in the first updates at one learning rate: a bad start, with warm-up, and flat starts."""
+"""Loss and sharpness in the first updates at one learning rate: a bad start, with warm-up, and flat starts.
+
+The same learning rate for four networks, five seeds: geometric mean and range. The bad start has three times He's gain,
+and so has the network with layer normalisation; MetaInit begins at He's gain. Dashed: 2/lr at each update. Sharpness is
+that of the whole training set.
+"""
 
 import pandas as pd
-from paths import TOP, VALUES, curves, draw_path, edges, name_curve
-from styles import COLORS, NAMES
 
-from common.plotting import Axes, Figure, figure, save
-from common.records import read_runs
+from common.plotting import Axes, Figure, figure
+from studies.sharpness.paths import TOP, VALUES, curves, draw_path, edges, name_curve
+from studies.sharpness.study import TRAJECTORIES
+from studies.sharpness.styles import COLORS, NAMES
 
-ARMS = {
-    "plain3_path": "plain3_w0",
-    "plain3_w50_path": "plain3_w50",
-    "layernorm3_path": "layernorm3_w0",
-    "metainit1_path": "metainit1_w0",
-}
-"""Arms of the runs, and the arms of the phase diagram that they begin like."""
 FAILS, WARM = "plain3_path", "plain3_w50_path"
 
 
@@ -29,7 +27,7 @@ def draw_edges(ax: Axes, runs: pd.DataFrame) -> None:
 
 def draw(runs: pd.DataFrame) -> tuple[Figure, pd.DataFrame]:
     """The figure and the numbers drawn."""
-    runs = runs[runs.arm.isin(ARMS)]
+    runs = runs[runs.arm.isin(TRAJECTORIES)]
     table = curves(runs)
     lr = runs.lr.iloc[0]
     fig, (top, bottom) = figure(
@@ -37,7 +35,7 @@ def draw(runs: pd.DataFrame) -> tuple[Figure, pd.DataFrame]:
     )
     for ax, (value, name) in zip((top, bottom), VALUES.items(), strict=True):
         ax.set_ylabel(name)
-        for arm, like in ARMS.items():
+        for arm, like in TRAJECTORIES.items():
             draw_path(ax, table[(table.arm == arm) & (table.value == value)], COLORS[like])
     draw_edges(bottom, runs)
     top.set_title(f"At lr {lr:.3g} the bad start fails at once; with warm-up it walks down to the edge and trains")
@@ -45,12 +43,7 @@ def draw(runs: pd.DataFrame) -> tuple[Figure, pd.DataFrame]:
     bottom.set_xlim(1, 1 + table.step.max())
     top.set_ylim(0.3, TOP)
     bottom.set_ylim(0.1, TOP)
-    for arm, like in ARMS.items():
+    for arm, like in TRAJECTORIES.items():
         ax, value = (top, "train_loss") if arm == FAILS else (bottom, "sharpness")
         name_curve(ax, table[(table.arm == arm) & (table.value == value)], NAMES[like], COLORS[like])
     return fig, table
-
-
-if __name__ == "__main__":
-    fig, table = draw(read_runs(snakemake.input.runs))
-    save(fig, snakemake.output, data=table, runs=snakemake.input.runs)

@@ -1,13 +1,18 @@
-"""Final loss against the learning rate, with and without warm-up, for a bad start and for its cures."""
+"""Final loss against the learning rate, with and without warm-up, for a bad start and for its cures.
+
+Final training loss, the mean over the last tenth of 400 updates, against the peak learning rate: geometric mean over
+the seeds that survive, at rates where most of five do; crosses at the top stand for rates at which most fail. Warm-up
+over W updates is linear from 1/W of the peak. Dotted: the loss of a perfect guess of the true digit when a tenth of the
+labels is wrong.
+"""
 
 import numpy as np
 import pandas as pd
-from claims import warmup_extends, warmup_matches_cures
-from divergence import USEFUL, phase
 
-from common.claims import sentence
-from common.plotting import COLOR, Axes, Figure, figure, note, save, shades
-from common.records import read_runs
+from common.evidence.claims import sentence
+from common.plotting import PALETTE, Axes, Figure, figure, note, shades
+from studies.sharpness.claims import warmup_extends, warmup_matches_cures
+from studies.sharpness.divergence import USEFUL, phase
 
 PANELS = {
     "plain3": "a  Bad start: three times He's gain",
@@ -28,24 +33,24 @@ def curves(runs: pd.DataFrame) -> pd.DataFrame:
     return means.assign(final=np.exp(means.log)).drop(columns="log")
 
 
-def draw_curve(ax: Axes, curve: pd.DataFrame, color: object, *, height: float, **style: object) -> None:
+def draw_curve(ax: Axes, curve: pd.DataFrame, color: object, *, height: float) -> None:
     """A line through the rates that most seeds survive, and a row of crosses at those that most fail."""
     kept, lost = curve[curve.failed < 0.5], curve[curve.failed > 0.5]
-    ax.plot(kept.lr, kept.final, color=color, marker="o", markersize=2.5, **style)
+    ax.plot(kept.lr, kept.final, color=color, marker="o", markersize=2.5)
     ax.scatter(lost.lr, [height] * len(lost), marker="x", s=12, color=color, linewidths=0.9)
 
 
 def draw_panel(ax: Axes, rows: pd.DataFrame) -> None:
     """All lengths of warm-up of one network, named in a corner in the order of length."""
     lengths = sorted(rows.warmup.unique())
-    colors = dict(zip(lengths, [COLOR["constant"], *shades("wsd", len(lengths) - 1)], strict=True))
+    colors = dict(zip(lengths, [PALETTE["constant"], *shades("wsd", len(lengths) - 1)], strict=True))
     for place, warmup in enumerate(lengths):
         height = WORST / 1.3 ** (place + 1)
         draw_curve(ax, rows[rows.warmup == warmup], colors[warmup], height=height)
         name = f"warm-up {warmup}" if warmup else "no warm-up"
         at = (0.03, 0.06 + 0.075 * (len(lengths) - 1 - place))
         ax.text(*at, name, transform=ax.transAxes, fontsize=7, color=colors[warmup])
-    ax.axhline(USEFUL, color=COLOR["reference"], linewidth=0.6, linestyle=":")
+    ax.axhline(USEFUL, color=PALETTE["reference"], linewidth=0.6, linestyle=":")
 
 
 def draw(runs: pd.DataFrame) -> tuple[Figure, pd.DataFrame]:
@@ -67,18 +72,13 @@ def draw(runs: pd.DataFrame) -> tuple[Figure, pd.DataFrame]:
     panels[0, 0].set_xlim(5e-5, 2)
     scaled = panels[0, 1]
     meta = table[table.case == "metainit1"]
-    draw_curve(scaled, meta, COLOR["infinite"], height=WORST / 1.3**3)
-    scaled.text(0.03, 0.21, "MetaInit, no warm-up", transform=scaled.transAxes, fontsize=7, color=COLOR["infinite"])
+    draw_curve(scaled, meta, PALETTE["infinite"], height=WORST / 1.3**3)
+    scaled.text(0.03, 0.21, "MetaInit, no warm-up", transform=scaled.transAxes, fontsize=7, color=PALETTE["infinite"])
     for ax in panels[1]:
         ax.set_xlabel("learning rate (peak)")
     for ax in panels[:, 0]:
         ax.set_ylabel("final training loss (nats)")
     note(scaled, sentence(warmup_extends, runs), corner="upper left", width=48)
     note(panels[1, 1], sentence(warmup_matches_cures, runs), corner="upper left", width=48)
-    panels[0, 0].text(1.5, USEFUL * 1.1, "digits known", fontsize=6, color=COLOR["reference"], ha="right")
+    panels[0, 0].text(1.5, USEFUL * 1.1, "digits known", fontsize=6, color=PALETTE["reference"], ha="right")
     return fig, table
-
-
-if __name__ == "__main__":
-    fig, table = draw(read_runs(snakemake.input.runs))
-    save(fig, snakemake.output, data=table, runs=snakemake.input.runs)

@@ -4,16 +4,14 @@ from itertools import product
 from typing import Any
 
 import pandas as pd
-from cures import compared, reach_steps, with_nearest_mean
-from domains import learning
-from gaps import gaps, recorded
 
-CURE_RATES = (0.03, 0.1, 0.3)
-SCENARIOS = ("rotation", "classes")
-LEARNERS = ("joint", "er")
+from studies.stability_gap.cures import compared, reach_steps, with_nearest_mean
+from studies.stability_gap.domains import learning
+from studies.stability_gap.gaps import gaps, recorded
+from studies.stability_gap.study import CURE_RATES, CURES, DECAYS, LEARNERS, SCENARIOS
+
 TEXT = "text"
 """The scenario of the language model, joint training at one rate; its quantities are nats per byte, not points."""
-DECAYS = (0.95, 0.98)
 VIEWS = {"weights": "val_accuracy", "average": "average_val_accuracy", "nearest_mean": "nearest_mean_accuracy"}
 """Ways to read a network in training, and the columns of their evaluations."""
 
@@ -38,7 +36,7 @@ def rows_by_cure(runs: pd.DataFrame, scenario: str, method: str, lr: float) -> d
     Keys: plain, ramp, warmup, and at the rate of the averages "average 0.95", "average 0.98" and "nearest_mean".
     """
     runs, arm = runs[runs.lr == lr], f"{scenario}_{method}"
-    arms = {"plain": arm, "ramp": f"{arm}_ramp", "warmup": f"{arm}_warmup"}
+    arms = {"plain": arm} | {cure: f"{arm}_{cure}" for cure in CURES}
     found = {cure: (runs[runs.arm == name], "weights") for cure, name in arms.items()}
     for decay in DECAYS:
         rows = runs[runs.run == f"{scenario}-{method}-average{decay}"]
@@ -57,9 +55,7 @@ def comparisons(runs: pd.DataFrame) -> pd.DataFrame:
         parts += [compared(table, plain).assign(**about, cure=cure) for cure, table in tables.items()]
     about = {"scenario": TEXT, "method": "joint", "lr": runs.lr[runs.arm == "text_joint"].iloc[0]}
     plain = learning(runs, "text-joint")
-    parts += [
-        compared(learning(runs, f"text-joint-{cure}"), plain).assign(**about, cure=cure) for cure in ("ramp", "warmup")
-    ]
+    parts += [compared(learning(runs, f"text-joint-{cure}"), plain).assign(**about, cure=cure) for cure in CURES]
     return pd.concat(parts, ignore_index=True)
 
 

@@ -7,8 +7,8 @@ import numpy as np
 import pandas as pd
 from scipy.special import stdtrit
 
-from common.forgetting import ROUND_OFF, Record
-from common.statistics import Interval, paired_differences, t_interval
+from common.continual.metrics import ROUND_OFF, Record
+from common.evidence.statistics import Interval, paired_differences, t_interval
 
 PERCENT = 100
 LEARNT = 0.9

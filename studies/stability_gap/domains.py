@@ -4,10 +4,10 @@ from collections.abc import Hashable
 
 import pandas as pd
 
-from common import forgetting
-from common.records import task_record
+from common.continual import metrics
+from studies.stability_gap.study import DOMAINS
 
-DOMAINS = ("prose", "python", "documented")
+TASKS = tuple(DOMAINS)
 """Old task, new task, and a set that is no task: English inside code."""
 TOLERANCE = 0.02
 """Nats per byte: a loss this close to its value before the switch has come back."""
@@ -36,25 +36,25 @@ def since_switch(runs: pd.DataFrame, domain: str) -> pd.DataFrame:
 def at_end(runs: pd.DataFrame, run: str, domain: str) -> Values:
     """Loss of a domain at the end of a run less that before the switch, by seed, in nats per byte."""
     rows = since_switch(runs[runs.run == run], domain)
-    return {int(seed): float(own.excess.iloc[-1]) for seed, own in rows.groupby("seed")}
+    return rows.groupby("seed").excess.last().to_dict()
 
 
 def rises(runs: pd.DataFrame, domain: str) -> pd.DataFrame:
     """The gap in the loss of a domain that is not trained: one row for each run and seed.
 
     Columns: run, arm, seed, before, rise (the largest excess), highest_steps, recovery_steps, censored and residual, as
-    `forgetting.gap` has them with a tolerance of 0.02 nats per byte.
+    `metrics.gap` has them with a tolerance of 0.02 nats per byte.
     """
     rows = []
-    for (run, seed), own in of_text(runs).groupby(["run", "seed"], sort=False):
+    for (run, _), own in of_text(runs).groupby(["run", "seed"], sort=False):
         steps = own.dropna(subset=[f"{LOSS}_{domain}"]).step
-        record = task_record(own, tasks=DOMAINS, value=LOSS, ends=(int(steps.min()), int(steps.max())))
-        found = forgetting.gap(record, task=DOMAINS.index(domain), during=1, tolerance=TOLERANCE)
+        record = metrics.task_record(own, tasks=TASKS, value=LOSS, ends=(int(steps.min()), int(steps.max())))
+        found = metrics.gap(record, task=TASKS.index(domain), during=1, tolerance=TOLERANCE)
         rows.append(
             {
                 "run": run,
                 "arm": own.arm.iloc[0],
-                "seed": int(seed),
+                "seed": int(own.seed.iloc[0]),
                 "before": found.before,
                 "rise": found.depth,
                 "highest_steps": found.lowest_steps,
@@ -93,5 +93,5 @@ def of_run(table: pd.DataFrame, run: str, column: str) -> Values:
     """
     chosen = table[table.run == run]
     if chosen.empty:
-        raise LookupError(f"no run {run!r}: check the arms that the rule reads")
+        raise LookupError(f"no run {run!r}: check the runs that study.py selects")
     return {int(seed): float(number) for seed, number in zip(chosen.seed, chosen[column], strict=True)}

@@ -4,9 +4,8 @@ from collections.abc import Hashable
 
 import pandas as pd
 
-from common import forgetting
-from common.forgetting import Record
-from common.records import task_record
+from common.continual import metrics
+from common.continual.metrics import Record
 
 TOLERANCE = 0.01
 """One point of accuracy: a task this close to its value before the switch has come back."""
@@ -32,31 +31,29 @@ def recorded(runs: pd.DataFrame, *, value: str = "val_accuracy") -> dict[tuple[s
         value: column of the evaluations without the task's word, such as "val_loss" or "average_val_accuracy".
     """
     return {
-        (str(run), int(seed)): task_record(rows, tasks=tasks_of(rows, value), value=value)
-        for (run, seed), rows in runs.groupby(["run", "seed"], sort=False)
+        (str(run), int(rows.seed.iloc[0])): metrics.task_record(rows, tasks=tasks_of(rows, value), value=value)
+        for (run, _), rows in runs.groupby(["run", "seed"], sort=False)
     }
 
 
 def gaps(runs: pd.DataFrame, *, value: str = "val_accuracy", tolerance: float = TOLERANCE) -> pd.DataFrame:
     """What the first task goes through while the second is trained: one row for each run and seed.
 
-    Columns: run, arm, lr, angle (degrees by which the second task is turned), seed; before, depth, lowest_steps,
-    recovery_steps, censored, area and residual as in `forgetting.Gap`; final and new (the tasks at the end), their
-    mean, worst_case, and area_new, the learning-curve area of the new task over `SHOTS` evaluations. Accuracies are in
-    points.
+    Columns: run, arm, lr, seed; before, depth, lowest_steps, recovery_steps, censored, area and residual as in
+    `metrics.Gap`; final and new (the tasks at the end), their mean, worst_case, and area_new, the learning-curve area
+    of the new task over `SHOTS` evaluations. Accuracies are in points.
     """
     scale = POINTS if "accuracy" in value else 1
-    about = runs.groupby("run", sort=False)[["arm", "lr", "rotation"]].first().fillna({"rotation": 0.0})
+    about = runs.groupby("run", sort=False)[["arm", "lr"]].first()
     rows = []
     for (run, seed), record in recorded(runs, value=value).items():
-        found = forgetting.gap(record, task=0, during=1, tolerance=tolerance)
-        final, new = (float(each) for each in forgetting.final(record))
+        found = metrics.gap(record, task=0, during=1, tolerance=tolerance)
+        final, new = (float(each) for each in metrics.final(record))
         rows.append(
             {
                 "run": run,
                 "arm": about.arm[run],
                 "lr": about.lr[run],
-                "angle": about.rotation[run],
                 "seed": seed,
                 "before": scale * found.before,
                 "depth": scale * found.depth,
@@ -68,8 +65,8 @@ def gaps(runs: pd.DataFrame, *, value: str = "val_accuracy", tolerance: float = 
                 "final": scale * final,
                 "new": scale * new,
                 "mean": scale * (final + new) / 2,
-                "worst_case": scale * forgetting.worst_case(record),
-                "area_new": scale * float(forgetting.learning_curve_area(record, evaluations=SHOTS)[1]),
+                "worst_case": scale * metrics.worst_case(record),
+                "area_new": scale * float(metrics.learning_curve_area(record, evaluations=SHOTS)[1]),
             }
         )
     return pd.DataFrame(rows)
@@ -83,7 +80,7 @@ def by_seed(table: pd.DataFrame, column: str, **where: object) -> Values:
     for name, wanted in where.items():
         table = table[table[name] == wanted]
     if table.empty:
-        raise LookupError(f"no run with {where}: check the arms that the rule reads")
+        raise LookupError(f"no run with {where}: check the runs that study.py selects")
     if table.seed.duplicated().any():
         raise ValueError(f"several runs with {where}: {', '.join(sorted(set(table.run)))}; ask for one of them")
     return {int(seed): float(number) for seed, number in zip(table.seed, table[column], strict=True)}

@@ -1,4 +1,4 @@
-"""Loss of both tasks on the straight line between the weights before a switch and those at the end of the new task.
+"""Loss of both tasks on the straight line from before a switch to the end of the new task.
 
 Whatever training does in between, the line tells whether the end could have been reached without losing the old task.
 """
@@ -10,11 +10,11 @@ from pathlib import Path
 import pandas as pd
 from torch import nn
 
-from common import checkpoint, trained
 from common.curvature.line import distance, losses_along
 from common.data import Dataset
-from common.evaluation import evaluate
-from common.trained import Trained
+from common.runs import checkpoint, snapshots
+from common.runs.snapshots import Trained
+from common.training.evaluation import evaluate
 
 SHARES = tuple(i / 20 for i in range(21))
 """Positions on a line, from the weights before the switch to those at the end."""
@@ -23,7 +23,7 @@ SHARES = tuple(i / 20 for i in range(21))
 def finals(path: Path) -> dict[int, Trained]:
     """The last state of each seed of a run."""
     labels = [label for label in checkpoint.labels(path) if label.endswith("final")]
-    found = (trained.read(path, label) for label in labels)
+    found = (snapshots.read(path, label) for label in labels)
     return {state.run.seed: state for state in found}
 
 
@@ -80,8 +80,3 @@ def measure(starts: Sequence[Path], ends: Sequence[Path]) -> pd.DataFrame:
             raise LookupError(f"{parent} has no seed {min(lonely)} of {path.parent.name}: train both with equal seeds")
         rows += [row for seed, end in children.items() for row in measure_line(before[seed], end)]
     return pd.DataFrame(rows)
-
-
-if __name__ == "__main__":
-    table = measure([Path(path) for path in snakemake.input.starts], [Path(path) for path in snakemake.input.ends])
-    table.to_csv(snakemake.output[0], index=False, lineterminator="\n")

@@ -5,8 +5,8 @@ from collections.abc import Iterable, Mapping, Sequence
 import numpy as np
 import pandas as pd
 
-from common import forgetting
-from common.forgetting import Record
+from common.continual import metrics
+from common.continual.metrics import Record
 
 PERIODS: tuple[int | None, ...] = (1, 2, 5, 10, 25, 50, 100, None)
 """Updates between evaluations, counted from each switch; None is at task ends only."""
@@ -31,13 +31,13 @@ def depths(
     for (run, seed), record in records.items():
         for period in periods:
             seen = record.every(period)
-            found = [forgetting.depth(seen, task=k - 1, during=k) for k in switches or range(1, seen.tasks)]
+            found = [metrics.depth(seen, task=k - 1, during=k) for k in switches or range(1, seen.tasks)]
             rows.append({"run": run, "seed": seed, "period": _number(period), "depth": float(np.mean(found))})
     return pd.DataFrame(rows)
 
 
 def averages(records: Records, *, periods: Iterable[int | None]) -> pd.DataFrame:
-    """Every metric of `forgetting.averages` as evaluation at each period would give it.
+    """Every metric of `metrics.averages` as evaluation at each period would give it.
 
     Windows of WF and WP and the first evaluations of LCA count evaluations, so that a longer period spreads them over
     more updates.
@@ -49,7 +49,7 @@ def averages(records: Records, *, periods: Iterable[int | None]) -> pd.DataFrame
         {"run": run, "seed": seed, "period": _number(period), "metric": metric, "value": value}
         for (run, seed), record in records.items()
         for period in periods
-        for metric, value in forgetting.averages(record.every(period)).items()
+        for metric, value in metrics.averages(record.every(period)).items()
     ]
     return pd.DataFrame(rows)
 

@@ -1,19 +1,30 @@
-"""Accuracy on the first task at every update of three, and the little of it that evaluation at task ends sees."""
+"""Accuracy on the first task at every update of three, and what task ends show of it.
+
+The first task is evaluated before every update of three tasks (digits turned by 0, 80 and 160 degrees): training on all
+data so far (joint), replay of 100 examples of each past task, and fine-tuning. Line and band: mean and its 95 %
+interval over five seeds; thin: single seeds. Diamonds, joined by dashed lines, are what evaluation at task ends sees;
+dotted: lowest accuracy since the end of the first task (min-ACC), mean over seeds. Inset: the shaded updates, on the
+same axes. After De Lange et al. 2022, figures 1 and 2, and Hess et al. 2023, figure 1. The verdicts are about the
+second task alone, on all its seeds.
+"""
 
 from typing import Any
 
 import pandas as pd
-from claims import dense_evaluation_shows_a_drop, drop_is_temporary
-from gaps import POINTS, recorded
-from styles import COLORS, NAMES
 
-from common import forgetting
-from common.claims import sentence
-from common.plotting import COLOR, Axes, Figure, draw_band, figure, label_lines, mean_band, note, save
-from common.records import read_runs
+from common.continual import metrics
+from common.evidence.claims import sentence
+from common.plotting import PALETTE, Axes, Figure, draw_band, figure, label_lines, mean_band, note
+from studies.stability_gap.claims.gap import (
+    dense_evaluation_shows_a_drop,
+    drop_is_temporary,
+)
+from studies.stability_gap.gaps import POINTS, recorded
+from studies.stability_gap.study import ANGLE, CHAINED
+from studies.stability_gap.styles import COLORS, NAMES
 
-METHODS = ("finetune", "er", "joint")
-TASKS = ("task 1: upright", "task 2: turned by 80°", "task 3: turned by 160°")
+METHODS = CHAINED[::-1]
+TASKS = ("task 1: upright", f"task 2: turned by {ANGLE}°", f"task 3: turned by {2 * ANGLE}°")
 OLD = "val_accuracy_task0"
 FIRST = "first task"
 TOP = 122
@@ -35,7 +46,7 @@ def lowest(chains: pd.DataFrame) -> pd.DataFrame:
     """Mean over seeds, with its interval, of the lowest accuracy on the first task since its end, by curve."""
     arms = dict(zip(chains.run, chains.arm, strict=True))
     rows = [
-        {"curve": arms[run].removeprefix("chain_"), "accuracy": POINTS * forgetting.worst(record)[0]}
+        {"curve": arms[run].removeprefix("chain_"), "accuracy": POINTS * metrics.worst(record)[0]}
         for (run, _), record in recorded(chains).items()
     ]
     return mean_band(pd.DataFrame(rows), by=["curve"], value="accuracy")
@@ -80,7 +91,7 @@ def draw_zoom(ax: Axes, rows: pd.DataFrame, means: pd.DataFrame, switch: int) ->
     inset.set(xlim=(0, ZOOM_STEPS), ylim=(0, 103), yticks=(0, 50, 100))
     inset.set_title(f"first {ZOOM_STEPS} updates of task 2", fontsize=7, fontweight="normal", pad=3)
     inset.tick_params(labelsize=6, length=2)
-    ax.axvspan(switch, switch + ZOOM_STEPS, ymax=100 / TOP, color=COLOR["reference"], alpha=0.12, linewidth=0)
+    ax.axvspan(switch, switch + ZOOM_STEPS, ymax=100 / TOP, color=PALETTE["reference"], alpha=0.12, linewidth=0)
 
 
 def draw_tasks(ax: Axes, ends: tuple[int, ...]) -> None:
@@ -88,7 +99,7 @@ def draw_tasks(ax: Axes, ends: tuple[int, ...]) -> None:
     for name, first, last in zip(TASKS, (0, *ends), ends, strict=False):
         ax.text((first + last) / 2, TOP, name, ha="center", va="top", fontsize=8)
     for switch in ends[:-1]:
-        ax.axvline(switch, color=COLOR["reference"], linewidth=0.8, zorder=0)
+        ax.axvline(switch, color=PALETTE["reference"], linewidth=0.8, zorder=0)
 
 
 def draw(chains: pd.DataFrame, switches: pd.DataFrame) -> tuple[Figure, pd.DataFrame]:
@@ -123,8 +134,3 @@ def draw(chains: pd.DataFrame, switches: pd.DataFrame) -> tuple[Figure, pd.DataF
     note(ax, sentence(dense_evaluation_shows_a_drop, switches), corner="lower left")
     note(ax, sentence(drop_is_temporary, switches), corner="lower right")
     return fig, pd.concat([means.assign(shown="curve"), seen.assign(shown="task end"), worst.assign(shown="min-ACC")])
-
-
-if __name__ == "__main__":
-    fig, table = draw(read_runs(snakemake.input.runs, lineage=True), read_runs(snakemake.input.switches))
-    save(fig, snakemake.output, data=table, runs=[*snakemake.input.runs, *snakemake.input.switches])

@@ -1,16 +1,34 @@
-"""Gradients of old and new task, and their cosine, in the first updates after a switch, below the accuracies."""
+"""Gradients of old and new task and their cosine in the first updates after a switch.
+
+The first 60 updates of joint training on two tasks after the switch to the second. Top: accuracies. Middle: norms of
+the joint loss's gradient and of its two parts, over all training examples of a task, each task with weight 1/2. Bottom:
+cosine of the two parts. Mean and 95 % interval over five seeds (of norms, of their logarithms); thin: single seeds.
+Vertical line: mean over seeds of the update with the lowest accuracy on the old task; the ratios written are geometric
+means over seeds, each at its own lowest update. After De Lange et al. 2022, who follow the same two gradients.
+"""
 
 import numpy as np
 import pandas as pd
-from claims import only_the_new_task_pulls_at_the_switch
-from gaps import POINTS
-from gradients import COSINE, JOINT, OLD, PLASTICITY, STABILITY, at_lowest, at_switch, ratios, since_switch
-from styles import COLORS
 
-from common.claims import sentence
-from common.plotting import COLOR, Axes, Figure, draw_band, figure, label_lines, mean_band, note, save
-from common.records import read_runs
-from common.statistics import t_interval
+from common.evidence.claims import sentence
+from common.evidence.statistics import t_interval
+from common.plotting import PALETTE, Axes, Figure, draw_band, figure, label_lines, mean_band, note
+from studies.stability_gap.claims.gap import (
+    only_the_new_task_pulls_at_the_switch,
+)
+from studies.stability_gap.gaps import POINTS
+from studies.stability_gap.gradients import (
+    COSINE,
+    JOINT,
+    OLD,
+    PLASTICITY,
+    STABILITY,
+    at_lowest,
+    at_switch,
+    ratios,
+    since_switch,
+)
+from studies.stability_gap.styles import COLORS
 
 NEW = "val_accuracy_task1"
 NORMS = (JOINT, PLASTICITY, STABILITY)
@@ -22,10 +40,10 @@ NAMES = {
     JOINT: "their sum",
 }
 SHADES = {
-    OLD: COLOR["wsd"],
-    STABILITY: COLOR["wsd"],
-    NEW: COLOR["rewarm"],
-    PLASTICITY: COLOR["rewarm"],
+    OLD: PALETTE["wsd"],
+    STABILITY: PALETTE["wsd"],
+    NEW: PALETTE["rewarm"],
+    PLASTICITY: PALETTE["rewarm"],
     JOINT: COLORS["finetune"],
     COSINE: COLORS["finetune"],
 }
@@ -80,12 +98,12 @@ def draw(runs: pd.DataFrame) -> tuple[Figure, pd.DataFrame]:
     fig, panels = figure(width="page", rows=3, height=5.4, height_ratios=[1, 1.5, 0.7], sharex=True)
     for ax, (title, (ylabel, names)) in zip(panels, PANELS.items(), strict=True):
         draw_panel(ax, values, table, names)
-        ax.axvline(lowest, color=COLOR["reference"], linewidth=0.8, zorder=0)
+        ax.axvline(lowest, color=PALETTE["reference"], linewidth=0.8, zorder=0)
         ax.set(title=title, ylabel=ylabel)
     accuracy, norms, angle = panels
     accuracy.set_ylim(0, 104)
     accuracy.annotate(
-        LOWEST, (lowest, 4), xytext=(4, 0), textcoords="offset points", fontsize=7, color=COLOR["reference"]
+        LOWEST, (lowest, 4), xytext=(4, 0), textcoords="offset points", fontsize=7, color=PALETTE["reference"]
     )
     norms.set_yticks(list(TICKS), labels=list(TICKS.values()))
     sizes = values[values.quantity.isin(NORMS)]
@@ -100,8 +118,3 @@ def draw(runs: pd.DataFrame) -> tuple[Figure, pd.DataFrame]:
     angle.axhline(0, color="black", linewidth=0.5)
     angle.set(xlabel="updates after the switch (band: 95 % over seeds; thin: single seeds)", xlim=(0, table.step.max()))
     return fig, table
-
-
-if __name__ == "__main__":
-    fig, table = draw(read_runs(snakemake.input.runs))
-    save(fig, snakemake.output, data=table, runs=snakemake.input.runs)

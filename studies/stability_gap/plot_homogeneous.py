@@ -1,27 +1,37 @@
-"""Two halves of one data set one after the other, and straight lines between minima against training's own path."""
+"""Two halves of one data set one after the other, and straight lines between minima.
+
+Above: change of accuracy and loss on the common validation set after a switch from one random half of the digits to
+joint training on both, at a constant rate, with the rate restarted after a decay, and kept low. Below: loss of task 1
+against that of task 2 on training's way to the rotated task and on the straight line to the same weights, and the loss
+on such lines above the chord between their ends. Means (c: geometric) and 95 % t intervals over seeds.
+"""
 
 from typing import Any
 
 import numpy as np
 import pandas as pd
-from claims import LOW_PATH, halves_are_joined_straight, restart_opens_a_gap, straight_path_is_low
-from selections import own_excess
-from styles import COLORS
 
-from common.claims import sentence
-from common.plotting import COLOR, Axes, Figure, draw_band, figure, label_lines, mean_band, note, save
-from common.records import read_runs
+from common.evidence.claims import sentence
+from common.plotting import PALETTE, Axes, Figure, draw_band, figure, label_lines, mean_band, note
+from studies.stability_gap.claims.gap import (
+    LOW_PATH,
+    halves_are_joined_straight,
+    restart_opens_a_gap,
+    straight_path_is_low,
+)
+from studies.stability_gap.selections import own_excess
+from studies.stability_gap.study import RESTARTED, ROTATED
+from studies.stability_gap.styles import COLORS
 
 SHOWN_STEPS = 120
 HALVES = {
-    "halves_constant": ("constant rate", COLOR["constant"]),
-    "halves_restarted": ("decayed, restarted", COLOR["cosine"]),
-    "halves_low": ("decayed, kept low", COLOR["linear"]),
+    "halves_constant": ("constant rate", PALETTE["constant"]),
+    "halves_restarted": ("decayed, restarted", PALETTE["cosine"]),
+    "halves_low": ("decayed, kept low", PALETTE["linear"]),
 }
 VALUES = {"val_accuracy_task0": 100, "val_loss_task0": 1}
 """Columns drawn, and their factors."""
-LINE, OWN = COLOR["wsd_s"], COLORS["joint"]
-ROTATED, RESTARTED = "rotation_joint", "halves_restarted"
+LINE, OWN = PALETTE["wsd_s"], COLORS["joint"]
 EXCESS = {ROTATED: ("0° to 80°", "-", 6), RESTARTED: ("two halves", ":", -10)}
 """Name, line and shift of the name, in points, of what is drawn of the straight lines."""
 
@@ -47,7 +57,7 @@ def draw_halves(ax: Axes, found: pd.DataFrame) -> None:
         draw_band(ax, curve, color)
         labels.append((curve.step.max(), curve["mean"].iloc[-1], name, color))
     last = found.step.max()
-    ax.plot([0, last], [0, 0], color=COLOR["reference"], linewidth=0.6)
+    ax.plot([0, last], [0, 0], color=PALETTE["reference"], linewidth=0.6)
     ax.set_xlim(0, 1.45 * last)
     ax.set_xticks([tick for tick in ax.get_xticks() if tick <= last])
     label_lines(ax, labels)
@@ -143,8 +153,3 @@ def draw(runs: pd.DataFrame, path: pd.DataFrame) -> tuple[Figure, pd.DataFrame]:
         pd.DataFrame({"arm": list(own), "mean": list(own.values()), "panel": "peak of training"}),
     ]
     return fig, pd.concat(drawn)
-
-
-if __name__ == "__main__":
-    fig, drawn = draw(read_runs(snakemake.input.runs), pd.read_csv(snakemake.input.path))
-    save(fig, snakemake.output, data=drawn, runs=snakemake.input.runs)

@@ -1,17 +1,21 @@
-"""Every metric of three methods on two chains of tasks, as evaluation at four periods gives it: a table."""
+"""Every metric of three methods on two chains of tasks at four evaluation periods, as a table.
+
+Metrics of continual learning of three methods on the chain of three rotations and on that of five pairs of classes, as
+evaluation every 1, 10 or 100 updates, or at task ends alone, would give them. Mean over five seeds and half of its 95 %
+interval. Windows of WF and WP and the first evaluations of LCA count evaluations. Shade: distance from the value of
+evaluation after every update. After the tables of De Lange et al. 2022.
+"""
 
 import math
-from typing import Any
 
 import pandas as pd
-from gaps import POINTS, recorded
-from periods import averages
-from styles import COLORS, NAMES
 
-from common.plotting import COLOR, Axes, Figure, figure, mean_band, save
-from common.records import read_runs
+from common.plotting import PALETTE, Axes, Figure, figure, mean_band
+from studies.stability_gap.gaps import POINTS, recorded
+from studies.stability_gap.periods import averages
+from studies.stability_gap.study import CHAINED
+from studies.stability_gap.styles import COLORS, NAMES
 
-METHODS = ("joint", "er", "finetune")
 PERIODS: tuple[int | None, ...] = (1, 10, 100, None)
 SCENARIOS = {
     "chain": "New domains: digits turned by 0°, 80°, 160°",
@@ -46,44 +50,44 @@ SMALL = 5.0
 """Size of intervals."""
 
 
-def values(chains: pd.DataFrame) -> pd.DataFrame:
+def values(runs: pd.DataFrame) -> pd.DataFrame:
     """Mean of every metric with its 95 % interval over seeds, in percent, by scenario, method, metric and period."""
-    found = averages(recorded(chains), periods=PERIODS)
-    arms = found.run.map(dict(zip(chains.run, chains.arm, strict=True)))
+    found = averages(recorded(runs), periods=PERIODS)
+    arms = found.run.map(dict(zip(runs.run, runs.arm, strict=True)))
     found[["scenario", "method"]] = arms.str.split("_", n=1, expand=True)
     found["value"] *= POINTS
     return mean_band(found, by=["scenario", "method", "metric", "period"], value="value")
 
 
-def draw_value(ax: Axes, x: float, y: float, row: "pd.Series[Any]", dense: float) -> None:
+def draw_value(ax: Axes, x: float, y: float, row: pd.Series, dense: float) -> None:
     """One cell: the mean above half the width of its interval, shaded by its distance from the value at period 1."""
     if math.isnan(row["mean"]):
         ax.text(x, y, "–", ha="center", va="center", fontsize=7)
         return
     left, right, upper, lower = x - ACROSS / 2, x + ACROSS / 2, y - LINE / 2, y + LINE / 2
     alpha = DEEPEST * min(1.0, abs(row["mean"] - dense) / STRONGEST)
-    ax.fill([left, right, right, left], [upper, upper, lower, lower], color=COLOR["rewarm"], alpha=alpha, linewidth=0)
+    ax.fill([left, right, right, left], [upper, upper, lower, lower], color=PALETTE["rewarm"], alpha=alpha, linewidth=0)
     ax.text(x, y - 0.01, f"{row['mean']:.1f}".replace("-", "−"), ha="center", va="bottom", fontsize=7)
     if math.isfinite(row["high"]):
         half = f"±{row['high'] - row['mean']:.1f}"
-        ax.text(x, y + 0.1, half, ha="center", va="bottom", fontsize=SMALL, color=COLOR["reference"])
+        ax.text(x, y + 0.1, half, ha="center", va="bottom", fontsize=SMALL, color=PALETTE["reference"])
 
 
 def place(method: str, period: int | None) -> float:
     """Middle of a column."""
-    return VALUES + METHODS.index(method) * BLOCK + PERIODS.index(period) * ACROSS
+    return VALUES + CHAINED.index(method) * BLOCK + PERIODS.index(period) * ACROSS
 
 
 def draw_head(ax: Axes, y: float, title: str) -> None:
     """Title of a block and names of its columns, down to the rule below them."""
     ax.text(0, y, title, fontsize=8, fontweight="bold", va="center")
-    for method in METHODS:
+    for method in CHAINED:
         middle = (place(method, PERIODS[0]) + place(method, PERIODS[-1])) / 2
         ax.text(middle, y, NAMES[method], color=COLORS[method], ha="center", va="center", fontweight="bold")
         for period in PERIODS:
             ax.text(place(method, period), y + 0.19, str(period or "end"), ha="center", va="center", fontsize=6.5)
     ax.text(VALUES - 0.3, y + 0.19, "updates between evaluations:", ha="right", va="center", fontsize=6.5)
-    ax.plot([0, place(METHODS[-1], PERIODS[-1]) + ACROSS / 2], [y + 0.3, y + 0.3], color="black", linewidth=0.6)
+    ax.plot([0, place(CHAINED[-1], PERIODS[-1]) + ACROSS / 2], [y + 0.3, y + 0.3], color="black", linewidth=0.6)
 
 
 def draw_block(ax: Axes, top: float, table: pd.DataFrame) -> float:
@@ -92,7 +96,7 @@ def draw_block(ax: Axes, top: float, table: pd.DataFrame) -> float:
     for metric, meaning in DEFINITIONS.items():
         ax.text(0, y, metric, va="center", fontsize=7, fontweight="bold")
         ax.text(MEANING, y, meaning, va="center", fontsize=6.5)
-        for method in METHODS:
+        for method in CHAINED:
             rows = table[(table.metric == metric) & (table.method == method)]
             dense = rows[rows.period == 1]["mean"].item()
             for period in PERIODS:
@@ -102,9 +106,9 @@ def draw_block(ax: Axes, top: float, table: pd.DataFrame) -> float:
     return y
 
 
-def draw(chains: pd.DataFrame) -> tuple[Figure, pd.DataFrame]:
+def draw(runs: pd.DataFrame) -> tuple[Figure, pd.DataFrame]:
     """The figure and the numbers drawn, from the runs on the last task of each chain with the rows of those before."""
-    table = values(chains)
+    table = values(runs)
     fig, ax = figure(width="page", height=HEIGHT, xlim=(0, 7), ylim=(HEIGHT, 0))
     ax.set_axis_off()
     y = 0.12
@@ -115,8 +119,3 @@ def draw(chains: pd.DataFrame) -> tuple[Figure, pd.DataFrame]:
     ax.text(0, y - 0.2, text, fontsize=6.5, va="center")
     ax.text(0, y - 0.05, "shaded: apart from the value under evaluation after every update", fontsize=6.5, va="center")
     return fig, table
-
-
-if __name__ == "__main__":
-    fig, table = draw(read_runs(snakemake.input.runs, lineage=True))
-    save(fig, snakemake.output, data=table, runs=snakemake.input.runs)

@@ -1,10 +1,28 @@
-"""What cures leave of the gap and what they cost: loss ramp, warm-up, averaged weights, nearest mean of features."""
+"""What cures leave of the gap, what they cost, and the final accuracy, on digits and on text.
+
+What four cures leave of the gap and what they cost, each against plain training of the same seeds, with 95 % intervals
+over seeds. The weight of the new task's loss, or the learning rate, grows over 50 updates; averaged weights (decay
+0.95, then 0.98) and the nearest class mean of the features are other readings of the plain training, at one rate. Top:
+depth (ratio of means, Fieller's interval) against delay, which is how many updates later than without a cure the new
+task first has 90 % of its final accuracy. Lower left is better. Depth is counted from the accuracy of plain training
+before the switch: the nearest mean is already worse there, where the class means mix features that were never trained
+to agree. Below, by learning rate: the depth again, with the thresholds of the claims (40 % for the ramp, 70 % for the
+warm-up) dashed; mean accuracy on the new task over its first 50 updates; accuracy at the end, with the point that a
+cure may cost dashed. The warm-up is the control of the ramp: it slows the new task for as long, so what the ramp
+removes beyond it is not bought with delay alone. Where a cure fails: with replay from a small memory part of the depth
+is lost for good, which a cure of the transient cannot remove (dashes leave it out of both depths); at small rates 50
+updates are a small part of the time in which the new task is learnt; at the largest rate plain training is erratic, and
+so are ratios and delays. The nearest mean reads all examples of both tasks, which replay does not have.
+"""
 
 from collections.abc import Sequence
 from typing import Any
 
 import pandas as pd
-from claims import (
+
+from common.evidence.claims import Claim
+from common.plotting import PALETTE, Axes, Figure, draw_points, figure, label_lines, note
+from studies.stability_gap.claims.cures import (
     ACCURACY_LOSS,
     KEPT,
     LEFT,
@@ -18,13 +36,9 @@ from claims import (
     warmup_fails_on_classes,
     warmup_fails_on_rotation,
 )
-from comparisons import TEXT, comparisons
-from domains import TOLERANCE
-from styles import COLORS, NAMES
-
-from common.claims import Claim
-from common.plotting import COLOR, Axes, Figure, draw_points, figure, label_lines, note, save
-from common.records import read_runs
+from studies.stability_gap.comparisons import TEXT, comparisons
+from studies.stability_gap.domains import TOLERANCE
+from studies.stability_gap.styles import COLORS, NAMES
 
 TITLES = {"rotation": "Rotated digits", "classes": "Five new digits", TEXT: "Text: prose, then code"}
 CLAIMS: dict[str, dict[str, Claim]] = {
@@ -104,8 +118,8 @@ def draw_tradeoff(ax: Axes, table: pd.DataFrame, *, across: str = "delay", up: s
     costs, lefts = (table[table.quantity == name] for name in (across, up))
     rows = lefts.merge(costs, on=keys, suffixes=("", "_cost"))
     size = dict(zip(sorted(table.lr.unique()), SIZES, strict=False))
-    ax.axhline(100, color=COLOR["reference"], linewidth=0.6, zorder=0)
-    ax.plot([0, 0], [0, 100], color=COLOR["reference"], linewidth=0.6, zorder=0)
+    ax.axhline(100, color=PALETTE["reference"], linewidth=0.6, zorder=0)
+    ax.plot([0, 0], [0, 100], color=PALETTE["reference"], linewidth=0.6, zorder=0)
     ax.plot(0, 100, "P", color="black", markersize=7, zorder=4)
     ax.annotate("no cure", (0, 100), xytext=(-6, 4), textcoords="offset points", ha="right", fontsize=7)
     for row in rows.to_dict("records"):
@@ -135,7 +149,7 @@ def draw_rates(ax: Axes, table: pd.DataFrame, quantity: str, *, references: Sequ
     if quantity == "depth":
         draw_transients(ax, table)
     for i, height in enumerate(references):
-        ax.axhline(height, color=COLOR["reference"], linewidth=0.6, linestyle="--" if i else "-", zorder=0)
+        ax.axhline(height, color=PALETTE["reference"], linewidth=0.6, linestyle="--" if i else "-", zorder=0)
     rates = sorted(rows.lr.unique())
     ax.set_xticks(range(len(rates)), [f"{lr:g}" for lr in rates])
     ax.set_xlim(-0.5, len(rates) - 0.5)
@@ -200,8 +214,3 @@ def draw(runs: pd.DataFrame) -> tuple[Figure, pd.DataFrame]:
     for ax, label in zip(panels[:, 0], (LABELS["depth"], *LABELS.values()), strict=True):
         ax.set_ylabel(label)
     return fig, table
-
-
-if __name__ == "__main__":
-    fig, table = draw(read_runs(snakemake.input.runs))
-    save(fig, snakemake.output, data=table, runs=snakemake.input.runs)

@@ -1,18 +1,27 @@
-"""Depth of the gap that is seen against the updates between evaluations, on rotated digits and on new classes."""
+"""Depth of the gap that is seen against the updates between evaluations.
+
+Depth of the gap that evaluation at a period would have seen: the same densely evaluated runs, thinned out. Left: the
+first task at the switch to digits turned by 80 degrees. Right: the task just left, mean over the four switches of ten
+classes that come two at a time. Diamonds: task ends. Means with 95 % intervals over five seeds. After De Lange et al.
+2022, figure 2.
+"""
 
 import pandas as pd
-from claims import gap_is_not_a_memory_problem, sparse_evaluation_underestimates
-from gaps import POINTS, recorded
-from periods import PERIODS, depths
-from styles import COLORS, NAMES
 
-from common.claims import sentence
-from common.plotting import Axes, Figure, draw_points, figure, label_lines, mean_band, note, save
-from common.records import read_runs
+from common.evidence.claims import sentence
+from common.plotting import Axes, Figure, draw_points, figure, label_lines, mean_band, note
+from studies.stability_gap.claims.gap import (
+    gap_is_not_a_memory_problem,
+    sparse_evaluation_underestimates,
+)
+from studies.stability_gap.gaps import POINTS, recorded
+from studies.stability_gap.periods import PERIODS, depths
+from studies.stability_gap.study import ANGLE, CHAINED
+from studies.stability_gap.styles import COLORS, NAMES
 
-METHODS = ("finetune", "er", "joint")
+METHODS = CHAINED[::-1]
 TITLES = {
-    "chain": "New domain (turned by 80°)",
+    "chain": f"New domain (turned by {ANGLE}°)",
     "pairs": "New classes (two more, mean of 4 switches)",
 }
 SWITCHES = {"chain": (1,), "pairs": None}
@@ -70,8 +79,3 @@ def draw(chains: pd.DataFrame, switches: pd.DataFrame) -> tuple[Figure, pd.DataF
     note(panels[0], "\n".join(sentence(claim, switches) for claim in judged), corner="upper right")
     note(panels[1], "bars: 95 % over seeds", corner="upper right")
     return fig, table
-
-
-if __name__ == "__main__":
-    fig, table = draw(read_runs(snakemake.input.runs, lineage=True), read_runs(snakemake.input.switches))
-    save(fig, snakemake.output, data=table, runs=[*snakemake.input.runs, *snakemake.input.switches])

@@ -3,17 +3,14 @@
 from collections.abc import Hashable, Iterable
 
 import pandas as pd
-from cures import common_seeds
-from gaps import POINTS, Values, by_seed, gaps, recorded
 
-from common import forgetting
+from common.continual import metrics
+from studies.stability_gap.cures import common_seeds
+from studies.stability_gap.gaps import POINTS, Values, by_seed, gaps, recorded
+from studies.stability_gap.study import ANGLE_OF, LR, OPTIMIZER_ARMS
 
-LR = 0.1
-"""Learning rate of the comparisons that have only one."""
 SPARSE = 50
 """Updates between evaluations that count as sparse."""
-MOMENTUM_ARMS = {0.0: "optimizer_m00", 0.5: "optimizer_m05", 0.9: "rotation_joint"}
-RATE_ARMS = ("rotation_joint", *MOMENTUM_ARMS.values(), "optimizer_adam")
 
 Setting = tuple[str, float]
 """Arm and learning rate."""
@@ -33,14 +30,19 @@ def hidden_depth(runs: pd.DataFrame, *, scenario: str, method: str, times: float
     """Depth seen after every update less `times` that seen every `SPARSE` updates, in points by seed."""
     found: Values = {}
     for (_, seed), record in recorded(at_rate(runs, f"{scenario}_{method}")).items():
-        dense, sparse = (forgetting.depth(record.every(period), task=0, during=1) for period in (1, SPARSE))
+        dense, sparse = (metrics.depth(record.every(period), task=0, during=1) for period in (1, SPARSE))
         found[seed] = POINTS * (dense - times * sparse)
     return found
 
 
+def with_angle(table: pd.DataFrame) -> pd.DataFrame:
+    """`gaps` with a column angle, the degrees by which the second task is turned."""
+    return table.assign(angle=[ANGLE_OF[run] for run in table.run])
+
+
 def by_angle(runs: pd.DataFrame, method: str, column: str) -> pd.DataFrame:
     """A column of `gaps` by seed (rows) and angle between the tasks (columns), of the seeds that have every angle."""
-    table = gaps(at_rate(runs, f"angle_{method}", f"rotation_{method}"))
+    table = with_angle(gaps(at_rate(runs, f"angle_{method}", f"rotation_{method}")))
     return table.pivot(index="seed", columns="angle", values=column).dropna()
 
 
@@ -68,18 +70,18 @@ def own_excess(runs: pd.DataFrame, arm: str) -> Values:
     rows = rows[rows.step >= rows.start_step].sort_values("step")
     losses = rows.groupby("seed").val_loss_task0
     above = losses.max() - losses.agg(["first", "last"]).max(axis=1)
-    return {int(seed): float(value) for seed, value in above.items()}
+    return above.to_dict()
 
 
 def line_excess(path: pd.DataFrame, arm: str) -> Values:
     """Largest loss of the old task on the straight line above its chord, by seed."""
     rows = path[(path.arm == arm) & (path.task == 0)]
-    return {int(seed): float(value) for seed, value in rows.groupby("seed").above.max().items()}
+    return rows.groupby("seed").above.max().to_dict()
 
 
 def optimizer_gaps(runs: pd.DataFrame) -> pd.DataFrame:
     """`gaps` of joint training at several rates and momenta, and of Adam."""
-    return gaps(runs[runs.arm.isin(RATE_ARMS)])
+    return gaps(runs[runs.arm.isin(OPTIMIZER_ARMS)])
 
 
 def settings(table: pd.DataFrame, column: str, *chosen: Setting) -> list[Values]:

@@ -8,9 +8,30 @@ All runs of a comparison continue the same weights and see the same new batches.
 after pilots with seeds 100 to 104.
 """
 
+from dataclasses import replace
 from typing import Any
 
-from common.config import Continual, Data, Model, Optimizer, Probe, Run, Schedule
+from common.config import (
+    MLP,
+    SGD,
+    Adam,
+    AdamW,
+    Constant,
+    Continual,
+    Corpus,
+    Cosine,
+    Data,
+    Digits,
+    Figure,
+    Gradients,
+    Measure,
+    Mixture,
+    NearestMean,
+    Optimizer,
+    Run,
+    Select,
+    Transformer,
+)
 
 SEEDS = tuple(range(10))
 FEWER = SEEDS[:5]
@@ -39,43 +60,42 @@ DECAYS = (0.95, 0.98)
 """Of the average of the weights."""
 
 
-def rotated(angle: float) -> Data:
+def rotated(angle: float) -> Digits:
     """The digits turned by some degrees."""
-    return Data(source="digits", rotation=angle) if angle else Data(source="digits")
+    return Digits(rotation=angle)
 
 
-def of_classes(classes: tuple[int, ...]) -> Data:
+def of_classes(classes: tuple[int, ...]) -> Digits:
     """Some of the digits; the network always has ten outputs."""
-    return Data(source="digits", classes=classes)
+    return Digits(classes=classes)
 
 
-def training(*tasks: Data, seeds: tuple[int, ...] = SEEDS, **other: Any) -> Run:
+def training(name: str, *tasks: Data, seeds: tuple[int, ...] = SEEDS, **other: Any) -> Run:
     """A run on the last of some tasks, evaluated on all of them before every update."""
-    return Run(
-        **{
-            "model": Model(kind="mlp", width=100, depth=2, activation="relu", norm="none"),
-            "data": tasks[-1],
-            "watched": {f"task{i}": task for i, task in enumerate(tasks)},
-            "optimizer": Optimizer(kind="sgd", momentum=0.9),
-            "lr": LR,
-            "batch_size": 64,
-            "evaluate_every": 1,
-            "log_every": 10,
-            "seed": seeds[0],
-            "sweep": {"seed": seeds},
-            **other,
-        }
-    )
+    fields: dict[str, Any] = {
+        "model": MLP(width=100, depth=2, activation="relu", norm="none"),
+        "data": tasks[-1],
+        "watched": {f"task{i}": task for i, task in enumerate(tasks)},
+        "optimizer": SGD(momentum=0.9),
+        "lr": LR,
+        "batch_size": 64,
+        "evaluate_every": 1,
+        "log_every": 10,
+        "seed": seeds[0],
+        "sweep": {"seed": seeds},
+    }
+    return Run(name, **(fields | other))
 
 
-def first(task: Data, **other: Any) -> Run:
+def first(name: str, task: Data, **other: Any) -> Run:
     """The first task, which all arms of a comparison continue."""
-    return training(task, **{"arm": "first", "log_every": 50, "evaluate_every": 50, **other})
+    fields: dict[str, Any] = {"arm": "first", "log_every": 50, "evaluate_every": 50}
+    return training(name, task, **(fields | other))
 
 
-def then(*tasks: Data, method: dict[str, Any], **other: Any) -> Run:
+def then(name: str, *tasks: Data, method: dict[str, Any], **other: Any) -> Run:
     """The last of some tasks, after a run on those before it."""
-    return training(*tasks, continual=Continual(past=tasks[:-1], **method), **other)
+    return training(name, *tasks, continual=Continual(past=tasks[:-1], **method), **other)
 
 
 JOINT: dict[str, Any] = {"replay": "all"}
@@ -95,25 +115,35 @@ METHODS: dict[str, dict[str, Any]] = {
     "lwf": {"distillation": 0.1, "temperature": 2.0},
     "ewc": {"consolidation": 1000.0},
 }
+LEARNERS = ("joint", "er")
+"""The methods that are cured."""
+CHAINED = ("joint", "er", "finetune")
+"""Those compared along chains of tasks and over angles."""
 PROJECTIONS = ("joint_agem", "joint_gem", "er_agem", "er_gem")
+OVERVIEW = ("finetune", "lwf", "ewc", "gem", "er", "er_agem", "er_large", "joint")
+"""Those shown beside each other, from no protection against forgetting to all old data."""
 REPLAYING = ("er_large", *PROJECTIONS)
 """Small differences decide claims on these."""
 CURES: dict[str, dict[str, Any]] = {
     "ramp": {"ramp_steps": CURE_STEPS},
     "warmup": {},
 }
-"""What is done about the gap: the weight of the new task grows, or (in `schedule`) the learning rate."""
+"""What is done about the gap: the weight of the new task grows, or (in `warmed`) the learning rate."""
 
 OLD, NEW = rotated(0), rotated(ANGLE)
 SCENARIOS = {"rotation": (OLD, NEW), "classes": (of_classes(CLASSES[0]), of_classes(CLASSES[1]))}
 
-FIRST = {
-    f"first-{scenario}-lr{lr}": first(
-        tasks[0], lr=lr, steps=STEPS[lr], **({"evaluate_every": 1, "log_every": 10} if lr == LR else {})
+FIRST = [
+    first(
+        f"first-{scenario}-lr{lr}",
+        tasks[0],
+        lr=lr,
+        steps=STEPS[lr],
+        **({"evaluate_every": 1, "log_every": 10} if lr == LR else {}),
     )
     for scenario, tasks in SCENARIOS.items()
     for lr in ((0.01, *CURE_RATES) if scenario == "rotation" else CURE_RATES)
-}
+]
 
 
 def label(scenario: str, method: str, *, lr: float = LR, cure: str | None = None) -> str:
@@ -121,66 +151,75 @@ def label(scenario: str, method: str, *, lr: float = LR, cure: str | None = None
     return "-".join((scenario, method.replace("_", "-"), *([cure] if cure else []), f"lr{lr}"))
 
 
-def second(scenario: str, method: str, *, lr: float = LR, cure: str | None = None, **other: Any) -> Run:
-    """A method, perhaps with a cure, on the second task of a scenario."""
+def warmed(cure: str | None) -> Constant:
+    """The schedule of a cure."""
+    return Constant(warmup_steps=CURE_STEPS if cure == "warmup" else 0)
+
+
+def second(
+    scenario: str, method: str, *, name: str | None = None, lr: float = LR, cure: str | None = None, **other: Any
+) -> Run:
+    """A method, perhaps with a cure, on the second task of a scenario; its name is `label`'s if left out."""
+    fields: dict[str, Any] = {
+        "parent": f"first-{scenario}-lr{lr}",
+        "arm": "_".join((scenario, method, *([cure] if cure else []))),
+        "lr": lr,
+        "steps": NEW_STEPS[lr],
+        "schedule": warmed(cure),
+    }
     return then(
+        name or label(scenario, method, lr=lr, cure=cure),
         *SCENARIOS[scenario],
         method=METHODS[method] | CURES.get(cure or "", {}),
-        **{
-            "parent": f"first-{scenario}-lr{lr}",
-            "arm": "_".join((scenario, method, *([cure] if cure else []))),
-            "lr": lr,
-            "steps": NEW_STEPS[lr],
-            "schedule": Schedule(warmup_steps=CURE_STEPS if cure == "warmup" else 0),
-            **other,
-        },
+        **(fields | other),
     )
 
 
-CURED = {
-    label(scenario, method, lr=lr, cure=cure): second(scenario, method, lr=lr, cure=cure)
+CURED = [
+    second(scenario, method, lr=lr, cure=cure)
     for scenario in SCENARIOS
-    for method in ("joint", "er")
+    for method in LEARNERS
     for lr in CURE_RATES
     for cure in (None, *CURES)
-}
-METHOD = {
-    label("rotation", method): second("rotation", method, seeds=SEEDS if method in REPLAYING else FEWER)
+]
+METHOD = [
+    second("rotation", method, seeds=SEEDS if method in REPLAYING else FEWER)
     for method in METHODS
-    if method not in ("joint", "er")
-}
-PROJECTED = {
-    label("rotation", method, lr=lr): second("rotation", method, lr=lr)
-    for method in PROJECTIONS
-    for lr in CURE_RATES
-    if lr != LR
-} | {label("classes", "joint_agem"): second("classes", "joint_agem")}
-SLOW = {label("rotation", "joint", lr=0.01): second("rotation", "joint", lr=0.01, seeds=FEWER)}
-AVERAGED = {
-    f"{scenario}-joint-average{decay}": second(
+    if method not in LEARNERS
+]
+PROJECTED = [
+    *(second("rotation", method, lr=lr) for method in PROJECTIONS for lr in CURE_RATES if lr != LR),
+    second("classes", "joint_agem"),
+]
+SLOW = [second("rotation", "joint", lr=0.01, seeds=FEWER)]
+AVERAGED = [
+    second(
         scenario,
         "joint",
+        name=f"{scenario}-joint-average{decay}",
         arm=f"{scenario}_joint_average",
         average=decay,
-        probes=(Probe(kind="nearest_mean", every=1),) if decay == DECAYS[0] else (),
+        probes=(NearestMean(every=1),) if decay == DECAYS[0] else (),
     )
     for scenario in SCENARIOS
     for decay in DECAYS
-}
+]
 """Views of the plain training: averaged weights, and (once) classes by the nearest mean of features."""
-GRADIENTS = {
-    "rotation-gradients": second(
+GRADIENTS = [
+    second(
         "rotation",
         "joint",
+        name="rotation-gradients",
         arm="rotation_gradients",
         steps=60,
-        probes=(Probe(kind="gradients", every=1),),
+        probes=(Gradients(every=1),),
         seeds=FEWER,
     )
-}
+]
 
-SIMILARITY = {
-    f"angle{angle}-{name}": then(
+SIMILARITY = [
+    then(
+        f"angle{angle}-{name}",
         OLD,
         rotated(angle),
         method=METHODS[name],
@@ -190,12 +229,14 @@ SIMILARITY = {
         seeds=FEWER,
     )
     for angle in ANGLES
-    for name in ("joint", "er", "finetune")
-}
+    for name in CHAINED
+]
+ANGLE_OF = {run.name: run.data.rotation for run in [*CURED, *METHOD, *SIMILARITY] if isinstance(run.data, Digits)}
+"""Degrees by which the second task is turned, by name of the run."""
 
-CHAINED = ("joint", "er", "finetune")
-CHAIN = {
-    f"chain-{name}": then(
+CHAIN = [
+    then(
+        f"chain-{name}",
         OLD,
         NEW,
         rotated(2 * ANGLE),
@@ -206,59 +247,86 @@ CHAIN = {
         seeds=FEWER,
     )
     for name in CHAINED
-}
-PAIR = {"pairs-first": training(of_classes(PAIRS[0]), arm="pairs", steps=PAIR_STEPS, seeds=FEWER)} | {
-    f"pairs{k}-{name}": then(
-        *map(of_classes, PAIRS[: k + 1]),
-        method=METHODS[name],
-        parent=f"pairs{k - 1}-{name}" if k > 1 else "pairs-first",
-        arm=f"pairs_{name}" if k == len(PAIRS) - 1 else "pairs",
-        steps=PAIR_STEPS,
-        seeds=FEWER,
-    )
-    for k in range(1, len(PAIRS))
-    for name in CHAINED
-}
+]
+PAIR = [
+    training("pairs-first", of_classes(PAIRS[0]), arm="pairs", steps=PAIR_STEPS, seeds=FEWER),
+    *(
+        then(
+            f"pairs{k}-{name}",
+            *map(of_classes, PAIRS[: k + 1]),
+            method=METHODS[name],
+            parent=f"pairs{k - 1}-{name}" if k > 1 else "pairs-first",
+            arm=f"pairs_{name}" if k == len(PAIRS) - 1 else "pairs",
+            steps=PAIR_STEPS,
+            seeds=FEWER,
+        )
+        for k in range(1, len(PAIRS))
+        for name in CHAINED
+    ),
+]
 
-HALVES = (Data(source="digits", split=(0, 2)), Data(source="digits", split=(1, 2)))
+HALVES = (Digits(split=(0, 2)), Digits(split=(1, 2)))
 """Two tasks of one distribution."""
 LOW = 0.01
 """Share of the rate that a decay ends at."""
-HALF = {
-    "first-halves-constant": first(HALVES[0], steps=STEPS[LR]),
-    "first-halves-decayed": first(HALVES[0], steps=STEPS[LR], schedule=Schedule(kind="cosine", floor=LOW)),
-} | {
-    f"halves-{name}": then(*HALVES, method=JOINT, parent=parent, arm=f"halves_{name}", lr=lr, steps=NEW_STEPS[LR])
-    for name, parent, lr in (
-        ("constant", "first-halves-constant", LR),
-        ("restarted", "first-halves-decayed", LR),
-        ("low", "first-halves-decayed", LOW * LR),
-    )
-}
+HALF_ARMS = ("halves_constant", "halves_restarted", "halves_low")
+ROTATED, RESTARTED = "rotation_joint", "halves_restarted"
+"""Arms at whose ends straight lines from before the switch are measured."""
+HALF = [
+    first("first-halves-constant", HALVES[0], steps=STEPS[LR]),
+    first("first-halves-decayed", HALVES[0], steps=STEPS[LR], schedule=Cosine(floor=LOW)),
+    *(
+        then(
+            arm.replace("_", "-"),
+            *HALVES,
+            method=JOINT,
+            parent=f"first-halves-{before}",
+            arm=arm,
+            lr=lr,
+            steps=NEW_STEPS[LR],
+        )
+        for arm, before, lr in zip(HALF_ARMS, ("constant", "decayed", "decayed"), (LR, LR, LOW * LR), strict=True)
+    ),
+]
 
-MOMENTA = {(0.0, LR): (1500, 1000), (0.5, LR): (900, 500), (0.0, 0.3): (1000, 500), (0.5, 0.15): (1000, 500)}
-"""Updates of both tasks by momentum and rate; the last two have the rate over 1 - momentum of 0.03 with 0.9."""
-OPTIMIZERS = {
-    f"m{momentum}-lr{lr}": (Optimizer(kind="sgd", momentum=momentum or None), lr, *steps)
-    for (momentum, lr), steps in MOMENTA.items()
-} | {"adam-lr0.001": (Optimizer(kind="adam", beta1=0.9, beta2=0.999), 1e-3, 600, 300)}
-OPTIMIZER = {
-    f"first-{name}": first(OLD, optimizer=optimizer, lr=lr, steps=steps, seeds=FEWER)
-    for name, (optimizer, lr, steps, _) in OPTIMIZERS.items()
-} | {
-    f"rotation-joint-{name}": then(
-        OLD,
-        NEW,
-        method=JOINT,
-        parent=f"first-{name}",
-        arm=f"optimizer_{name.partition('-')[0].replace('.', '')}",
-        optimizer=optimizer,
-        lr=lr,
-        steps=steps,
-        seeds=FEWER,
-    )
-    for name, (optimizer, lr, _, steps) in OPTIMIZERS.items()
+MOMENTUM_ARMS = {0.0: "optimizer_m00", 0.5: "optimizer_m05", 0.9: "rotation_joint"}
+ADAM_ARM = "optimizer_adam"
+OPTIMIZER_ARMS = (*MOMENTUM_ARMS.values(), ADAM_ARM)
+MATCHED = {0.0: 0.3, 0.5: 0.15, 0.9: 0.03}
+"""Rate by momentum with lr / (1 - momentum) = 0.3."""
+MOMENTA = {
+    (0.0, LR): (1500, 1000),
+    (0.5, LR): (900, 500),
+    (0.0, MATCHED[0.0]): (1000, 500),
+    (0.5, MATCHED[0.5]): (1000, 500),
 }
+"""Updates of both tasks by momentum and rate."""
+OPTIMIZERS: dict[str, tuple[str, Optimizer, float, int, int]] = {
+    f"m{momentum}-lr{lr}": (MOMENTUM_ARMS[momentum], SGD(momentum=momentum), lr, *steps)
+    for (momentum, lr), steps in MOMENTA.items()
+} | {"adam-lr0.001": (ADAM_ARM, Adam(beta1=0.9, beta2=0.999), 1e-3, 600, 300)}
+"""Arm, optimizer, rate and the updates of both tasks."""
+OPTIMIZER = [
+    *(
+        first(f"first-{name}", OLD, optimizer=optimizer, lr=lr, steps=steps, seeds=FEWER)
+        for name, (_, optimizer, lr, steps, _) in OPTIMIZERS.items()
+    ),
+    *(
+        then(
+            f"rotation-joint-{name}",
+            OLD,
+            NEW,
+            method=JOINT,
+            parent=f"first-{name}",
+            arm=arm,
+            optimizer=optimizer,
+            lr=lr,
+            steps=steps,
+            seeds=FEWER,
+        )
+        for name, (arm, optimizer, lr, _, steps) in OPTIMIZERS.items()
+    ),
+]
 
 TEXT_SEEDS = SEEDS[:5]
 TEXT_LR = 1e-3
@@ -266,98 +334,134 @@ TEXT_LR = 1e-3
 TEXT_STEPS = 400
 
 
-def corpus(name: str, **other: Any) -> Data:
-    """Bytes of one domain."""
-    return Data(source="corpus", name=name, context=64, validation_windows=64, **other)
-
-
-PROSE, PYTHON = corpus("prose"), corpus("python")
-DOMAINS = {"prose": PROSE, "python": PYTHON, "documented": corpus("documented")}
+PROSE = Corpus("prose", context=64, validation_windows=64)
+PYTHON = replace(PROSE, name="python")
+DOMAINS = {"prose": PROSE, "python": PYTHON, "documented": replace(PROSE, name="documented")}
 """Old domain, new domain, and English inside code, which needs the skills of both."""
 BATCH = 8
 QUARTER = TEXT_STEPS * BATCH // 4
 """Windows of which four epochs are as long as one pass over new ones."""
 
 
-def text(**fields: Any) -> Run:
+def text(name: str, data: Data, **other: Any) -> Run:
     """A byte transformer, evaluated on all domains."""
-    return Run(
-        **{
-            "model": Model(kind="transformer", width=64, depth=2, heads=2),
-            "optimizer": Optimizer(kind="adamw", weight_decay=0.1, clip=1.0),
-            "watched": DOMAINS,
-            "batch_size": BATCH,
-            "seed": TEXT_SEEDS[0],
-            "sweep": {"seed": TEXT_SEEDS},
-            **fields,
-        }
-    )
+    fields: dict[str, Any] = {
+        "model": Transformer(width=64, depth=2, heads=2),
+        "optimizer": AdamW(weight_decay=0.1, clip=1.0),
+        "watched": DOMAINS,
+        "batch_size": BATCH,
+        "seed": TEXT_SEEDS[0],
+        "sweep": {"seed": TEXT_SEEDS},
+    }
+    return Run(name, data=data, **(fields | other))
 
 
-def continued(arm: str, data: Data, **other: Any) -> Run:
+def continued(name: str, data: Data, **other: Any) -> Run:
     """Pre-training on prose continued on other text, read from its beginning."""
-    return text(
-        **{
-            "data": data,
-            "parent": "prose",
-            "reset": ("data",),
-            "arm": f"text_{arm}",
-            "lr": TEXT_LR,
-            "steps": TEXT_STEPS,
-            "evaluate_every": 5,
-            **other,
-        }
-    )
+    fields: dict[str, Any] = {
+        "parent": "prose",
+        "reset": ("data",),
+        "arm": name.replace("-", "_"),
+        "lr": TEXT_LR,
+        "steps": TEXT_STEPS,
+        "evaluate_every": 5,
+    }
+    return text(name, data, **(fields | other))
 
 
-BASE = {
-    "prose": text(
-        data=PROSE,
-        arm="text_base",
-        lr=3e-3,
-        steps=1500,
-        evaluate_every=250,
-        schedule=Schedule(kind="cosine", warmup_steps=50),
-    )
-}
+BASE = [
+    text("prose", PROSE, arm="text_base", lr=3e-3, steps=1500, evaluate_every=250, schedule=Cosine(warmup_steps=50))
+]
 """The pre-training that the studies of text continue."""
-REPLAYED = {
-    f"text-replay{round(100 * share)}": continued("replay", corpus("python", mixed_with=PROSE, mixed_share=share))
+REPLAYED = [
+    continued(f"text-replay{round(100 * share)}", Mixture(PYTHON, PROSE, share=share), arm="text_replay")
     for share in (0.05, 0.25, 0.5)
-}
-STRATEGIES = {
-    "text-same": continued("same", PROSE, reset=()),
-    "text-pass": continued("pass", PYTHON),
-    "text-subset": continued("subset", corpus("python", samples=QUARTER)),
-    "text-ranked": continued("ranked", corpus("python", samples=QUARTER, ranked="comments")),
-}
+]
+STRATEGIES = [
+    continued("text-same", PROSE, reset=()),
+    continued("text-pass", PYTHON),
+    continued("text-subset", replace(PYTHON, samples=QUARTER)),
+    continued("text-ranked", replace(PYTHON, samples=QUARTER, ranked="comments")),
+]
 """The old text again as the control, one pass over new text, and four over a quarter: any, or that with most comments
 as a stand-in for quality."""
-TEXT_JOINT = {
-    f"text-joint{cure and '-'}{cure}": continued(
-        f"joint{cure and '_'}{cure}",
+TEXT_JOINT = [
+    continued(
+        f"text-joint-{cure}" if cure else "text-joint",
         PYTHON,
-        continual=Continual(past=(PROSE,), **JOINT, **CURES.get(cure, {})),
-        schedule=Schedule(warmup_steps=CURE_STEPS if cure == "warmup" else 0),
+        continual=Continual(past=(PROSE,), **JOINT, **CURES.get(cure or "", {})),
+        schedule=warmed(cure),
     )
-    for cure in ("", *CURES)
-}
+    for cure in (None, *CURES)
+]
 
-RUNS = (
-    FIRST
-    | CURED
-    | METHOD
-    | PROJECTED
-    | SLOW
-    | AVERAGED
-    | GRADIENTS
-    | SIMILARITY
-    | CHAIN
-    | PAIR
-    | HALF
-    | OPTIMIZER
-    | BASE
-    | REPLAYED
-    | STRATEGIES
-    | TEXT_JOINT
-)
+RUNS = [
+    *FIRST,
+    *CURED,
+    *METHOD,
+    *PROJECTED,
+    *SLOW,
+    *AVERAGED,
+    *GRADIENTS,
+    *SIMILARITY,
+    *CHAIN,
+    *PAIR,
+    *HALF,
+    *OPTIMIZER,
+    *BASE,
+    *REPLAYED,
+    *STRATEGIES,
+    *TEXT_JOINT,
+]
+
+
+def arms(scenario: str, *methods: str) -> list[str]:
+    """The arms of some methods in a scenario."""
+    return [f"{scenario}_{method}" for method in methods]
+
+
+def named(*runs: Run) -> Select:
+    """These runs."""
+    return Select(name=[run.name for run in runs])
+
+
+CHAINS = Select(arm=[*arms("chain", *CHAINED), *arms("pairs", *CHAINED)], lineage=True)
+"""The last tasks of all chains."""
+FIGURES = [
+    Figure(
+        "curve",
+        runs={
+            "chains": Select(arm=arms("chain", *CHAINED), lineage=True),
+            "switches": Select(arm=arms("rotation", *CHAINED, "er_large"), lr=LR),
+        },
+    ),
+    Figure(
+        "periodicity",
+        runs={
+            "chains": CHAINS,
+            "switches": Select(arm=[*arms("rotation", *LEARNERS), *arms("classes", *LEARNERS)], lr=LR),
+        },
+    ),
+    Figure("similarity", runs=Select(arm=[*arms("angle", *CHAINED), *arms("rotation", *CHAINED)], lr=LR)),
+    Figure("methods", runs=Select(arm=arms("rotation", *OVERVIEW), lr=LR)),
+    Figure("gradients", runs=named(*GRADIENTS)),
+    Figure("lm", runs=named(*REPLAYED, *STRATEGIES, *TEXT_JOINT)),
+    Figure(
+        "projection",
+        runs=Select(arm=arms("rotation", *LEARNERS, *PROJECTIONS), lr=CURE_RATES)
+        | Select(arm=arms("classes", "joint", "joint_agem"), lr=LR),
+    ),
+    Figure("homogeneous", runs=Select(arm=HALF_ARMS) | Select(arm=ROTATED, lr=LR), tables=["path"]),
+    Figure("optimizer", runs=Select(arm=OPTIMIZER_ARMS)),
+    Figure("mitigation", runs=named(*CURED, *AVERAGED) | Select(arm="text_same") | named(*TEXT_JOINT)),
+    Figure("metrics", runs=CHAINS),
+]
+MEASURES = [
+    Measure(
+        "path",
+        states={
+            "starts": Select(name=[f"first-rotation-lr{LR}", "first-halves-decayed"]),
+            "ends": Select(arm=ROTATED, lr=LR) | Select(arm=RESTARTED),
+        },
+    ),
+]

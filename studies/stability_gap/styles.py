@@ -1,6 +1,6 @@
 """Names and colours of the methods, the same in every figure of the study."""
 
-from common.plotting import COLOR
+from common.plotting import PALETTE
 
 NAMES = {
     "finetune": "fine-tuning",
@@ -20,19 +20,19 @@ NAMES = {
     "nearest_mean": "nearest mean",
 }
 COLORS = {
-    "finetune": COLOR["constant"],
-    "joint": COLOR["wsd"],
-    "er": COLOR["wsd_s"],
-    "er_large": COLOR["wsd_s"],
-    "joint_agem": COLOR["cyclic_cosine"],
-    "joint_gem": COLOR["linear"],
-    "er_agem": COLOR["cyclic_cosine"],
-    "er_gem": COLOR["linear"],
-    "gem": COLOR["linear"],
-    "lwf": COLOR["infinite"],
-    "ewc": COLOR["rewarm"],
-    "ramp": COLOR["cosine"],
-    "warmup": COLOR["rewarm"],
-    "average": COLOR["cyclic_cosine"],
-    "nearest_mean": COLOR["infinite"],
+    "finetune": PALETTE["constant"],
+    "joint": PALETTE["wsd"],
+    "er": PALETTE["wsd_s"],
+    "er_large": PALETTE["wsd_s"],
+    "joint_agem": PALETTE["cyclic_cosine"],
+    "joint_gem": PALETTE["linear"],
+    "er_agem": PALETTE["cyclic_cosine"],
+    "er_gem": PALETTE["linear"],
+    "gem": PALETTE["linear"],
+    "lwf": PALETTE["infinite"],
+    "ewc": PALETTE["rewarm"],
+    "ramp": PALETTE["cosine"],
+    "warmup": PALETTE["rewarm"],
+    "average": PALETTE["cyclic_cosine"],
+    "nearest_mean": PALETTE["infinite"],
 }

@@ -71,7 +71,8 @@ class Excess(NamedTuple):
     @property
     def total(self) -> np.ndarray:
         """Excess of the whole loss."""
-        return self.certain + self.uncertain
+        whole: np.ndarray = self.certain + self.uncertain
+        return whole
 
 
 def excess(logits: np.ndarray, data: Bigram) -> Excess:
@@ -149,7 +150,8 @@ def certain_excess(data: Bigram, clock: np.ndarray) -> np.ndarray:
     others = data.vocabulary - 1
     frequency = data.certain_mass / data.certain
     omega = wrightomega((1 + data.vocabulary * frequency * np.asarray(clock)) / others - np.log(others))
-    return data.certain_mass * np.log1p(1 / omega)
+    excess: np.ndarray = data.certain_mass * np.log1p(1 / omega)
+    return excess
 
 
 def late_certain_excess(data: Bigram, clock: np.ndarray) -> np.ndarray:

@@ -21,7 +21,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from common.schedules import wsd
+from common.config import WSD, DecayShape
+from common.optim.schedules import rates
 
 Factors = Sequence[float] | np.ndarray
 
@@ -73,7 +74,8 @@ def bound_curve(factors: Factors, *, base: float) -> np.ndarray:
     factor = _checked(factors)
     clock = np.cumsum(factor)
     disturbed = [np.sum(factor[:t] ** 2 / (clock[t] - clock[:t])) for t in range(len(factor))]
-    return 0.5 / (base * clock) + 0.5 * base * (factor + disturbed)
+    curve: np.ndarray = 0.5 / (base * clock) + 0.5 * base * (factor + disturbed)
+    return curve
 
 
 def _checked(factors: Factors) -> np.ndarray:
@@ -87,17 +89,17 @@ def _checked(factors: Factors) -> np.ndarray:
     return factor
 
 
-def decayed(*, steps: int, decay_steps: int, shape: str = "linear") -> np.ndarray:
+def decayed(*, steps: int, decay_steps: int, shape: DecayShape = "linear") -> np.ndarray:
     """Factors of a constant rate whose last updates decay to 0, with 0 on the update after the last.
 
     The linear ones are 1 - j/decay_steps for j = 0 .. decay_steps - 1, so the last factor is 1/decay_steps: the
-    convention of Schaipp et al. 2025, and that of `common.schedules` for a run with one more update, which the bound
-    leaves out because it would be at rate 0. `decay_steps=steps` decays from the first update on.
+    convention of Schaipp et al. 2025, and that of `common.optim.schedules` for a run with one more update, which the
+    bound leaves out because it would be at rate 0. `decay_steps=steps` decays from the first update on.
 
     Raises: ValueError if the decay does not fit into the updates, or the shape is unknown.
     """
-    schedule = wsd(steps=steps + 1, decay_steps=decay_steps, decay_shape=shape, floor=0.0)
-    return np.array([schedule(t) for t in range(steps)])
+    schedule = WSD(decay_steps=decay_steps, decay_shape=shape, floor=0.0)
+    return np.array(rates(schedule, steps=steps + 1, lr=1.0)[:steps])
 
 
 REFERENCES = {
@@ -131,7 +133,8 @@ class Case(NamedTuple):
 def reference_cases() -> list[Case]:
     """Our number beside each of `REFERENCES`."""
     linear = {"last 10 %": 40, "last 20 %": 80, "last 40 %": 160, "last 60 %": 240, "last 80 %": 320, "all": 400}
-    schedules = {"constant": (0, "linear")} | {f"linear decay, {name}": (n, "linear") for name, n in linear.items()}
+    schedules: dict[str, tuple[int, DecayShape]] = {"constant": (0, "linear")}
+    schedules |= {f"linear decay, {name}": (n, "linear") for name, n in linear.items()}
     schedules |= {"1-sqrt decay, last 20 %": (80, "sqrt"), "cosine": (400, "cosine")}
     ours = {
         name: bound(decayed(steps=400, decay_steps=count, shape=shape)).best_value

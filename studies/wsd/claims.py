@@ -1,14 +1,29 @@
 """Claims on WSD: what the paper and its neighbours say, and when these runs agree.
 
-Thresholds were written down before the seeds that count, after a pilot with seeds 100 and 101.
+Thresholds were written down after a pilot with seeds 100 and 101, before the confirmatory seeds ran.
 """
 
 from itertools import pairwise
 
 import numpy as np
 import pandas as pd
-from bound import reference_cases
-from losses import (
+
+from common.evidence.claims import claim
+from common.evidence.statistics import log_log_slopes, paired_differences
+from common.evidence.verdicts import (
+    Verdict,
+    all_of,
+    any_of,
+    crossover,
+    equivalence,
+    exact,
+    greater,
+    less,
+    reported,
+    within,
+)
+from studies.wsd.bound import reference_cases
+from studies.wsd.losses import (
     BEFORE_DECAY,
     at_each_budget,
     at_equal_sum,
@@ -24,10 +39,7 @@ from losses import (
     notches,
     stable_loss,
 )
-
-from common.claims import claim
-from common.statistics import log_log_slopes, paired_differences
-from common.verdicts import Verdict, all_of, any_of, crossover, equivalence, exact, greater, less, reported, within
+from studies.wsd.study import MODES
 
 UNIT = "nats/byte"
 LOGS = "Schaipp et al. 2025, logs of the 124M model, 50k updates"
@@ -67,7 +79,7 @@ def decay_reveals_progress(runs: pd.DataFrame) -> Verdict:
 def learning_rates_cross(runs: pd.DataFrame) -> Verdict:
     """Smallest against largest peak, the pair that the pilot named: order over the last fifth, and after the decay."""
     budget, before = budgets_of(runs)[-1], late_stable_loss(runs, share=0.2)
-    low, high = before.columns.min(), before.columns.max()
+    low, high = float(before.columns.min()), float(before.columns.max())
     after = [final(runs, "wsd", budget=budget, lr=lr) for lr in (low, high)]
     return crossover(
         {(low, high): paired_differences(before[low], before[high])},
@@ -91,7 +103,7 @@ def excess_grows(runs: pd.DataFrame, river: pd.DataFrame) -> Verdict:
         for lr, group in rows.groupby("lr")
     ]
     table = falls(runs, budgets_of(runs)[-1])
-    slopes = log_log_slopes(list(table.columns), {seed: list(row) for seed, row in table.iterrows()})
+    slopes = log_log_slopes([float(lr) for lr in table.columns], {seed: list(row) for seed, row in table.iterrows()})
     return all_of(*toy, reported(slopes, unit="d log fall / d log lr", label="transformer"))
 
 
@@ -213,7 +225,8 @@ def tabular_gain(tabular: pd.DataFrame, phase: str) -> pd.DataFrame:
     tenth = rows.step.max() // 10
     end = rows.step.max() - (0 if phase == "decay" else tenth)
     before, after = (rows[rows.step == step][["certain", "uncertain"]] for step in (end - tenth, end))
-    return before - after
+    fall: pd.DataFrame = before - after
+    return fall
 
 
 def bigram_gain(bigram: pd.DataFrame) -> pd.DataFrame:
@@ -237,8 +250,9 @@ def uncertain_bytes_gain(entropy: pd.DataFrame) -> Verdict:
 def top_third(entropy: pd.DataFrame, phase: str) -> pd.Series:
     """Share, by seed, of a phase's gain that comes from the third of the positions with the highest entropy."""
     gains = entropy[entropy.phase == phase].pivot(index="seed", columns="bucket", values="gain")
-    top = gains.columns >= 2 / 3 * len(gains.columns)
-    return gains.loc[:, top].sum(axis=1) / gains.sum(axis=1)
+    top = gains.columns.to_numpy() >= 2 / 3 * len(gains.columns)
+    share: pd.Series = gains.loc[:, top].sum(axis=1) / gains.sum(axis=1)
+    return share
 
 
 @claim(
@@ -269,7 +283,7 @@ def wsd_s_not_worse(runs: pd.DataFrame) -> Verdict:
     """Mode total, second and third budget: WSD-S minus WSD below 0.005 nats; mode lineage is reported."""
     peak, budgets = headline_peak(runs), budgets_of(runs)[1:]
     parts = []
-    for mode in ("total", "lineage"):
+    for mode in MODES:
         for budget, loss in zip(budgets, at_each_budget(runs, f"wsd_s_{mode}"), strict=True):
             gap = paired_differences(loss, final(runs, "wsd", budget=budget, lr=peak))
             name = f"{mode}, budget {budget}"

@@ -3,7 +3,9 @@
 import numpy as np
 import pandas as pd
 
-BEFORE_DECAY = 0.9
+from studies.wsd.study import DECAY_SHARE
+
+BEFORE_DECAY = 1 - DECAY_SHARE
 """Share of a budget after which the decay begins."""
 
 
@@ -37,7 +39,8 @@ def late_stable_loss(runs: pd.DataFrame, *, share: float) -> pd.DataFrame:
     """Validation loss of the constant runs by seed (rows) and peak (columns): mean over the last `share` of them."""
     rows = runs[(runs.arm == "stable") & runs.val_loss.notna()]
     late = rows[rows.step >= round((1 - share) * rows.step.max())]
-    return late.groupby(["seed", "lr"]).val_loss.mean().unstack("lr")
+    table: pd.DataFrame = late.groupby(["seed", "lr"]).val_loss.mean().unstack("lr")
+    return table
 
 
 def budgets_of(runs: pd.DataFrame) -> list[int]:
@@ -53,7 +56,7 @@ def headline_peak(runs: pd.DataFrame) -> float:
 def best(losses: pd.DataFrame, budget: int) -> tuple[float, pd.Series]:
     """Peak with the lowest mean loss at a budget, and its losses by seed."""
     table = losses[losses.budget == budget].pivot(index="seed", columns="lr", values="val_loss")
-    lr = float(table.mean().idxmin())
+    lr = float(table.columns[int(table.mean().argmin())])
     return lr, table[lr]
 
 
@@ -65,11 +68,12 @@ def at_each_budget(runs: pd.DataFrame, arm: str) -> list[pd.Series]:
 
 def notches(runs: pd.DataFrame, budget: int) -> pd.Series:
     """Factors of 2 between the best peak of the cosine and that of WSD, by seed."""
-    peaks = []
+    peaks: list[pd.Series] = []
     for arm in ("cosine", "wsd"):
         losses = last_loss(runs, arm)
         table = losses[losses.budget == budget].pivot(index="seed", columns="lr", values="val_loss")
-        peaks.append(np.log2(table.idxmin(axis=1)))
+        peak = table.idxmin(axis=1)
+        peaks.append(pd.Series(np.log2(peak), index=peak.index))
     return peaks[0] - peaks[1]
 
 
@@ -116,7 +120,7 @@ def at_equal_sum(runs: pd.DataFrame, *, budget: int, lr: float, other: float) ->
     losses = last_loss(runs, "wsd")
     table = losses.assign(lr_sum=losses.run.map(lr_sums(runs)))
     differences = {}
-    for seed, group in table.groupby("seed"):
+    for _, group in table.groupby("seed"):
         here = group[(group.lr == lr) & (group.budget == budget)].iloc[0]
         there = group[group.lr == other].sort_values("lr_sum")
         if not there.lr_sum.min() <= here.lr_sum <= there.lr_sum.max():
@@ -125,7 +129,7 @@ def at_equal_sum(runs: pd.DataFrame, *, budget: int, lr: float, other: float) ->
                 f"from {there.lr_sum.min():.3g} to {there.lr_sum.max():.3g}: choose another budget or peak"
             )
         same = np.interp(np.log(here.lr_sum), np.log(there.lr_sum), there.val_loss)
-        differences[int(seed)] = float(here.val_loss - same)
+        differences[int(here.seed)] = float(here.val_loss - same)
     return differences
 
 
@@ -138,7 +142,8 @@ def cooldowns(runs: pd.DataFrame) -> pd.DataFrame:
     losses = last_loss(runs, "wsd", *arms)
     losses = losses[losses.budget == losses.budget.max()]
     shapes = losses.arm.str.removeprefix("cooldown_").replace("wsd", "inverse")
-    return losses.assign(shape=shapes, share=(losses.steps / losses.budget).round(3))
+    table: pd.DataFrame = losses.assign(shape=shapes, share=(losses.steps / losses.budget).round(3))
+    return table
 
 
 def cooldown_gains(runs: pd.DataFrame, *, shape: str, lr: float) -> pd.DataFrame:

@@ -1,4 +1,7 @@
-"""Where the loss falls in the stable phase and in the decay: by the entropy of the next byte (Wen et al. 2024)."""
+"""Fall of the loss in the stable phase and in the decay, by the entropy of the next byte.
+
+After Wen et al. 2024.
+"""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -6,9 +9,9 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from common import trained
-from common.evaluation import token_entropies, token_losses
-from common.trained import Trained
+from common.runs import snapshots
+from common.runs.snapshots import Trained
+from common.training.evaluation import token_entropies, token_losses
 
 BUCKETS = 12
 """Equal shares of the validation bytes, from the most certain to the most uncertain."""
@@ -48,9 +51,9 @@ def measure(trunks: Sequence[Path], decays: Sequence[Path]) -> pd.DataFrame:
         trunks: states of constant runs of one peak, one for each seed.
         decays: states of the runs that branch off them, several for each seed.
     """
-    dataset = trained.read(trunks[0]).dataset
-    ends = sorted((trained.read(path, dataset=dataset) for path in decays), key=lambda end: end.state.step)
-    by_seed = {trained.read(path, dataset=dataset).run.seed: path for path in trunks}
+    dataset = snapshots.read(trunks[0]).dataset
+    ends = sorted((snapshots.read(path, dataset=dataset) for path in decays), key=lambda end: end.state.step)
+    by_seed = {snapshots.read(path, dataset=dataset).run.seed: path for path in trunks}
     seeds = sorted(by_seed)
     decayed = {seed: [end for end in ends if end.run.seed == seed] for seed in seeds}
     tables = []
@@ -58,15 +61,15 @@ def measure(trunks: Sequence[Path], decays: Sequence[Path]) -> pd.DataFrame:
         reference = decayed[following][-1]
         entropies = token_entropies(reference.model, dataset).double().numpy()
         earlier, later = (
-            trained.read(by_seed[seed], str(end.run.parent_step), dataset=dataset) for end in decayed[seed][-2:]
+            snapshots.read(by_seed[seed], str(end.run.parent_step), dataset=dataset) for end in decayed[seed][-2:]
         )
         for phase, before, after in (("stable", earlier, later), ("decay", later, decayed[seed][-1])):
-            about = {"seed": seed, "phase": phase, "start": before.state.step, "end": after.state.step}
+            about: dict[str, int | str] = {
+                "seed": seed,
+                "phase": phase,
+                "start": before.state.step,
+                "end": after.state.step,
+            }
             tables.append(gains(before, after, entropies=entropies).assign(**about))
     columns = ["seed", "phase", "start", "end", "bucket", "entropy", "gain"]
     return pd.concat(tables, ignore_index=True)[columns]
-
-
-if __name__ == "__main__":
-    table = measure([Path(path) for path in snakemake.input.trunks], [Path(path) for path in snakemake.input.decays])
-    table.to_csv(snakemake.output[0], index=False, lineterminator="\n")

@@ -1,4 +1,7 @@
-"""Loss along straight lines between checkpoints of the constant phase, their decayed children, and decayed ones."""
+"""Loss along straight lines between checkpoints of the headline peak.
+
+Between those of the constant phase, from these to their decayed children, and between decayed ones.
+"""
 
 import dataclasses
 from collections.abc import Iterator, Sequence
@@ -7,12 +10,14 @@ from pathlib import Path
 
 import pandas as pd
 
-from common import data, trained
+from common import data
+from common.config import Corpus, Files
 from common.curvature.line import distance, losses_along
 from common.data import Dataset
-from common.data.text import VALIDATION_WINDOWS
-from common.evaluation import evaluate
-from common.trained import Trained
+from common.runs import snapshots
+from common.runs.place import Place
+from common.runs.snapshots import Trained
+from common.training.evaluation import evaluate
 
 SHARES = tuple(i / 10 for i in range(11))
 """Positions on a line, from its start to its end."""
@@ -20,9 +25,10 @@ SHARES = tuple(i / 10 for i in range(11))
 
 def probe_set(trunk: Path) -> Dataset:
     """Half as many validation windows as the training used; the same for every line."""
-    whole = trained.read(trunk).run.data
-    half = dataclasses.replace(whole, validation_windows=(whole.validation_windows or VALIDATION_WINDOWS) // 2)
-    return data.load(half, corpora=trunk.parent.parent.parent / "data")
+    whole = snapshots.read(trunk).run.data
+    assert isinstance(whole, Corpus | Files)
+    half = dataclasses.replace(whole, validation_windows=whole.validation_windows // 2)
+    return data.load(half, corpora=Place.of(trunk).corpora)
 
 
 def lines(trunk: Path, decays: Sequence[Path], dataset: Dataset) -> Iterator[tuple[str, Trained, Trained]]:
@@ -31,9 +37,9 @@ def lines(trunk: Path, decays: Sequence[Path], dataset: Dataset) -> Iterator[tup
     `stable` joins branch points that follow each other, and the last one with the end of the trunk; `decay` joins a
     branch point with the end of its decay; `decayed` joins the ends of decays that follow each other.
     """
-    ends = sorted((trained.read(path, dataset=dataset) for path in decays), key=lambda end: end.state.step)
-    branches = [trained.read(trunk, str(end.run.parent_step), dataset=dataset) for end in ends]
-    stable = [*branches, trained.read(trunk, dataset=dataset)]
+    ends = sorted((snapshots.read(path, dataset=dataset) for path in decays), key=lambda end: end.state.step)
+    branches = [snapshots.read(trunk, str(end.run.parent_step), dataset=dataset) for end in ends]
+    stable = [*branches, snapshots.read(trunk, dataset=dataset)]
     yield from (("stable", *pair) for pair in list(pairwise(stable))[1:])
     yield from (("decay", *pair) for pair in list(zip(branches, ends, strict=True))[1:])
     yield from (("decayed", *pair) for pair in pairwise(ends))
@@ -63,15 +69,10 @@ def measure(trunks: Sequence[Path], decays: Sequence[Path]) -> pd.DataFrame:
         decays: states of the runs that branch off them.
     """
     dataset = probe_set(trunks[0])
-    children = [(path, trained.read(path, dataset=dataset).run) for path in decays]
+    children = [(path, snapshots.read(path, dataset=dataset).run) for path in decays]
     rows = []
     for trunk in trunks:
-        seed = trained.read(trunk, dataset=dataset).run.seed
+        seed = snapshots.read(trunk, dataset=dataset).run.seed
         for line in lines(trunk, [path for path, run in children if run.seed == seed], dataset):
             rows += measure_line(*line)
     return pd.DataFrame(rows)
-
-
-if __name__ == "__main__":
-    table = measure([Path(path) for path in snakemake.input.trunks], [Path(path) for path in snakemake.input.decays])
-    table.to_csv(snakemake.output[0], index=False, lineterminator="\n")

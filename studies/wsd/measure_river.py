@@ -1,4 +1,6 @@
-"""SGD in the river valley under every schedule, beside what theory predicts, and the river itself (no training run).
+"""Simulate SGD in the winding valley under every schedule, beside the exact predictions.
+
+No training run; the river itself is examined too.
 
 One table of six parts, told apart by the column `part`; columns that a part does not have are empty.
 
@@ -13,10 +15,15 @@ river: the river by position x, for two valleys, without noise.
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import get_args
 
 import numpy as np
 import pandas as pd
-from river import (
+from scipy import stats
+
+from common.config import WSD, WSDS, Constant, Cosine, CyclicCosine, DecayShape, Schedule
+from common.optim.schedules import rates
+from studies.wsd.river import (
     Trajectory,
     Valley,
     descend,
@@ -30,10 +37,6 @@ from river import (
     river_offset,
     stationary_excess,
 )
-from scipy import stats
-
-from common.config import Schedule
-from common.schedules import SHAPES, rates
 
 SEEDS = range(1000, 1512)
 """Others than those on which the measures were chosen, 0 to 511."""
@@ -51,7 +54,7 @@ BUDGETS = (1000, 2000, 4000)
 STEPS = BUDGETS[-1]
 LAST_SHARE = 0.1
 """Of a budget: the decay of WSD and WSD-S."""
-SHAPE = "inverse"
+SHAPE: DecayShape = "inverse"
 """Of decays that have to have one; the form of Wen et al. 2024."""
 WINDOW_SHARE = 0.5
 """Of a constant run: its last updates over which the excess is averaged."""
@@ -97,15 +100,15 @@ class Arm:
         return rates(self.schedule, steps=self.steps, lr=self.lr)
 
     @property
-    def label(self) -> dict[str, object]:
+    def label(self) -> dict[str, str | float | None]:
         """Columns that name the arm."""
-        shape = self.schedule.decay_shape
+        shape = self.schedule.decay_shape if isinstance(self.schedule, WSD | WSDS) else None
         return {"arm": self.name, "lr": self.lr, "shape": shape, "accounting": self.accounting}
 
 
-def wsd(budget: int, shape: str) -> Arm:
+def wsd(budget: int, shape: DecayShape) -> Arm:
     """WSD for one budget."""
-    schedule = Schedule(kind="wsd", decay_steps=last_steps(budget), decay_shape=shape, floor=FLOOR)
+    schedule = WSD(decay_steps=last_steps(budget), decay_shape=shape, floor=FLOOR)
     return Arm(name="wsd", schedule=schedule, checkpoints={budget: budget})
 
 
@@ -118,29 +121,27 @@ def total_ends() -> tuple[int, ...]:
 def wsd_s(accounting: str, ends: tuple[int, ...]) -> Arm:
     """WSD-S through all budgets: straight back to the peak after each decay."""
     decays = tuple(map(last_steps, BUDGETS))
-    schedule = Schedule(kind="wsd_s", decay_ends=ends, decay_steps=decays, decay_shape=SHAPE, floor=FLOOR)
+    schedule = WSDS(decay_ends=ends, decay_steps=decays, decay_shape=SHAPE, floor=FLOOR)
     checkpoints = dict(zip(BUDGETS, ends, strict=True))
     return Arm(name="wsd_s", schedule=schedule, checkpoints=checkpoints, accounting=accounting)
 
 
 def cosine(budget: int, lr: float) -> Arm:
     """Oracle cosine: a run of its own for each budget."""
-    return Arm(name="cosine", schedule=Schedule(kind="cosine", floor=FLOOR), checkpoints={budget: budget}, lr=lr)
+    return Arm(name="cosine", schedule=Cosine(floor=FLOOR), checkpoints={budget: budget}, lr=lr)
 
 
-CONSTANTS = [
-    Arm(name="constant", schedule=Schedule(kind="constant"), checkpoints={STEPS: STEPS}, lr=lr) for lr in CONSTANT_LRS
-]
+CONSTANTS = [Arm(name="constant", schedule=Constant(), checkpoints={STEPS: STEPS}, lr=lr) for lr in CONSTANT_LRS]
 REFERENCES = [wsd(budget, SHAPE) for budget in BUDGETS]
 """What every other arm of the same budget is compared with."""
-OTHER_SHAPES = [wsd(STEPS, shape) for shape in SHAPES if shape != SHAPE]
+OTHER_SHAPES = [wsd(STEPS, shape) for shape in get_args(DecayShape) if shape != SHAPE]
 COSINES = [cosine(budget, lr) for lr in COSINE_LRS for budget in BUDGETS]
 CONTINUED = [
     wsd_s("total", total_ends()),
     wsd_s("lineage", BUDGETS),
     Arm(
         name="cyclic_cosine",
-        schedule=Schedule(kind="cyclic_cosine", cycle_ends=BUDGETS, floor=FLOOR),
+        schedule=CyclicCosine(cycle_ends=BUDGETS, floor=FLOOR),
         checkpoints={budget: budget for budget in BUDGETS},
     ),
 ]
@@ -166,7 +167,8 @@ def excess_rows(arm: Arm, path: Trajectory, noise: np.ndarray) -> pd.DataFrame:
 def mean_excess(valley: Valley, path: Trajectory, window: slice) -> np.ndarray:
     """Loss above the river at the same x, mean over the window for each seed."""
     x, y = path.x[window], path.y[window]
-    return (valley.loss(x, y) - river_loss(valley, x)).mean(axis=0)
+    excess: np.ndarray = (valley.loss(x, y) - river_loss(valley, x)).mean(axis=0)
+    return excess
 
 
 def loss_after(path: Trajectory, step: int) -> np.ndarray:
@@ -231,7 +233,8 @@ def curve_rows(arm: Arm, path: Trajectory) -> pd.DataFrame:
 def half_width(values: np.ndarray) -> np.ndarray:
     """Half width of the 95 % t interval over the last axis."""
     count = values.shape[-1]
-    return stats.t.ppf(0.975, count - 1) * values.std(axis=-1, ddof=1) / math.sqrt(count)
+    half: np.ndarray = stats.t.ppf(0.975, count - 1) * values.std(axis=-1, ddof=1) / math.sqrt(count)
+    return half
 
 
 def path_rows(arm: Arm, path: Trajectory) -> pd.DataFrame:
@@ -262,7 +265,8 @@ def slope_cosine(valley: Valley, x: np.ndarray, y: np.ndarray) -> np.ndarray:
     straight = (near[2, 1] - 2 * near[1, 1] + near[0, 1], near[1, 2] - 2 * near[1, 1] + near[1, 0])
     hessian = np.array([[straight[0], mixed], [mixed, straight[1]]]) / DIFFERENCE**2
     tangent = np.linalg.eigh(np.moveaxis(hessian, (0, 1), (-2, -1))).eigenvectors[..., 0]
-    return np.abs(np.sum(tangent * gradient.T, axis=-1)) / np.linalg.norm(gradient, axis=0)
+    cosine: np.ndarray = np.abs(np.sum(tangent * gradient.T, axis=-1)) / np.linalg.norm(gradient, axis=0)
+    return cosine
 
 
 def descended_offset(valley: Valley, x: np.ndarray) -> np.ndarray:
@@ -327,7 +331,3 @@ def measure(seeds: Sequence[int] = SEEDS) -> pd.DataFrame:
     table = pd.concat(tables, ignore_index=True).astype(dict.fromkeys(("budget", "seed", "step"), "Int64"))
     first = ["part", *ARMS[0].label, "budget", "seed", "step"]
     return table[[*first, *table.columns.drop(first)]]
-
-
-if __name__ == "__main__":
-    measure().to_csv(snakemake.output[0], index=False, lineterminator="\n")

@@ -1,10 +1,13 @@
-"""Excess loss of the tabular bigram by kind of context under constant, WSD and cosine schedules (no training run)."""
+"""Excess loss of the tabular bigram by kind of context under constant, WSD and cosine schedules.
+
+No training run.
+"""
 
 import pandas as pd
-from bigram import Bigram, train
 
-from common.config import Schedule
-from common.schedules import rates
+from common.config import WSD, Constant, Cosine, Schedule
+from common.optim.schedules import rates
+from studies.wsd.bigram import Bigram, train
 
 SEEDS = range(10, 15)
 """Others than the pilot's, 0 to 4, on which the peak of claim C7a was chosen."""
@@ -14,10 +17,10 @@ STEPS = 2000
 DECAY_STEPS = 200
 """The last tenth."""
 
-SCHEDULES = {
-    "constant": Schedule(kind="constant"),
-    "wsd": Schedule(kind="wsd", decay_steps=DECAY_STEPS, decay_shape="inverse", floor=0.1),
-    "cosine": Schedule(kind="cosine", floor=0.1),
+SCHEDULES: dict[str, Schedule] = {
+    "constant": Constant(),
+    "wsd": WSD(decay_steps=DECAY_STEPS, decay_shape="inverse", floor=0.1),
+    "cosine": Cosine(floor=0.1),
 }
 PEAKS = {"constant": (8.0, 32.0, 64.0), "wsd": (32.0, 64.0), "cosine": (32.0, 64.0)}
 
@@ -55,7 +58,3 @@ def measure_arm(arm: str, lr: float) -> list[dict[str, object]]:
 def measure() -> pd.DataFrame:
     """Excess in nats for each arm, peak, seed and logged step; `certain` and `uncertain` add up to `total`."""
     return pd.DataFrame([row for arm, peaks in PEAKS.items() for lr in peaks for row in measure_arm(arm, lr)])
-
-
-if __name__ == "__main__":
-    measure().to_csv(snakemake.output[0], index=False, lineterminator="\n")

@@ -1,19 +1,28 @@
-"""Measured loss beside the convex bound of the same schedules, and what a decay gains by its length (wsd)."""
+"""Measured loss beside the convex bound of the same schedules, and what a decay gains by its length.
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+a: validation loss in nats per byte, mean and 95 % interval over seeds; WSD branches its decays off one constant run,
+each cosine is trained for its own budget at its best peak. b: the convex bound of Schaipp et al. 2025 on the last
+iterate for the same schedules, in units of D G (distance from the start times gradient norm); the constant run and its
+decays share the base rate that is best for the decay of the largest budget, each cosine has its own best one. c: loss
+below that of the constant rate before the largest budget, as a percentage of the largest such gain in the same series,
+by the share of the budget that decays linearly to a tenth of the peak. Lines: the bound for these schedules; marks:
+ours, mean and 95 % interval over seeds of the gain, paired by seed. One rate: the same peak and base rate for every
+length; best rates: the best one for each length, and for the constant rate. Crosses: a 124M model, linear decays to 0
+at one rate (Schaipp et al. 2025, logs).
+"""
+
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
-from pathlib import Path
 
 import numpy as np
 import pandas as pd
-from bound import Factors, bound, bound_curve
-from losses import best, cooldown_gains, cooldowns, last_loss
-from plot_loss import chosen, curves, series
 
-from common.config import Run, run_from_dict
-from common.plotting import COLOR, Axes, Figure, draw_band, figure, label_lines, mean_band, save
-from common.records import read_record, read_runs
-from common.schedules import rates
+from common.config import WSD, Run
+from common.optim.schedules import rates
+from common.plotting import PALETTE, Axes, Figure, draw_band, figure, label_lines, mean_band
+from studies.wsd.bound import Factors, bound, bound_curve
+from studies.wsd.losses import best, cooldown_gains, cooldowns, last_loss
+from studies.wsd.plot_loss import chosen, curves, series
 
 PUBLISHED_GAIN = {0.1: 0.155, 0.2: 0.173, 0.6: 0.187}
 """Nats/token below the constant rate by the decay's share: 124M model, 50k updates (Schaipp et al. 2025, logs)."""
@@ -29,42 +38,36 @@ Members = Mapping[str, Sequence[tuple[float, int]]]
 """Peak and budget of the curves of each arm, as `plot_loss.chosen` picks them."""
 
 
-def descriptions(paths: Iterable[str | Path]) -> dict[str, Run]:
-    """What each run was asked to do, by its name."""
-    found = [read_record(Path(path)) for path in paths]
-    return {record["name"]: run_from_dict(record["description"]) for record in found}
-
-
-def lineage_rates(run: Run, asked: Mapping[str, Run]) -> np.ndarray:
+def lineage_rates(run: Run, records: Mapping[str, Run]) -> np.ndarray:
     """Learning rate of every update behind a run's last state, those of its parents included."""
     own = np.array(rates(run.schedule, steps=run.steps, lr=run.lr))
-    return own if run.parent is None else np.append(lineage_rates(asked[run.parent], asked)[: run.parent_step], own)
+    return own if run.parent is None else np.append(lineage_rates(records[run.parent], records)[: run.parent_step], own)
 
 
-def described(runs: pd.DataFrame, asked: Mapping[str, Run], **where: object) -> Run:
+def described(runs: pd.DataFrame, records: Mapping[str, Run], **where: object) -> Run:
     """Description of the first of the runs that agree in these columns; the others differ in their seed alone."""
-    return asked[series(runs, **where).run.iloc[0]]
+    return records[series(runs, **where).run.iloc[0]]
 
 
-def best_base(runs: pd.DataFrame, members: Members, asked: Mapping[str, Run]) -> float:
+def best_base(runs: pd.DataFrame, members: Members, records: Mapping[str, Run]) -> float:
     """Best base rate of the bound for WSD at its largest budget: it stands for the peak that is best there."""
     lr, end = members["wsd"][-1]
-    return bound(lineage_rates(described(runs, asked, arm="wsd", lr=lr, end=end), asked) / lr).best_base
+    return bound(lineage_rates(described(runs, records, arm="wsd", lr=lr, end=end), records) / lr).best_base
 
 
-def bound_curves(runs: pd.DataFrame, members: Members, asked: Mapping[str, Run]) -> pd.DataFrame:
+def bound_curves(runs: pd.DataFrame, members: Members, records: Mapping[str, Run]) -> pd.DataFrame:
     """The bound of the schedules of panel a, with the columns of `curves` and the base rate `base`.
 
     Base rates are chosen as the measured peaks are: the constant run and its decays share one (see `best_base`), and
     each cosine has its own best one.
     """
-    shared, tables = best_base(runs, members, asked), []
+    shared, tables = best_base(runs, members, records), []
     for arm, lr, end in [(arm, *member) for arm, found in members.items() for member in found]:
-        run = described(runs, asked, arm=arm, lr=lr, end=end)
-        factors = lineage_rates(run, asked) / lr
+        run = described(runs, records, arm=arm, lr=lr, end=end)
+        factors = lineage_rates(run, records) / lr
         base = bound(factors).best_base if arm == "cosine" else shared
         rows = pd.DataFrame({"step": np.arange(1, end + 1), "mean": bound_curve(factors, base=base)})
-        labels = {"arm": arm, "lr": lr, "end": end, "base": base, "low": np.nan, "high": np.nan}
+        labels: dict[str, str | float] = {"arm": arm, "lr": lr, "end": end, "base": base, "low": np.nan, "high": np.nan}
         tables.append(rows[rows.step >= end - run.steps].assign(**labels))
     return pd.concat(tables, ignore_index=True)
 
@@ -92,10 +95,12 @@ def length_curve(factors: Callable[[int], Factors], *, steps: int, longest: int,
 
 def bound_gains(branch: Run, trunk: Run, *, base: float) -> pd.DataFrame:
     """Panel c in theory: decays like the branch off its trunk; `base` is that of "one rate"."""
-    steps, warmup_steps = branch.parent_step + branch.steps, trunk.schedule.warmup_steps
+    decay = branch.schedule
+    assert isinstance(decay, WSD)
+    steps, warmup_steps = (branch.parent_step or trunk.steps) + branch.steps, trunk.schedule.warmup_steps
 
     def factors(count: int) -> list[float]:
-        schedule = replace(branch.schedule, warmup_steps=warmup_steps, decay_steps=count)
+        schedule = replace(decay, warmup_steps=warmup_steps, decay_steps=count)
         return rates(schedule, steps=steps, lr=1.0)
 
     found = [length_curve(factors, steps=steps, longest=steps - warmup_steps, base=one) for one in (base, None)]
@@ -122,15 +127,16 @@ def gain_band(gains: pd.DataFrame) -> pd.DataFrame:
     return in_percent(band.assign(gain=band["mean"], arm="ours"), "mean", "low", "high")
 
 
-def length_gains(runs: pd.DataFrame, members: Members, asked: Mapping[str, Run]) -> pd.DataFrame:
+def length_gains(runs: pd.DataFrame, members: Members, records: Mapping[str, Run]) -> pd.DataFrame:
     """Panel c: bound, measured and published gains. The one peak is the one with the most lengths.
 
     Its base rate is to `best_base` as the peak is to the one that stands for it.
     """
-    lr = cooldowns(runs).query("shape == @SHAPE").groupby("lr").share.nunique().idxmax()
-    branch = described(runs, asked, arm=f"cooldown_{SHAPE}", lr=lr)
-    base = best_base(runs, members, asked) * lr / members["wsd"][-1][0]
-    theory = bound_gains(branch, asked[branch.parent], base=base)
+    lengths = cooldowns(runs).query("shape == @SHAPE").groupby("lr").share.nunique()
+    lr = float(lengths.index[int(lengths.argmax())])
+    branch = described(runs, records, arm=f"cooldown_{SHAPE}", lr=lr)
+    base = best_base(runs, members, records) * lr / members["wsd"][-1][0]
+    theory = bound_gains(branch, records[str(branch.parent)], base=base)
     return pd.concat([theory, measured_gains(runs, lr=lr), published_gains()])
 
 
@@ -143,8 +149,9 @@ def published_gains() -> pd.DataFrame:
 def draw_curves(ax: Axes, table: pd.DataFrame) -> None:
     """Panels a and b: one constant run, the decays that branch off it, and a cosine for each budget."""
     labels = {}
-    for (arm, _, _), curve in table.groupby(["arm", "lr", "end"], sort=False):
-        color = COLOR["constant" if arm == "stable" else arm]
+    for _, curve in table.groupby(["arm", "lr", "end"], sort=False):
+        arm = curve.arm.iloc[0]
+        color = PALETTE["constant" if arm == "stable" else arm]
         draw_band(ax, curve, color)
         labels[arm] = (curve.step.iloc[-1], curve["mean"].iloc[-1], NAMES[arm], color)
     begin = table.end.min() / 2
@@ -171,28 +178,32 @@ def draw_gains(ax: Axes, table: pd.DataFrame) -> None:
         labels.append((100, max(0, curve["mean"].iloc[-1]), f"bound,\n{kind}", "#222222"))
         ours = series(table, arm="ours", rates=kind)
         share = aside * ours.share
-        ax.vlines(share, ours.low, ours.high, color=COLOR["wsd"], linewidth=0.8)
-        ax.plot(share, ours["mean"], "o", color=COLOR["wsd"], fillstyle=filled, markersize=4)
+        ax.vlines(share, ours.low, ours.high, color=PALETTE["wsd"], linewidth=0.8)
+        ax.plot(share, ours["mean"], "o", color=PALETTE["wsd"], fillstyle=filled, markersize=4)
     published = series(table, arm="124M model")
-    ax.plot(100 * published.share, published["mean"], "x", color=COLOR["reference"], markersize=4)
-    notes = {"× 124M model": COLOR["reference"], "● ours, one rate": COLOR["wsd"], "○ ours, best rates": COLOR["wsd"]}
-    for row, (text, color) in enumerate(notes.items()):
-        ax.text(2.6, 23 - 9.5 * row, text, color=color, fontsize=7)
+    ax.plot(100 * published.share, published["mean"], "x", color=PALETTE["reference"], markersize=4)
+    notes = {"× 124M model": "reference", "● ours, one rate": "wsd", "○ ours, best rates": "wsd"}
+    for row, (text, meaning) in enumerate(notes.items()):
+        ax.text(2.6, 23 - 9.5 * row, text, color=PALETTE[meaning], fontsize=7)
     label_lines(ax, labels)
 
 
-def draw(runs: pd.DataFrame, asked: Mapping[str, Run]) -> tuple[Figure, pd.DataFrame]:
+def draw(runs: pd.DataFrame, records: Mapping[str, Run]) -> tuple[Figure, pd.DataFrame]:
     """The figure and the numbers drawn.
 
     Args:
         runs: rows of the arms stable, wsd, cosine, and those of the decays of panel c.
-        asked: description of each of these runs by its name.
+        records: description of each of these runs by its name.
     """
     runs = runs.assign(end=runs.groupby("run").step.transform("max"))
     table = curves(runs)
     members = chosen(table, runs)
     shown = [series(table, arm=arm, lr=lr, end=end) for arm, found in members.items() for lr, end in found]
-    panels = {"a": pd.concat(shown), "b": bound_curves(runs, members, asked), "c": length_gains(runs, members, asked)}
+    panels = {
+        "a": pd.concat(shown),
+        "b": bound_curves(runs, members, records),
+        "c": length_gains(runs, members, records),
+    }
     fig, axes = figure(width="page", columns=3, height=2.5, xlabel="update")
     axes[0].set(ylabel="validation loss (nats/byte)", title="a  Measured")
     axes[1].set(ylabel="convex bound (D G)", title="b  Bound, same schedules")
@@ -202,8 +213,3 @@ def draw(runs: pd.DataFrame, asked: Mapping[str, Run]) -> tuple[Figure, pd.DataF
         note_ratio(ax, panels[panel], rate)
     draw_gains(axes[2], panels["c"])
     return fig, pd.concat([rows.assign(panel=panel) for panel, rows in panels.items()], ignore_index=True)
-
-
-if __name__ == "__main__":
-    fig, table = draw(read_runs(snakemake.input.runs), descriptions(snakemake.input.runs))
-    save(fig, snakemake.output, data=table, runs=snakemake.input.runs)

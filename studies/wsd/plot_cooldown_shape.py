@@ -1,13 +1,19 @@
-"""Final loss by shape and by length of the decay, before the longest budget."""
+"""Final loss by shape and by length of the decay.
+
+All decays end at the longest budget. Left: final loss of each shape of the decay minus that of the linear one of equal
+length, paired by seed. Right: final loss after linear decays of different lengths, and without decay (0 %). Means and
+95 % intervals over seeds.
+"""
+
+from typing import Any
 
 import pandas as pd
-from claims import short_decay_suffices, sqrt_beats_linear
-from losses import cooldown_gains, cooldowns, headline_peak, stable_loss
 
-from common.claims import sentence
-from common.plotting import COLOR, Axes, Figure, draw_points, figure, mean_band, note, save, shades
-from common.records import read_runs
-from common.statistics import t_interval
+from common.evidence.claims import sentence
+from common.evidence.statistics import t_interval
+from common.plotting import PALETTE, Axes, Figure, draw_points, figure, mean_band, note, shades
+from studies.wsd.claims import short_decay_suffices, sqrt_beats_linear
+from studies.wsd.losses import cooldown_gains, cooldowns, headline_peak, stable_loss
 
 NAMES = {"sqrt": "1 - sqrt"}
 MILLI = 1000
@@ -36,7 +42,7 @@ def draw_shapes(ax: Axes, table: pd.DataFrame) -> None:
         y = [place + 0.16 * (i - (len(shares) - 1) / 2) for place in range(len(rows))]
         draw_points(ax, y, rows, color, across=True)
         ax.text(0.98, 0.2 - 0.06 * i, f"over {share:.0%}", transform=ax.transAxes, fontsize=7, color=color, ha="right")
-    ax.axvline(0, color=COLOR["reference"], linewidth=0.8)
+    ax.axvline(0, color=PALETTE["reference"], linewidth=0.8)
     ax.set_yticks(range(len(order)), [NAMES.get(shape, shape) for shape in order])
     ax.set_ylim(-1.8, len(order) - 0.4)
 
@@ -52,14 +58,13 @@ def length_losses(runs: pd.DataFrame) -> pd.DataFrame:
 
 def draw_lengths(ax: Axes, table: pd.DataFrame, gains: pd.DataFrame) -> None:
     """Loss against the length of the decay, each point with its share of the largest gain."""
-    color = COLOR["linear"]
+    color = PALETTE["linear"]
     draw_points(ax, 100 * table.share, table, color, linestyle="-")
     shares = (gains.mean() / gains.mean().max()).to_dict()
-    for row in table[table.share > 0].itertuples():
-        place = {"xytext": (0, 5), "textcoords": "offset points", "ha": "center"}
-        ax.annotate(
-            f"{shares[row.share]:.0%} of\nthe gain", (100 * row.share, row.high), fontsize=6, color=color, **place
-        )
+    decayed = table[table.share > 0]
+    for share, high in zip(decayed.share, decayed.high, strict=True):
+        place: dict[str, Any] = {"xytext": (0, 5), "textcoords": "offset points", "ha": "center"}
+        ax.annotate(f"{shares[share]:.0%} of\nthe gain", (100 * share, high), fontsize=6, color=color, **place)
 
 
 def draw(runs: pd.DataFrame) -> tuple[Figure, pd.DataFrame]:
@@ -73,8 +78,3 @@ def draw(runs: pd.DataFrame) -> tuple[Figure, pd.DataFrame]:
     note(left, sentence(sqrt_beats_linear, runs))
     note(right, sentence(short_decay_suffices, runs), corner="upper right")
     return fig, pd.concat([shapes, lengths])
-
-
-if __name__ == "__main__":
-    fig, table = draw(read_runs(snakemake.input.runs))
-    save(fig, snakemake.output, data=table, runs=snakemake.input.runs)

@@ -1,12 +1,16 @@
-"""Final loss against the peak, for WSD and cosine at each budget, and against the length of the decay at each peak."""
+"""Final loss against the peak at each budget, and against the length of the decay at each peak.
+
+Final validation loss, mean and 95 % interval over seeds. Left: against the peak, for WSD and cosine at three budgets;
+the best peak of each curve is filled. Right: against the length of a linear decay before the longest budget, at three
+peaks.
+"""
 
 import pandas as pd
-from claims import constant_rate_is_half
-from losses import budgets_of, cooldowns, last_loss
 
-from common.claims import sentence
-from common.plotting import COLOR, Axes, Figure, draw_points, figure, label_lines, mean_band, note, save, shades
-from common.records import read_runs
+from common.evidence.claims import sentence
+from common.plotting import PALETTE, Axes, Figure, draw_points, figure, label_lines, mean_band, note, shades
+from studies.wsd.claims import constant_rate_is_half
+from studies.wsd.losses import budgets_of, cooldowns, last_loss
 
 STYLE = {"wsd": "-", "cosine": "--"}
 
@@ -28,7 +32,7 @@ def draw_peaks(ax: Axes, table: pd.DataFrame) -> None:
             lowest = rows.loc[rows["mean"].idxmin()]
             ax.plot(lowest.lr, lowest["mean"], "o", color=color, markersize=4, zorder=3)
             if arm == "cosine":
-                labels.append((rows.lr.iloc[-1], rows["mean"].iloc[-1], f"{budget:g}", COLOR["constant"]))
+                labels.append((rows.lr.iloc[-1], rows["mean"].iloc[-1], f"{budget:g}", PALETTE["constant"]))
     peaks = sorted(table.lr.unique())
     ax.set_xscale("log")
     ax.set_xticks(peaks, [f"{1e3 * peak:g}" for peak in peaks])
@@ -62,8 +66,3 @@ def draw(runs: pd.DataFrame) -> tuple[Figure, pd.DataFrame]:
     draw_lengths(right, lengths)
     note(left, sentence(constant_rate_is_half, runs), corner="upper right")
     return fig, pd.concat([peaks, lengths])
-
-
-if __name__ == "__main__":
-    fig, table = draw(read_runs(snakemake.input.runs))
-    save(fig, snakemake.output, data=table, runs=snakemake.input.runs)

@@ -1,10 +1,15 @@
-"""Loss along straight lines between checkpoints: a valley between hot ones, a descent into the decay and after it."""
+"""Loss along straight lines between checkpoints.
+
+Validation loss in nats per byte along straight lines in weight space, mean and 95 % interval over seeds; the numbers at
+the ends are updates, and dotted lines the chords. Between two checkpoints of the constant rate lies a valley; the way
+into a decay, and the way from one decayed checkpoint to the next, lead downhill.
+"""
 
 import pandas as pd
-from claims import decayed_lie_on_a_path, mean_of_stable_beats_both
 
-from common.claims import sentence
-from common.plotting import COLOR, Axes, Figure, figure, label_lines, mean_band, note, save, shades
+from common.evidence.claims import sentence
+from common.plotting import PALETTE, Axes, Figure, figure, label_lines, mean_band, note, shades
+from studies.wsd.claims import decayed_lie_on_a_path, mean_of_stable_beats_both
 
 PANELS = {
     "stable": "a  Constant rate to constant",
@@ -21,13 +26,21 @@ def draw_lines(ax: Axes, table: pd.DataFrame, kind: str) -> None:
         ax.plot(line.share, line["mean"], color=color, marker="o", markersize=2.5)
         ax.fill_between(line.share, line.low, line.high, color=color, alpha=0.2, linewidth=0)
         first, last = line["mean"].iloc[[0, -1]]
-        ax.plot([0, 1], [first, last], color=COLOR["reference"], linewidth=0.8, linestyle=":")
+        ax.plot([0, 1], [first, last], color=PALETTE["reference"], linewidth=0.8, linestyle=":")
         labels.append((1, last, f"{start:g}\nto {end:g}", color))
     label_lines(ax, labels)
 
 
-def draw(interpolation: pd.DataFrame) -> tuple[Figure, pd.DataFrame]:
-    """The figure and the numbers drawn."""
+def draw(
+    runs: pd.DataFrame,  # noqa: ARG001
+    interpolation: pd.DataFrame,
+) -> tuple[Figure, pd.DataFrame]:
+    """The figure and the numbers drawn.
+
+    Args:
+        runs: rows of the runs between whose states the lines lie; they only tell where the figure comes from.
+        interpolation: what was measured on the lines.
+    """
     table = mean_band(interpolation, by=["kind", "start", "end", "share"], value="loss")
     fig, panels = figure(width="page", columns=3, height=2.9, sharey=True, xlabel="position on the line")
     panels[0].set_ylabel("validation loss (nats/byte)")
@@ -39,8 +52,3 @@ def draw(interpolation: pd.DataFrame) -> tuple[Figure, pd.DataFrame]:
     for ax, claim in ((panels[0], mean_of_stable_beats_both), (panels[2], decayed_lie_on_a_path)):
         note(ax, sentence(claim, interpolation=interpolation), width=40)
     return fig, table
-
-
-if __name__ == "__main__":
-    fig, table = draw(pd.read_csv(snakemake.input.interpolation))
-    save(fig, snakemake.output, data=table, runs=snakemake.input.runs)

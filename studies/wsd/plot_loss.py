@@ -1,12 +1,16 @@
-"""Validation loss of WSD against oracle cosine, and of constant learning rates with their decays (wsd, figure 1)."""
+"""Validation loss of WSD against oracle cosine, and of constant learning rates with their decays.
+
+Validation loss in nats per byte, mean and 95 % interval over seeds. Left: WSD branches its decay off one constant run;
+each cosine is trained for its own budget; the inset shows the learning rates. Right: three constant learning rates
+(solid) and their decays (dashed).
+"""
 
 import pandas as pd
-from claims import decay_reveals_progress, learning_rates_cross, wsd_matches_cosine
-from losses import best, headline_peak, last_loss
 
-from common.claims import sentence
-from common.plotting import COLOR, Axes, Figure, draw_band, figure, label_lines, mean_band, note, save, shades
-from common.records import read_runs
+from common.evidence.claims import sentence
+from common.plotting import PALETTE, Axes, Figure, draw_band, figure, label_lines, mean_band, note, shades
+from studies.wsd.claims import decay_reveals_progress, learning_rates_cross, wsd_matches_cosine
+from studies.wsd.losses import best, headline_peak, last_loss
 
 
 def curves(runs: pd.DataFrame) -> pd.DataFrame:
@@ -33,7 +37,7 @@ def draw_schedules(ax: Axes, table: pd.DataFrame, runs: pd.DataFrame) -> None:
     inset = ax.inset_axes((0.42, 0.7, 0.56, 0.25))
     labels = []
     for arm, members in chosen(table, runs).items():
-        color = COLOR["constant" if arm == "stable" else arm]
+        color = PALETTE["constant" if arm == "stable" else arm]
         for peak, budget in members:
             draw_band(ax, series(table, arm=arm, lr=peak, end=budget), color)
             run = series(runs, arm=arm, lr=peak, end=budget, seed=runs.seed.min()).dropna(subset="learning_rate")
@@ -75,9 +79,3 @@ def draw(runs: pd.DataFrame) -> tuple[Figure, pd.DataFrame]:
     lines = "\n".join(sentence(claim, runs) for claim in (decay_reveals_progress, learning_rates_cross))
     note(right, lines)
     return fig, table
-
-
-if __name__ == "__main__":
-    runs = read_runs(snakemake.input.runs)
-    fig, table = draw(runs)
-    save(fig, snakemake.output, data=table, runs=snakemake.input.runs)

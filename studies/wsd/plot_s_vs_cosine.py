@@ -1,23 +1,35 @@
-"""WSD, WSD-S, cyclic and oracle cosine: learning rates, loss curves, and what each loses or gains at three budgets."""
+"""WSD, WSD-S, cyclic and oracle cosine at three budgets.
+
+Top: learning rates. Bottom left: validation loss, mean and 95 % interval over seeds. Bottom right: what each loses or
+gains, as paired difference to WSD at each budget. In mode total, WSD-S spends as many updates on all three checkpoints
+as WSD does; in mode lineage each checkpoint has as many updates behind it. WSD and WSD-S have the headline peak, each
+cosine the best of its peaks.
+"""
 
 from collections.abc import Iterator
 
 import pandas as pd
-from claims import cyclic_cosine_is_worse, wsd_s_not_worse
-from losses import at_each_budget, best, budgets_of, final, headline_peak, last_loss
 
-from common.claims import sentence
-from common.plotting import COLOR, Axes, Figure, draw_band, draw_points, figure, label_lines, mean_band, note, save
-from common.records import read_runs
-from common.statistics import paired_differences, t_interval
+from common.evidence.claims import sentence
+from common.evidence.statistics import paired_differences, t_interval
+from common.plotting import PALETTE, Axes, Figure, draw_band, draw_points, figure, label_lines, mean_band, note
+from studies.wsd.claims import cyclic_cosine_is_worse, wsd_s_not_worse
+from studies.wsd.losses import at_each_budget, best, budgets_of, final, headline_peak, last_loss
+from studies.wsd.study import RIVALS
 
-RIVALS = {
-    "wsd_s_total": ("WSD-S, total", COLOR["wsd_s"], "o"),
-    "wsd_s_lineage": ("WSD-S, lineage", COLOR["wsd_s"], "D"),
-    "cosine": ("oracle cosine", COLOR["cosine"], "s"),
-    "cyclic": ("cyclic cosine", COLOR["cyclic_cosine"], "^"),
-    "cyclic_rewarm": ("cyclic, re-warmed", COLOR["cyclic_cosine"], "v"),
-}
+LOOKS = dict(
+    zip(
+        RIVALS,
+        (
+            ("WSD-S, total", PALETTE["wsd_s"], "o"),
+            ("WSD-S, lineage", PALETTE["wsd_s"], "D"),
+            ("oracle cosine", PALETTE["cosine"], "s"),
+            ("cyclic cosine", PALETTE["cyclic_cosine"], "^"),
+            ("cyclic, re-warmed", PALETTE["cyclic_cosine"], "v"),
+        ),
+        strict=True,
+    )
+)
 """Name, colour and marker of what is held against WSD."""
 
 
@@ -25,16 +37,16 @@ def curves(runs: pd.DataFrame) -> Iterator[tuple[str, int, str, pd.DataFrame]]:
     """Arm, last update, colour and rows of each curve: the headline trunk with its decays, the others at their best."""
     peak, budgets = headline_peak(runs), budgets_of(runs)
     headline = runs[runs.lr == peak]
-    yield "stable", budgets[-1], COLOR["constant"], headline[headline.arm == "stable"]
+    yield "stable", budgets[-1], PALETTE["constant"], headline[headline.arm == "stable"]
     for budget in budgets:
         branch = headline[(headline.arm == "wsd") & (headline.end == budget)]
-        yield "wsd", budget, COLOR["wsd"], branch[branch.step >= branch.start_step]
+        yield "wsd", budget, PALETTE["wsd"], branch[branch.step >= branch.start_step]
     for arm in ("wsd_s_total", "cosine", "cyclic"):
         losses = last_loss(runs, arm)
         ends = sorted(losses.budget.unique())
         for end in ends if arm == "cosine" else ends[-1:]:
             rows = runs[(runs.arm == arm) & (runs.end == end) & (runs.lr == best(losses, end)[0])]
-            yield arm, int(end), RIVALS[arm][1], rows
+            yield arm, int(end), LOOKS[arm][1], rows
 
 
 def draw_rates(ax: Axes, rows: pd.DataFrame, color: str) -> None:
@@ -83,15 +95,15 @@ def gaps(runs: pd.DataFrame) -> pd.DataFrame:
 def draw_gaps(ax: Axes, table: pd.DataFrame) -> None:
     """Differences to WSD, which is the line at 0: budgets side by side, rivals beside each other."""
     budgets = sorted(table.end.unique())
-    ax.axhline(0, color=COLOR["wsd"], linewidth=1.2)
-    for i, (arm, (name, color, marker)) in enumerate(RIVALS.items()):
+    ax.axhline(0, color=PALETTE["wsd"], linewidth=1.2)
+    for i, (arm, (name, color, marker)) in enumerate(LOOKS.items()):
         rows = table[table.arm == arm]
         x = [budgets.index(end) + 0.13 * (i - 2) for end in rows.end]
         draw_points(ax, x, rows, color, fmt=marker, label=name)
     low, high = table.low.min(), table.high.max()
     ax.set(ylim=(low - 0.75 * (high - low), high + 0.5 * (high - low)), xlim=(-0.5, len(budgets) - 0.5))
     ax.set_xticks(range(len(budgets)), [f"{budget:g}" for budget in budgets])
-    ax.annotate("WSD", (-0.48, 0), (0, 2), textcoords="offset points", fontsize=7, color=COLOR["wsd"])
+    ax.annotate("WSD", (-0.48, 0), (0, 2), textcoords="offset points", fontsize=7, color=PALETTE["wsd"])
     ax.legend(loc="upper left", ncols=2, fontsize=6, handletextpad=0.3, columnspacing=0.8)
 
 
@@ -110,9 +122,3 @@ def draw(runs: pd.DataFrame) -> tuple[Figure, pd.DataFrame]:
     text = "\n".join(sentence(claim, runs) for claim in (wsd_s_not_worse, cyclic_cosine_is_worse))
     note(differences, text)
     return fig, pd.concat([curves_drawn, table])
-
-
-if __name__ == "__main__":
-    paths = [*snakemake.input.wsd, *snakemake.input.rivals]
-    fig, table = draw(read_runs(paths, lineage=True))
-    save(fig, snakemake.output, data=table, runs=paths)

@@ -57,7 +57,8 @@ class Valley:
 
     def loss(self, x: np.ndarray, y: np.ndarray) -> np.ndarray:
         """L at points given by two arrays of one shape."""
-        return -self.slope * x + self.curvature / 2 * (y - self.floor(x)) ** 2
+        loss: np.ndarray = -self.slope * x + self.curvature / 2 * (y - self.floor(x)) ** 2
+        return loss
 
     def gradient(self, x: np.ndarray, y: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """dL/dx and dL/dy, without noise."""
@@ -129,7 +130,8 @@ def push(valley: Valley, path: Trajectory, *, rates: Sequence[float], noise: np.
     """
     x, count = path.x[:-1], len(rates)
     moves = np.asarray(rates)[:, np.newaxis] * valley.noise * noise[:count]
-    return -(moves * valley.heading(x) / valley.stretch(x)).sum(axis=0)
+    moved: np.ndarray = -(moves * valley.heading(x) / valley.stretch(x)).sum(axis=0)
+    return moved
 
 
 def off_tangent(valley: Valley, x: np.ndarray, y: np.ndarray) -> np.ndarray:
@@ -140,7 +142,8 @@ def off_tangent(valley: Valley, x: np.ndarray, y: np.ndarray) -> np.ndarray:
     vectors = np.linalg.eigh(valley.hessian(x, y)).eigenvectors
     tangent = vectors[..., 0] * np.sign(vectors[..., :1, 0])
     along, across = valley.gradient(x, y)
-    return across * tangent[..., 0] - along * tangent[..., 1]
+    component: np.ndarray = across * tangent[..., 0] - along * tangent[..., 1]
+    return component
 
 
 def river_offset(valley: Valley, x: np.ndarray) -> np.ndarray:
@@ -160,7 +163,8 @@ def river_offset(valley: Valley, x: np.ndarray) -> np.ndarray:
             f"no river found at x={lost:g} within slope/curvature={reach:g} of its first order; "
             f"the valley needs a larger curvature than {valley.curvature:g}, or less slope or bend"
         )
-    return found.x
+    offset: np.ndarray = found.x
+    return offset
 
 
 def first_order_offset(valley: Valley, x: np.ndarray) -> np.ndarray:
@@ -178,7 +182,8 @@ def descent_lag(valley: Valley, x: np.ndarray) -> np.ndarray:
     heading, stretch = valley.heading(x), valley.stretch(x)
     turn = -(valley.wavenumber**2) * valley.floor(x)
     offset_change = -valley.slope / valley.curvature * turn * (1 - heading**2) / stretch**2
-    return -offset_change * valley.slope / (valley.curvature * stretch**2)
+    lag: np.ndarray = -offset_change * valley.slope / (valley.curvature * stretch**2)
+    return lag
 
 
 def river_clock(valley: Valley, x: np.ndarray) -> np.ndarray:
@@ -195,7 +200,9 @@ def river_position(valley: Valley, clock: np.ndarray) -> np.ndarray:
     farthest = valley.slope * np.asarray(clock, dtype=float)
     nearest = farthest / (1 + (valley.bend * valley.wavenumber) ** 2)
     bracket = (nearest * (1 - 1e-9) - 1e-9, farthest * (1 + 1e-9) + 1e-9)
-    return find_root(lambda x, clock: river_clock(valley, x) - clock, bracket, args=(farthest / valley.slope,)).x
+    found = find_root(lambda x, clock: river_clock(valley, x) - clock, bracket, args=(farthest / valley.slope,))
+    position: np.ndarray = found.x
+    return position
 
 
 def river_loss(valley: Valley, x: np.ndarray) -> np.ndarray:
@@ -227,12 +234,12 @@ def stationary_excess(valley: Valley, *, rate: float, x: np.ndarray | float = 0.
     return valley.curvature / 2 * stationary_variance(rate=rate, curvature=sharpness, noise=valley.noise)
 
 
-def small_rate_excess(valley: Valley, *, rate: float) -> float:
+def small_rate_excess(valley: Valley, *, rate: np.ndarray | float) -> np.ndarray | float:
     """Limit of the excess for rate * curvature << 1: eta sigma**2/4, whatever the curvature (derived here)."""
     return rate * valley.noise**2 / 4
 
 
-def excess_bound(valley: Valley, *, rate: float) -> float:
+def excess_bound(valley: Valley, *, rate: np.ndarray | float) -> np.ndarray | float:
     """The bound eta sigma**2/2 for each hill coordinate (Wen et al. 2024, recalled).
 
     It holds in a straight valley as long as rate * curvature <= 1, with equality there, and for no larger rate.

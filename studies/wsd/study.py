@@ -8,8 +8,24 @@ Peaks, budgets and thresholds were frozen after a pilot with seeds 100 and 101.
 """
 
 from itertools import pairwise
+from typing import Any
 
-from common.config import Data, Model, Optimizer, Run, Schedule
+from common.config import (
+    WSD,
+    AdamW,
+    Bigram,
+    Constant,
+    Corpus,
+    Cosine,
+    DecayShape,
+    Figure,
+    Measure,
+    Rewarm,
+    Run,
+    Schedule,
+    Select,
+    Transformer,
+)
 
 SEEDS = range(5)
 BUDGETS = (600, 1200, 2400)
@@ -24,30 +40,32 @@ longest budget the best and its neighbours."""
 LENGTHS = (0.05, 0.1, 0.2, 0.4, 0.6)
 """Shares of the longest budget that a linear decay takes."""
 SHAPE_LENGTHS = (0.1, 0.2)
-SHAPES = ("linear", "inverse", "sqrt", "cosine", "square", "exponential")
+SHAPES: tuple[DecayShape, ...] = ("linear", "inverse", "sqrt", "cosine", "square", "exponential")
 WARMUP_STEPS = 96
+DECAY_SHARE = 0.1
+"""Of a budget, in the headline runs."""
 
-SETTINGS = {
-    "model": Model(kind="transformer", width=64, depth=2, heads=2),
-    "data": Data(source="corpus", name="python", context=64, validation_windows=2048),
-    "optimizer": Optimizer(kind="adamw", beta1=0.9, beta2=0.95, weight_decay=0.1, clip=1.0),
+SETTINGS: dict[str, Any] = {
+    "model": Transformer(width=64, depth=2, heads=2),
+    "data": Corpus("python", context=64, validation_windows=2048),
+    "optimizer": AdamW(beta1=0.9, beta2=0.95, weight_decay=0.1, clip=1.0),
     "batch_size": 4,
 }
 
 
-def decay_steps(budget: int, share: float = 0.1) -> int:
+def decay_steps(budget: int, share: float = DECAY_SHARE) -> int:
     """The last tenth, or another share, of a budget."""
     return round(share * budget)
 
 
-def stable_steps(budget: int, share: float = 0.1) -> int:
+def stable_steps(budget: int, share: float = DECAY_SHARE) -> int:
     """Updates of a budget before its decay."""
     return budget - decay_steps(budget, share)
 
 
-def cooldown(shape: str, steps: int) -> Schedule:
+def cooldown(shape: DecayShape, steps: int) -> WSD:
     """A decay to a tenth of the peak, which begins at once."""
-    return Schedule(kind="wsd", decay_steps=steps, decay_shape=shape)
+    return WSD(decay_steps=steps, decay_shape=shape)
 
 
 def stable(lr: float, seed: int) -> str:
@@ -55,11 +73,12 @@ def stable(lr: float, seed: int) -> str:
     return f"stable-lr{lr:g}-s{seed}"
 
 
-TRUNKS = {
-    stable(lr, seed): Run(
+TRUNKS = [
+    Run(
+        stable(lr, seed),
         **SETTINGS,
         arm="stable",
-        schedule=Schedule(kind="constant", warmup_steps=WARMUP_STEPS),
+        schedule=Constant(warmup_steps=WARMUP_STEPS),
         lr=lr,
         steps=LONGEST,
         keep_steps=tuple(sorted({*map(stable_steps, BUDGETS), *(stable_steps(LONGEST, share) for share in LENGTHS)})),
@@ -68,10 +87,11 @@ TRUNKS = {
     )
     for lr in STABLE_LRS
     for seed in SEEDS
-}
+]
 
-DECAYS = {
-    f"wsd-{budget}-lr{lr:g}-s{seed}": Run(
+DECAYS = [
+    Run(
+        f"wsd-{budget}-lr{lr:g}-s{seed}",
         **SETTINGS,
         arm="wsd",
         parent=stable(lr, seed),
@@ -85,13 +105,14 @@ DECAYS = {
     for budget in BUDGETS
     for lr in STABLE_LRS
     for seed in SEEDS
-}
+]
 
-COSINES = {
-    f"cosine-{budget}-lr{lr:g}-s{seed}": Run(
+COSINES = [
+    Run(
+        f"cosine-{budget}-lr{lr:g}-s{seed}",
         **SETTINGS,
         arm="cosine",
-        schedule=Schedule(kind="cosine", warmup_steps=WARMUP_STEPS),
+        schedule=Cosine(warmup_steps=WARMUP_STEPS),
         lr=lr,
         steps=budget,
         evaluate_every=max(300, budget // 4),
@@ -100,19 +121,20 @@ COSINES = {
     for budget in BUDGETS
     for lr in COSINE_LRS[budget]
     for seed in SEEDS
-}
+]
 
-COSINES_TO_ZERO = {
-    f"cosine_to_zero-{BUDGETS[1]}-s{seed}": Run(
+COSINES_TO_ZERO = [
+    Run(
+        f"cosine_to_zero-{BUDGETS[1]}-s{seed}",
         **SETTINGS,
         arm="cosine_to_zero",
-        schedule=Schedule(kind="cosine", warmup_steps=WARMUP_STEPS, floor=0.0),
+        schedule=Cosine(warmup_steps=WARMUP_STEPS, floor=0.0),
         lr=PEAK,
         steps=BUDGETS[1],
         seed=seed,
     )
     for seed in SEEDS
-}
+]
 
 NEXT_BUDGETS = dict(pairwise(BUDGETS))
 MODES = ("total", "lineage")
@@ -126,8 +148,9 @@ def wsd_s_steps(mode: str, budget: int) -> int:
     return NEXT_BUDGETS[budget] - budget + again
 
 
-WSD_S = {
-    f"wsd_s_{mode}-{following}-s{seed}": Run(
+WSD_S = [
+    Run(
+        f"wsd_s_{mode}-{following}-s{seed}",
         **SETTINGS,
         arm=f"wsd_s_{mode}",
         parent=f"wsd_s_{mode}-{budget}-s{seed}" if budget > BUDGETS[0] else f"wsd-{budget}-lr{PEAK:g}-s{seed}",
@@ -140,15 +163,20 @@ WSD_S = {
     for mode in MODES
     for budget, following in NEXT_BUDGETS.items()
     for seed in SEEDS
-}
+]
 
-JUMP = Schedule(kind="cosine")
-REWARM = Schedule(kind="rewarm", warmup_steps=WARMUP_STEPS, start=0.1)
-CYCLES = (("cyclic", JUMP, PEAK), ("cyclic", JUMP, 2 * PEAK), ("cyclic_rewarm", REWARM, PEAK))
+JUMP = Cosine()
+REWARM = Rewarm(warmup_steps=WARMUP_STEPS, start=0.1)
+CYCLES: tuple[tuple[str, Schedule, float], ...] = (
+    ("cyclic", JUMP, PEAK),
+    ("cyclic", JUMP, 2 * PEAK),
+    ("cyclic_rewarm", REWARM, PEAK),
+)
 """Arm, schedule of each further cycle, and peak; the first cycle is the cosine of the first budget."""
 
-CYCLIC = {
-    f"{arm}-{following}-lr{lr:g}-s{seed}": Run(
+CYCLIC = [
+    Run(
+        f"{arm}-{following}-lr{lr:g}-s{seed}",
         **SETTINGS,
         arm=arm,
         parent=f"{arm if budget > BUDGETS[0] else 'cosine'}-{budget}-lr{lr:g}-s{seed}",
@@ -161,10 +189,11 @@ CYCLIC = {
     for arm, schedule, lr in CYCLES
     for budget, following in NEXT_BUDGETS.items()
     for seed in SEEDS
-}
+]
 
-COOLDOWNS = {
-    f"cooldown-{shape}-{share:g}-lr{lr:g}-s{seed}": Run(
+COOLDOWNS = [
+    Run(
+        f"cooldown-{shape}-{share:g}-lr{lr:g}-s{seed}",
         **SETTINGS,
         arm=f"cooldown_{shape}",
         parent=stable(lr, seed),
@@ -178,35 +207,37 @@ COOLDOWNS = {
         *(("linear", lr, share) for lr in STABLE_LRS for share in (LENGTHS if lr == PEAK else LENGTHS[:-1])),
         *((shape, PEAK, share) for shape in SHAPES[1:] for share in SHAPE_LENGTHS),
     )
-    if (shape, share) != ("inverse", 0.1)
+    if (shape, share) != ("inverse", DECAY_SHARE)
     for seed in SEEDS
-}
+]
 """Other lengths and shapes of the decay before the longest budget; the inverse one over a tenth is among DECAYS."""
 
-LANGUAGE = {
-    "model": Model(kind="transformer", width=64, depth=1, heads=2),
-    "data": Data(source="bigram", vocabulary=2048, successors=1024, context=32, validation_windows=256),
-    "optimizer": Optimizer(kind="adamw", beta1=0.9, beta2=0.95, clip=1.0),
+LANGUAGE: dict[str, Any] = {
+    "model": Transformer(width=64, depth=1, heads=2),
+    "data": Bigram(vocabulary=2048, successors=1024, context=32, validation_windows=256),
+    "optimizer": AdamW(beta1=0.9, beta2=0.95, clip=1.0),
     "batch_size": 4,
     "lr": 6e-3,
 }
 """Bigrams: every other token is certain (1024 pairs to learn), the tokens between are uniform over 1024."""
 LANGUAGE_STEPS = 2000
 
-BIGRAM_TRUNKS = {
-    f"bigram-stable-s{seed}": Run(
+BIGRAM_TRUNKS = [
+    Run(
+        f"bigram-stable-s{seed}",
         **LANGUAGE,
         arm="bigram_stable",
-        schedule=Schedule(kind="constant", warmup_steps=WARMUP_STEPS),
+        schedule=Constant(warmup_steps=WARMUP_STEPS),
         steps=LANGUAGE_STEPS,
         keep_steps=(*range(100, 600, 100), *range(600, LANGUAGE_STEPS, 200)),
         seed=seed,
     )
     for seed in SEEDS
-}
+]
 
-BIGRAM_DECAYS = {
-    f"bigram-wsd-s{seed}": Run(
+BIGRAM_DECAYS = [
+    Run(
+        f"bigram-wsd-s{seed}",
         **LANGUAGE,
         arm="bigram_wsd",
         parent=f"bigram-stable-s{seed}",
@@ -217,6 +248,54 @@ BIGRAM_DECAYS = {
         seed=seed,
     )
     for seed in SEEDS
-}
+]
 
-RUNS = TRUNKS | DECAYS | COSINES | COSINES_TO_ZERO | WSD_S | CYCLIC | COOLDOWNS | BIGRAM_TRUNKS | BIGRAM_DECAYS
+RUNS = [
+    *TRUNKS,
+    *DECAYS,
+    *COSINES,
+    *COSINES_TO_ZERO,
+    *WSD_S,
+    *CYCLIC,
+    *COOLDOWNS,
+    *BIGRAM_TRUNKS,
+    *BIGRAM_DECAYS,
+]
+
+HEADLINE = ("stable", "wsd")
+"""Arms of the constant runs and of the decays that branch off them."""
+RIVALS = ("wsd_s_total", "wsd_s_lineage", "cosine", "cyclic", "cyclic_rewarm")
+"""Arms that are held against WSD at each budget."""
+BIGRAMS = ("bigram_stable", "bigram_wsd")
+
+PEAKS_AND_LENGTHS = Select(arm=[*HEADLINE, "cosine", "cooldown_linear"])
+"""Runs that tell final losses by peak, and by length of a linear decay."""
+
+FIGURES = [
+    Figure("loss", runs=Select(arm=[*HEADLINE, "cosine"])),
+    Figure("river_toy", tables=["river"]),
+    Figure("interpolation", runs=Select(arm=HEADLINE, lr=PEAK), tables=["interpolation"]),
+    Figure(
+        "bigram",
+        runs=Select(arm=HEADLINE, lr=PEAK) | Select(arm=BIGRAMS),
+        tables=["tabular", "bigram", "entropy"],
+    ),
+    Figure(
+        "s_vs_cosine",
+        runs=Select(arm=HEADLINE, lr=PEAK, lineage=True) | Select(arm=RIVALS, lineage=True),
+    ),
+    Figure("bound", runs=PEAKS_AND_LENGTHS, records=PEAKS_AND_LENGTHS),
+    Figure("cooldown_shape", runs=Select(arm=[*HEADLINE, *(f"cooldown_{shape}" for shape in SHAPES)])),
+    Figure("decay_ablation", runs=PEAKS_AND_LENGTHS),
+]
+
+BRANCHED = {"trunks": Select(arm="stable", lr=PEAK), "decays": Select(arm="wsd", lr=PEAK)}
+"""States of the constant runs at the headline peak, and of their decays."""
+
+MEASURES = [
+    Measure("river"),
+    Measure("tabular"),
+    Measure("bigram", states=Select(arm=BIGRAMS)),
+    Measure("interpolation", states=BRANCHED),
+    Measure("entropy", states=BRANCHED),
+]

@@ -6,9 +6,9 @@ from torch import nn
 from torch.func import functional_call
 
 from common import models
-from common.config import Model
+from common.config import Transformer
 from common.curvature.objective import Objective
-from common.losses import cross_entropy, half_squared_error
+from common.data.losses import cross_entropy, half_squared_error
 
 
 def generator(seed=0):
@@ -42,7 +42,7 @@ def regression(*, count=12, inputs=4, outputs=3, seed=1):
 
 def transformer(**changes):
     """A network of the repository with attention, norms, tied embedding and a custom activation."""
-    model = Model(width=4, depth=1, heads=2, expansion=2, **changes)
+    model = Transformer(width=4, depth=1, heads=2, expansion=2, **changes)
     return models.build(model, inputs=7, outputs=7, context=5, generator=generator(3)).double()
 
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from common import models
-from common.config import Data, Model
+from common.config import MLP, Digits
 from common.curvature.batches import batch_sharpness, random_batches
 from common.curvature.lanczos import extremes
 from common.curvature.objective import Objective
@@ -15,8 +15,8 @@ from tests.curvature.cases import dense, generator
 
 @pytest.fixture(scope="module")
 def digits(tmp_path_factory):
-    data = load(Data(source="digits"), corpora=tmp_path_factory.mktemp("none"))
-    model = Model(kind="mlp", width=6, depth=1, activation="tanh", norm="none")
+    data = load(Digits(), corpora=tmp_path_factory.mktemp("none"))
+    model = MLP(width=6, depth=1, activation="tanh", norm="none")
     return models.build(
         model, inputs=data.inputs, outputs=data.outputs, context=None, generator=generator()
     ).double(), data

@@ -9,7 +9,7 @@ from common.curvature.critical import critical_sharpness
 from common.curvature.lanczos import extremes
 from common.curvature.objective import Objective
 from common.curvature.operators import Hessian
-from common.losses import half_squared_error
+from common.data.losses import half_squared_error
 from tests.curvature.cases import case, dense, drawn, regression
 
 

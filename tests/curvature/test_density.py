@@ -12,7 +12,7 @@ from tests.curvature.cases import case, dense
 def test_mass_and_mean_of_a_hessian(name):
     objective = case(name)
     true = np.linalg.eigvalsh(dense(objective))
-    with objective.held():
+    with objective.cached_graphs():
         measured = density(Hessian(objective), steps=12, draws=60)
     assert measured.products == 12 * 60
     for power in (0, 1, 2, 3):

@@ -5,12 +5,12 @@ import pytest
 import torch
 
 from common import models
-from common.config import Data, Model
+from common.config import MLP, Digits
 from common.curvature.lanczos import extremes
 from common.curvature.objective import Objective
 from common.curvature.operators import Dense, Hessian, Operator, Scaled
 from common.data import load
-from common.losses import cross_entropy
+from common.data.losses import cross_entropy
 from common.streams import stream
 from tests.curvature.cases import CASES, case, classes, dense, generator, mlp
 
@@ -62,7 +62,7 @@ def test_bounds_hold_and_the_ends_are_found(spectrum):
 def test_both_ends_of_a_hessian(name):
     objective = case(name)
     true = np.linalg.eigvalsh(dense(objective))
-    with objective.held():
+    with objective.cached_graphs():
         found = extremes(Hessian(objective), largest=3, smallest=1, tolerance=1e-6)
     assert found.converged
     assert found.largest.values == pytest.approx(true[::-1][:3], rel=1e-6)
@@ -240,8 +240,8 @@ def test_a_random_start_is_stopped_by_bounds_because_errors_miss_pairs():
 
 def test_a_part_of_the_data_is_a_start(tmp_path):
     """From a sixteenth of the examples fewer products of the whole are needed, for the same value."""
-    data = load(Data(source="digits"), corpora=tmp_path)
-    model = Model(kind="mlp", width=32, depth=2, activation="tanh", norm="none")
+    data = load(Digits(), corpora=tmp_path)
+    model = MLP(width=32, depth=2, activation="tanh", norm="none")
     network = models.build(model, inputs=data.inputs, outputs=data.outputs, context=None, generator=generator())
     objective = Objective.of_dataset(network, data, examples=256)
     cold = extremes(Hessian(objective))
@@ -256,7 +256,8 @@ def test_deterministic():
     one, two = (extremes(Hessian(case("transformer")), seed=4) for _ in range(2))
     assert (one.value, one.bound, one.products) == (two.value, two.bound, two.products)
     assert np.array_equal(one.largest.vectors, two.largest.vectors)
-    assert extremes(Hessian(case("transformer")), seed=5).value != one.value
+    other = extremes(Hessian(case("transformer")), seed=5)
+    assert not np.array_equal(other.largest.vectors, one.largest.vectors)
 
 
 @pytest.mark.parametrize("size", [1, 2, 3])

@@ -8,12 +8,11 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-from common.config import Data, Model, Optimizer, Run
+from common.config import MLP, SGD, Bigram, Digits, Run, Teacher, Transformer
 from common.curvature.objective import Objective
 from common.data import load
-from common.data.synthetic import teacher
-from common.engine import Training
-from common.losses import cross_entropy, half_squared_error
+from common.data.losses import cross_entropy, half_squared_error
+from common.training.loop import Training
 from tests.curvature.cases import CASES, case, classes, dense, drawn, mlp, outputs_jacobian, regression, transformer
 
 RNG = np.random.default_rng(0)
@@ -65,7 +64,7 @@ def test_any_chunks_give_the_mean_over_all_targets(sizes):
     for name in ("hessian_products", "gauss_newton_products", "remainder_products"):
         close(getattr(parts, name)(block), getattr(whole, name)(block))
     close(parts.gradient(), whole.gradient())
-    with parts.held(chunks=2):
+    with parts.cached_graphs(chunks=2):
         close(parts.hessian_products(block), whole.hessian_products(block))
         close(parts.hessian_products(block), whole.hessian_products(block))
 
@@ -75,7 +74,7 @@ def test_one_forward_pass_for_a_block_and_none_for_a_held_graph():
     block = RNG.standard_normal((objective.size, 4))
     free = objective.hessian_products(block)
     assert objective.forwards == 1
-    with objective.held():
+    with objective.cached_graphs():
         first = objective.hessian_products(block)
         objective.gradient(), objective.gauss_newton_products(block)
         assert np.array_equal(first, objective.hessian_products(block))
@@ -88,7 +87,7 @@ def test_one_forward_pass_for_a_block_and_none_for_a_held_graph():
 
 def test_leaving_frees_the_graph():
     objective = case("transformer")
-    with objective.held():
+    with objective.cached_graphs():
         objective.hessian_products(np.ones((objective.size, 1)))
         graph = weakref.ref(objective._held[0])
         assert graph() is not None
@@ -98,7 +97,7 @@ def test_leaving_frees_the_graph():
 def test_a_held_graph_notices_new_weights_and_a_new_mode():
     objective = case("mlp-squared")
     block = np.eye(objective.size)
-    with objective.held():
+    with objective.cached_graphs():
         objective.hessian_products(block)
         with torch.no_grad():
             objective.parameters[0].mul_(1.1)
@@ -220,18 +219,20 @@ def test_ignored_targets_are_counted_by_the_caller():
     assert parts.loss() == pytest.approx(whole.loss(), rel=1e-13)
 
 
-@pytest.mark.parametrize("source", ["digits", "teacher", "bigram"])
-def test_the_loss_of_a_data_set_is_that_of_training(source, tmp_path):
-    data = {
-        "digits": Data(source="digits"),
-        "teacher": Data(source="teacher", inputs=6, samples=20, exponent=1.0, noise=0.1),
-        "bigram": Data(source="bigram", vocabulary=8, successors=2, context=6, validation_windows=10),
-    }[source]
-    kind = {"kind": "transformer", "heads": 2} if source == "bigram" else {"kind": "mlp"}
+@pytest.mark.parametrize(
+    "data",
+    [
+        Digits(),
+        Teacher(inputs=6, samples=20, exponent=1.0, noise=0.1),
+        Bigram(vocabulary=8, successors=2, context=6, validation_windows=10),
+    ],
+    ids=["digits", "teacher", "bigram"],
+)
+def test_the_loss_of_a_data_set_is_that_of_training(data, tmp_path):
     run = Run(
-        model=Model(width=8, depth=1, **kind),
+        model=MLP(width=8, depth=1) if data.context is None else Transformer(width=8, depth=1, heads=2),
         data=data,
-        optimizer=Optimizer(kind="sgd"),
+        optimizer=SGD(),
         lr=0.1,
         steps=1,
         batch_size=16,
@@ -246,7 +247,7 @@ def test_the_loss_of_a_data_set_is_that_of_training(source, tmp_path):
 
 
 def test_senseless_probe_sets():
-    data = teacher(Data(source="teacher", inputs=4, samples=10, exponent=1.0))
+    data = load(Teacher(inputs=4, samples=10, exponent=1.0), corpora=None)
     network = nn.Linear(4, 1)
     with pytest.raises(ValueError, match="examples=11 must be between 1 and 10"):
         Objective.of_dataset(network, data, examples=11)

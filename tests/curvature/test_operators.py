@@ -9,7 +9,7 @@ from torch import nn
 
 from common.curvature.objective import Objective
 from common.curvature.operators import Dense, GaussNewton, Hessian, Remainder, Scaled, matrix
-from common.losses import cross_entropy
+from common.data.losses import cross_entropy
 from tests.curvature.cases import CASES, case, classes, dense, mlp
 
 RNG = np.random.default_rng(1)

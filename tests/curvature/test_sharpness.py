@@ -4,21 +4,21 @@ import numpy as np
 import pytest
 import torch
 
-from common import optimizers
-from common.config import Optimizer
+from common.config import SGD, Adam, AdamW
 from common.curvature.objective import Objective
 from common.curvature.sharpness import sharpness
 from common.curvature.stability import diagonal
-from common.losses import cross_entropy, half_squared_error
+from common.data.losses import cross_entropy, half_squared_error
+from common.optim import optimizers
 from tests.curvature.cases import case, classes, dense, drawn, mlp, regression
 
 
 @pytest.mark.parametrize(
     ("optimizer", "factor"),
     [
-        (Optimizer(kind="sgd"), 2),
-        (Optimizer(kind="sgd", momentum=0.9), 3.8),
-        (Optimizer(kind="sgd", momentum=0.9, nesterov=True), 3.8 / 2.8),
+        (SGD(), 2),
+        (SGD(momentum=0.9), 3.8),
+        (SGD(momentum=0.9, nesterov=True), 3.8 / 2.8),
     ],
 )
 def test_gradient_rules(optimizer, factor):
@@ -31,11 +31,11 @@ def test_gradient_rules(optimizer, factor):
     assert objective.forwards == 1
 
 
-@pytest.mark.parametrize(("kind", "shifted"), [("sgd", True), ("adam", True), ("adamw", False)])
+@pytest.mark.parametrize(("kind", "shifted"), [(SGD, True), (Adam, True), (AdamW, False)])
 def test_preconditioner_and_coupled_decay(kind, shifted):
     network = mlp()
     objective = Objective(network, cross_entropy, [classes()])
-    optimizer = Optimizer(kind=kind, weight_decay=0.2)
+    optimizer = kind(weight_decay=0.2)
     rule = optimizers.build(optimizer, network.named_parameters(), lr=0.01)
     for _ in range(4):
         cross_entropy(network(classes()[0]), classes()[1]).backward()
@@ -45,7 +45,7 @@ def test_preconditioner_and_coupled_decay(kind, shifted):
     decays = np.concatenate([np.full(one.numel(), 0.2 * (one.ndim == 2)) for one in objective.parameters])
     seen = dense(objective) + np.diag(decays) * shifted
     top = np.linalg.eigvals(diagonal(rule, objective.named, lr=0.01)[:, None] * seen).real.max()
-    assert measured.normalised == pytest.approx(0.01 * top / (2 if kind == "sgd" else 38), rel=1e-8)
+    assert measured.normalised == pytest.approx(0.01 * top / (2 if kind is SGD else 38), rel=1e-8)
 
 
 def test_gradient_descent_leaves_a_quadratic_exactly_above_1():
@@ -53,7 +53,7 @@ def test_gradient_descent_leaves_a_quadratic_exactly_above_1():
     for normalised, stays in ((0.99, True), (1.01, False)):
         network = drawn(torch.nn.Linear(4, 3, bias=False).double(), 2)
         objective = Objective(network, half_squared_error, [(x, y)])
-        first = sharpness(objective, Optimizer(kind="sgd"), lr=1.0).normalised
+        first = sharpness(objective, SGD(), lr=1.0).normalised
         rule = torch.optim.SGD(network.parameters(), lr=normalised / first)
         start = objective.loss()
         for _ in range(1000):
@@ -65,7 +65,7 @@ def test_gradient_descent_leaves_a_quadratic_exactly_above_1():
 
 def test_warm_start_and_rate_zero():
     objective = case("mlp-cross-entropy")
-    sgd = Optimizer(kind="sgd")
+    sgd = SGD()
     cold = sharpness(objective, sgd, lr=0.1)
     warm = sharpness(objective, sgd, lr=0.1, start=cold.found.start)
     assert warm.found.value == pytest.approx(cold.found.value, rel=1e-5)
@@ -75,4 +75,4 @@ def test_warm_start_and_rate_zero():
 
 def test_adam_needs_its_state():
     with pytest.raises(ValueError, match="kind='adam' divides by its second moment"):
-        sharpness(case("mlp-cross-entropy"), Optimizer(kind="adam"), lr=0.1)
+        sharpness(case("mlp-cross-entropy"), Adam(), lr=0.1)

@@ -5,21 +5,21 @@ import pytest
 import torch
 from torch import nn
 
-from common import optimizers
-from common.config import Optimizer
+from common.config import SGD, Adam, AdamW, Optimizer, ScheduleFree, named
 from common.curvature.lanczos import extremes
 from common.curvature.objective import Objective
 from common.curvature.operators import Dense, Hessian, Scaled
 from common.curvature.stability import decay, diagonal, threshold
-from common.losses import cross_entropy
+from common.data.losses import cross_entropy
+from common.optim import optimizers
 from tests.curvature.cases import classes, dense, mlp
 
-SGD = [
-    Optimizer(kind="sgd"),
-    Optimizer(kind="sgd", momentum=0.5),
-    Optimizer(kind="sgd", momentum=0.9),
-    Optimizer(kind="sgd", momentum=0.5, nesterov=True),
-    Optimizer(kind="sgd", momentum=0.9, nesterov=True),
+GRADIENT_RULES = [
+    SGD(),
+    SGD(momentum=0.5),
+    SGD(momentum=0.9),
+    SGD(momentum=0.5, nesterov=True),
+    SGD(momentum=0.9, nesterov=True),
 ]
 
 
@@ -34,7 +34,7 @@ def trained_on_a_quadratic(optimizer, *, curvature, lr, steps=1500):
     return abs(float(weight.detach()))
 
 
-@pytest.mark.parametrize("optimizer", SGD, ids=str)
+@pytest.mark.parametrize("optimizer", GRADIENT_RULES, ids=str)
 @pytest.mark.parametrize("lr", [0.01, 0.7])
 def test_gradient_rules_diverge_exactly_above_their_threshold(optimizer, lr):
     edge = threshold(optimizer, lr=lr)
@@ -43,7 +43,7 @@ def test_gradient_rules_diverge_exactly_above_their_threshold(optimizer, lr):
 
 
 def test_weight_decay_of_sgd_is_a_shift_of_the_curvature():
-    optimizer = Optimizer(kind="sgd", weight_decay=5.0)
+    optimizer = SGD(weight_decay=5.0)
     weight = nn.Parameter(torch.ones(1, 1, dtype=torch.float64))
     bias = nn.Parameter(torch.ones(1, dtype=torch.float64))
     parameters = {"weight": weight, "bias": bias}
@@ -61,7 +61,7 @@ def test_adam_with_a_frozen_preconditioner(beta1):
     root = draw.standard_normal((3, 3))
     hessian, scale, lr = root @ root.T, draw.uniform(0.1, 3, 3), 0.05
     effective = extremes(Scaled(Dense(hessian), 1 / scale), tolerance=1e-10).value
-    edge = threshold(Optimizer(kind="adam", beta1=beta1), lr=lr)
+    edge = threshold(Adam(beta1=beta1), lr=lr)
     for factor, bounded in ((0.99, True), (1.01, False)):
         weights, moment = np.ones(3), np.zeros(3)
         for _ in range(4000):
@@ -74,7 +74,7 @@ def test_adam_with_a_frozen_preconditioner(beta1):
 
 def test_schedule_free_around_a_fixed_average():
     lr, beta1 = 0.1, 0.9
-    edge = threshold(Optimizer(kind="schedule_free"), lr=lr)
+    edge = threshold(ScheduleFree(), lr=lr)
     for factor, bounded in ((0.99, True), (1.01, False)):
         z, average = 1.0, 0.1
         for _ in range(3000):
@@ -82,14 +82,12 @@ def test_schedule_free_around_a_fixed_average():
         assert (abs(z) < 10) == bounded
 
 
-@pytest.mark.parametrize("kind", ["adam", "adamw", "schedule_free"])
+@pytest.mark.parametrize("kind", [Adam, AdamW, ScheduleFree])
 def test_the_diagonal_is_what_the_rule_divides_by(kind):
     """From a state with this second moment, a gradient along one weight moves that weight by lr times D."""
     network = mlp()
     objective = Objective(network, cross_entropy, [classes()])
-    rule = optimizers.build(
-        Optimizer(kind=kind, beta1=0.0, beta2=0.9, epsilon=1e-4), network.named_parameters(), lr=0.02
-    )
+    rule = optimizers.build(kind(beta1=0.0, beta2=0.9, epsilon=1e-4), network.named_parameters(), lr=0.02)
     with pytest.raises(ValueError, match=r"no second moment for '0\.weight' yet"):
         diagonal(rule, objective.named, lr=0.02)
     for _ in range(3):
@@ -122,17 +120,41 @@ def test_rates_of_single_tensors():
 
 
 def test_numbers_of_the_literature():
-    adam = Optimizer(kind="adam")
+    adam = Adam()
     assert threshold(adam, lr=1.0) == pytest.approx(38)
-    assert threshold(Optimizer(kind="adamw"), lr=1.0) == pytest.approx(38)
-    assert threshold(SGD[2], lr=1.0) == pytest.approx(3.8)
-    assert threshold(SGD[4], lr=1.0) == pytest.approx(1.357, abs=1e-3)
+    assert threshold(AdamW(), lr=1.0) == pytest.approx(38)
+    assert threshold(GRADIENT_RULES[2], lr=1.0) == pytest.approx(3.8)
+    assert threshold(GRADIENT_RULES[4], lr=1.0) == pytest.approx(1.357, abs=1e-3)
     assert threshold(adam, lr=0.0) == np.inf
+
+
+KNOWN = {word: kind for word, kind in Optimizer.kinds().items() if (kind.threshold or "").startswith("common.")}
+
+
+@pytest.mark.parametrize("kind", KNOWN.values(), ids=KNOWN)
+def test_a_kind_says_what_this_module_must_know_of_it(kind):
+    """Its threshold, whether it has a second moment to divide by, and where it puts the weight decay."""
+    assert threshold(kind(), lr=0.5) == 2 * named(kind.threshold)(kind())
+    network = mlp()
+    objective = Objective(network, cross_entropy, [classes()])
+    rule = optimizers.build(kind(weight_decay=0.1), network.named_parameters(), lr=0.1)
+    if kind.preconditioned:
+        with pytest.raises(ValueError, match="no second moment"):
+            diagonal(rule, objective.named, lr=0.1)
+    else:
+        assert diagonal(rule, objective.named, lr=0.1) == pytest.approx(np.ones(objective.size))
+    assert kind.couples_decay == (kind in (SGD, Adam))
+
+
+def test_a_kind_without_a_known_threshold_is_refused(monkeypatch):
+    monkeypatch.setattr(SGD, "threshold", None)
+    with pytest.raises(ValueError, match=r"optimizer\.kind='sgd' has no known threshold"):
+        threshold(SGD(), lr=0.1)
 
 
 def test_senseless_arguments():
     with pytest.raises(ValueError, match="lr=-1"):
-        threshold(SGD[0], lr=-1)
+        threshold(GRADIENT_RULES[0], lr=-1)
     network, other = mlp(), mlp()
     objective = Objective(network, cross_entropy, [classes()])
     with pytest.raises(ValueError, match=r"does not train '0\.weight'"):

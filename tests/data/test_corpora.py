@@ -12,10 +12,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from common import provenance
 from common.config import CORPORA
 from common.data import corpora, marks
 from common.data.corpora import CorpusError, assemble, build, clean_docstring, cpp, documented, prose, python
+from common.pipeline import provenance
 
 SOURCE = '''\
 # Copyright (c) 2020 Someone
@@ -344,10 +344,10 @@ def test_every_corpus_of_the_descriptions_can_be_built():
 
 def test_what_builds_a_corpus_is_what_its_rule_counts():
     """A change elsewhere in the package must not build the corpora, and train all text, again."""
-    source = (provenance.ROOT / "common/data/corpora.py").read_text() + (
-        provenance.ROOT / "common/data/marks.py"
-    ).read_text()
-    own = {line for line in source.splitlines() if "common" in line and line.startswith(("from", "import"))}
-    assert own == {"from common.data import marks"}
-    rule = (provenance.ROOT / "common/rules/corpus.smk").read_text()
-    assert 'digest(["common/data/corpora.py", "common/data/marks.py"])' in rule
+    found = provenance.walk("common.data.corpora").statements
+    assert {path.relative_to(provenance.ROOT).as_posix() for path in found} == {
+        "common/data/corpora.py",
+        "common/data/marks.py",
+    }
+    rule = (provenance.ROOT / "common/pipeline/rules/corpus.smk").read_text()
+    assert 'provenance.digest(["common.data.corpora"])' in rule

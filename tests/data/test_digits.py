@@ -5,12 +5,12 @@ import pytest
 import torch
 from sklearn.datasets import load_digits
 
-from common.config import Data
+from common.config import Digits
 from common.data import Arrays, load
 
 
 def digits(**options) -> Arrays:
-    return load(Data(source="digits", **options), corpora=None)
+    return load(Digits(**options), corpora=None)
 
 
 def images(data: Arrays) -> np.ndarray:

@@ -7,11 +7,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from common.config import Data
+from common.config import HuggingFace
 from common.data import DataError, huggingface, load
 from common.data.huggingface import keep, split_documents
 
-DATA = Data(source="huggingface", name="someone/Stories", bytes_limit=4000, context=8, validation_windows=2)
+DATA = HuggingFace("someone/Stories", bytes_limit=4000, context=8, validation_windows=2)
 
 
 def documents(count=500, field="text"):
@@ -94,7 +94,9 @@ def test_without_the_package_the_error_says_how_to_install_it(tmp_path, monkeypa
         return real(name, *args, **kwargs)
 
     monkeypatch.setattr(builtins, "__import__", without)
-    with pytest.raises(DataError, match=r"needs the package 'datasets'.*pip install datasets"):
+    with pytest.raises(
+        DataError, match=r"HuggingFace\('someone/Stories'\) needs the package 'datasets'.*pip install datasets"
+    ):
         load(DATA, corpora=tmp_path)
 
 

@@ -1,22 +1,23 @@
-"""Two data sets by turns: counts, places and order against a slow twin."""
+"""Two interleaved data sets: counts, places and order against a slow twin."""
 
+import dataclasses
 from fractions import Fraction
 
 import numpy as np
 import pytest
 import torch
 
-from common.config import Data
+from common import config
+from common.config import DescriptionError, Digits, TanhTeacher
 from common.data import DataError, load
 from common.data.mixture import Mixture
-from common.description import DescriptionError
 
-NEW = {"source": "tanh_teacher", "inputs": 3, "hidden": 2, "outputs": 2, "samples": 50, "exponent": 1.0}
-OLD = Data(**{**NEW, "samples": 40})
+NEW = TanhTeacher(inputs=3, hidden=2, outputs=2, samples=50, exponent=1.0)
+OLD = dataclasses.replace(NEW, samples=40)
 
 
 def mixed(share: float = 0.25) -> Mixture:
-    return load(Data(**NEW, mixed_with=OLD, mixed_share=share), corpora=None)
+    return load(config.Mixture(NEW, OLD, share=share), corpora=None)
 
 
 def slow(share: float, count: int) -> list[bool]:
@@ -58,16 +59,14 @@ def test_any_cut_gives_the_same_examples(share):
 
 def test_validation_is_that_of_the_first_part():
     data = mixed()
-    for batch, wanted in zip(
-        data.validation(chunk=100), load(Data(**NEW), corpora=None).validation(chunk=100), strict=True
-    ):
+    for batch, wanted in zip(data.validation(chunk=100), load(NEW, corpora=None).validation(chunk=100), strict=True):
         assert torch.equal(batch.inputs, wanted.inputs)
     assert (data.size, data.outputs, data.loss) == (50, 2, "mse")
 
 
 def test_the_digest_knows_both_contents_and_the_share():
-    other = load(Data(**NEW, mixed_with=Data(**{**NEW, "samples": 41}), mixed_share=0.25), corpora=None)
-    assert len({mixed().digest, mixed(0.5).digest, other.digest, load(Data(**NEW), corpora=None).digest}) == 4
+    other = load(config.Mixture(NEW, dataclasses.replace(NEW, samples=41), share=0.25), corpora=None)
+    assert len({mixed().digest, mixed(0.5).digest, other.digest, load(NEW, corpora=None).digest}) == 4
 
 
 @pytest.mark.parametrize("share", [2 / 3, 0.1 + 0.2])
@@ -84,20 +83,39 @@ def test_there_is_no_full_batch():
 
 
 @pytest.mark.parametrize(
-    ("fields", "words"),
+    ("parts", "fields", "words"),
     [
-        ({"mixed_with": OLD}, "give both or none"),
-        ({"mixed_share": 0.5}, "give both or none"),
-        ({"mixed_with": OLD, "mixed_share": 1.0}, "must lie between 0 and 1"),
-        ({"mixed_with": Data(source="digits"), "mixed_share": 0.5}, "make them equal"),
-        ({"mixed_with": Data(**{**NEW, "outputs": 3}), "mixed_share": 0.5}, "outputs=3, but data has 2"),
+        ((NEW,), {"share": 0.5}, "second is missing"),
+        ((NEW, OLD), {}, "share is missing"),
+        ((NEW, OLD), {"share": 0.0}, r"share=0\.0 must be greater than 0"),
+        ((NEW, OLD), {"share": 1.0}, r"share=1\.0 must be below 1"),
+        ((NEW, Digits()), {"share": 0.5}, "second has kind='digits'.*make them equal"),
+        ((NEW, dataclasses.replace(NEW, outputs=3)), {"share": 0.5}, "second has outputs=3, but data has 2"),
     ],
 )
-def test_what_cannot_be_mixed_is_refused(fields, words):
+def test_what_cannot_be_mixed_is_refused(parts, fields, words):
     with pytest.raises(DescriptionError, match=words):
-        Data(**NEW, **fields)
+        config.Mixture(*parts, **fields)
 
 
 def test_parts_are_single_data_sets():
-    nested = Data(**NEW, mixed_with=Data(**NEW, mixed_with=OLD, mixed_share=0.5), mixed_share=0.5)
-    assert nested.parts == [Data(**NEW), Data(**NEW), OLD]
+    nested = config.Mixture(NEW, config.Mixture(NEW, OLD, share=0.5), share=0.5)
+    assert nested.parts == [NEW, NEW, OLD]
+
+
+def test_the_first_part_of_a_mixture_may_be_mixed_too():
+    """Half of the places hold the first part, and of these a quarter the old data."""
+    inner = config.Mixture(NEW, OLD, share=0.25)
+    data = load(config.Mixture(inner, OLD, share=0.5), corpora=None)
+    batch = data.batch(seed=3, position=0, count=80)
+    second = torch.tensor(slow(0.5, 80))
+    for wanted, whole in zip(mixed(0.25).batch(seed=3, position=0, count=40), batch, strict=True):
+        assert torch.equal(whole[~second], wanted)
+
+
+def test_a_mixture_is_to_a_network_what_its_first_part_is():
+    described = config.Mixture(NEW, OLD, share=0.5)
+    assert described.interface() == NEW.interface() and described.misfit(NEW) is None
+    assert (described.gives, described.label, described.held_out) == (NEW.gives, NEW.label, NEW.held_out)
+    assert (described.loss, described.context, described.validation_windows) == ("mse", None, None)
+    assert described.endless and not NEW.endless

@@ -8,14 +8,14 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from common.config import Data
+from common import config
 from common.data import DataError, load
 from common.data.synthetic import BLOCK, Bigram, Teacher
 from common.streams import stream
 
 
 def teacher(*, inputs=8, samples=20_000, exponent=1.0, noise=0.5) -> Teacher:
-    data = Data(source="teacher", inputs=inputs, samples=samples, exponent=exponent, noise=noise)
+    data = config.Teacher(inputs=inputs, samples=samples, exponent=exponent, noise=noise)
     return load(data, corpora=None)
 
 
@@ -71,7 +71,7 @@ def test_teacher_fits_the_contract():
 
 def tanh_teacher(**fields):
     fields = {"inputs": 6, "hidden": 4, "outputs": 3, "samples": 20_000, "exponent": 1.0, "noise": 0.5, **fields}
-    return load(Data(source="tanh_teacher", **fields), corpora=None)
+    return load(config.TanhTeacher(**fields), corpora=None)
 
 
 def test_inputs_of_the_tanh_teacher_have_the_norm_of_white_ones():
@@ -107,9 +107,7 @@ def test_classes_of_the_tanh_teacher_are_the_largest_targets():
 
 
 def bigram(*, vocabulary=16, successors=4, context=12, windows=64) -> Bigram:
-    data = Data(
-        source="bigram", vocabulary=vocabulary, successors=successors, context=context, validation_windows=windows
-    )
+    data = config.Bigram(vocabulary=vocabulary, successors=successors, context=context, validation_windows=windows)
     return load(data, corpora=None)
 
 

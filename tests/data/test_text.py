@@ -11,8 +11,8 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from common.config import Data
-from common.data import DataError, corpora, exchange, load
+from common.config import Corpus, Files
+from common.data import DataError, byte_permutation, corpora, load
 from common.data.corpora import CorpusError
 from common.data.text import Part, Text, split_files
 
@@ -103,7 +103,7 @@ def test_a_batch_is_quick():
     assert min(times) < 500e-6
 
 
-DATA = Data(source="corpus", name="prose", context=16, validation_windows=5)
+DATA = Corpus("prose", context=16, validation_windows=5)
 
 
 @pytest.fixture
@@ -154,8 +154,8 @@ def test_damage_is_noticed(folder, damage, file, message):
         load(DATA, corpora=folder.parent)
 
 
-def files_data(path) -> Data:
-    return Data(source="files", path=str(path), context=4, validation_windows=3)
+def files_data(path) -> Files:
+    return Files(str(path), context=4, validation_windows=3)
 
 
 def test_a_single_file_is_split_by_position(tmp_path):
@@ -272,7 +272,7 @@ def masked_folder(tmp_path):
 
 
 def test_masks_are_read_from_disk_and_belong_to_the_digest(masked_folder, folder):
-    described = Data(name="documented", context=16, validation_windows=5)
+    described = Corpus("documented", context=16, validation_windows=5)
     data = load(described, corpora=masked_folder.parent)
     batch = data.batch(seed=0, position=0, count=3)
     assert torch.equal(batch.targets == -100, (batch.targets != -100).roll(1, 1))
@@ -292,7 +292,7 @@ def test_masks_are_read_from_disk_and_belong_to_the_digest(masked_folder, folder
 def test_damage_of_a_mask_is_noticed(masked_folder, damage, message):
     damage(masked_folder / "validation.mask")
     with pytest.raises(CorpusError, match=message):
-        load(Data(name="documented", context=16, validation_windows=5), corpora=masked_folder.parent)
+        load(Corpus("documented", context=16, validation_windows=5), corpora=masked_folder.parent)
 
 
 @pytest.mark.parametrize("seed", range(3))
@@ -325,7 +325,7 @@ def test_samples_of_masked_text_are_taken_where_something_is_scored():
 def test_ranked_samples_hold_the_comments(tmp_path):
     path = tmp_path / "code.py"
     path.write_bytes(b"_" + b"".join(b"#abc" if i % 5 == 0 else b"a\nbc" for i in range(80)) + b"\n" * 99)
-    ranked = Data(source="files", path=str(path), context=4, validation_windows=1, samples=10, ranked="comments")
+    ranked = Files(str(path), context=4, validation_windows=1, samples=10, ranked="comments")
     found = load(ranked, corpora=tmp_path).batch(seed=0, position=0, count=None)
     assert [bytes(row) for row in found.targets.tolist()] == [b"#abc"] * 10
 
@@ -334,7 +334,7 @@ def test_ranked_samples_hold_the_comments(tmp_path):
 def test_permuted_text_is_the_text_in_another_alphabet(folder, share):
     plain = load(DATA, corpora=folder.parent)
     changed = load(dataclasses.replace(DATA, permuted=share), corpora=folder.parent)
-    table = torch.from_numpy(exchange.table(share).astype(np.int64))
+    table = torch.from_numpy(byte_permutation.table(share).astype(np.int64))
     for one, two in [
         (plain.batch(seed=1, position=9, count=30), changed.batch(seed=1, position=9, count=30)),
         *zip(plain.validation(chunk=3), changed.validation(chunk=3), strict=True),
@@ -344,12 +344,12 @@ def test_permuted_text_is_the_text_in_another_alphabet(folder, share):
 
 
 def test_a_mask_and_a_ranking_stand_for_the_text_before_its_exchange(masked_folder):
-    described = Data(name="documented", context=16, validation_windows=5, samples=9, ranked="comments")
+    described = Corpus("documented", context=16, validation_windows=5, samples=9, ranked="comments")
     one, two = (
         load(each, corpora=masked_folder.parent).batch(seed=0, position=0, count=None)
         for each in (described, dataclasses.replace(described, permuted=1.0))
     )
-    table = torch.from_numpy(exchange.table(1.0).astype(np.int64))
+    table = torch.from_numpy(byte_permutation.table(1.0).astype(np.int64))
     assert torch.equal(table[one.inputs], two.inputs)
     assert torch.equal(one.targets == -100, two.targets == -100)
 

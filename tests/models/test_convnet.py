@@ -2,8 +2,7 @@ import pytest
 import torch
 from torch.nn import functional
 
-from common.config import Model
-from common.description import DescriptionError
+from common.config import Convnet, DescriptionError
 from common.models import build
 from tests.models.test_transformer import ACTIVATIONS, normalised
 
@@ -19,7 +18,7 @@ OPTIONS = [
 
 
 def model(*, inputs=SIDE**2, **options):
-    description = Model(**({"kind": "convnet", "width": 6, "depth": 2} | options))
+    description = Convnet(**({"width": 6, "depth": 2} | options))
     generator = torch.Generator().manual_seed(0)
     return build(description, inputs=inputs, outputs=OUTPUTS, context=None, generator=generator)
 

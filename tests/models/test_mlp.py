@@ -2,7 +2,7 @@ import pytest
 import torch
 from torch.nn import functional
 
-from common.config import Model
+from common.config import MLP
 from common.models import build
 from tests.models.test_transformer import ACTIVATIONS, normalised
 
@@ -19,7 +19,7 @@ OPTIONS = [
 
 
 def model(*, seed=0, **options):
-    description = Model(**({"kind": "mlp", "width": 7, "depth": 3} | options))
+    description = MLP(**({"width": 7, "depth": 3} | options))
     generator = torch.Generator().manual_seed(seed)
     return build(description, inputs=INPUTS, outputs=OUTPUTS, context=None, generator=generator)
 

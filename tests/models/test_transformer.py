@@ -5,7 +5,7 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-from common.config import Model
+from common.config import Transformer
 from common.models import build
 
 VOCABULARY, CONTEXT = 11, 6
@@ -34,7 +34,7 @@ OPTIONS = [
 
 
 def model(*, seed=0, width=8, vocabulary=VOCABULARY, context=CONTEXT, **options):
-    description = Model(**({"width": width, "depth": 2, "heads": 2} | options))
+    description = Transformer(**({"width": width, "depth": 2, "heads": 2} | options))
     generator = torch.Generator().manual_seed(seed)
     return build(description, inputs=vocabulary, outputs=vocabulary, context=context, generator=generator)
 

@@ -8,7 +8,7 @@ from scipy.integrate import solve_ivp
 from scipy.special import logsumexp
 from scipy.stats import poisson
 
-from common.schedules import rates
+from common.optim.schedules import rates
 from studies.wsd import measure_tabular as study
 from studies.wsd.bigram import (
     Bigram,

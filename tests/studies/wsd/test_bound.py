@@ -5,30 +5,26 @@ import math
 import numpy as np
 import pytest
 
-from common import schedules
+from common.config import WSD, WSDS, Cosine
+from common.optim.schedules import rates
 from studies.wsd.bound import REFERENCES, bound, bound_curve, decayed, reference_cases
 
 
-def published(rates):
+def published(factors):
     """The bound for D = G = 1 as published: a double sum over the learning rates."""
-    total = (1 + sum(rate**2 for rate in rates)) / (2 * sum(rates))
-    for k in range(len(rates) - 1):
-        later, onwards = sum(rates[k + 1 :]), sum(rates[k:])
-        total += 0.5 * rates[k] / later * sum(rate**2 for rate in rates[k:]) / onwards
+    total = (1 + sum(factor**2 for factor in factors)) / (2 * sum(factors))
+    for k in range(len(factors) - 1):
+        later, onwards = sum(factors[k + 1 :]), sum(factors[k:])
+        total += 0.5 * factors[k] / later * sum(factor**2 for factor in factors[k:]) / onwards
     return total
-
-
-def table(kind, *, steps, **settings):
-    factor = getattr(schedules, kind)(steps=steps, **settings)
-    return [factor(t) for t in range(steps)]
 
 
 SCHEDULES = {
     "one update": [0.7],
     "constant": [1.0] * 30,
-    "warm-up and cosine": table("cosine", steps=30, warmup_steps=5),
-    "wsd": table("wsd", steps=30, warmup_steps=3, decay_steps=9, decay_shape="inverse"),
-    "wsd_s": table("wsd_s", steps=30, decay_ends=(12, 30), decay_steps=4),
+    "warm-up and cosine": rates(Cosine(warmup_steps=5), steps=30, lr=1.0),
+    "wsd": rates(WSD(warmup_steps=3, decay_steps=9, decay_shape="inverse"), steps=30, lr=1.0),
+    "wsd_s": rates(WSDS(decay_ends=(12, 30), decay_steps=4), steps=30, lr=1.0),
     "rising and falling": np.random.default_rng(0).uniform(0.1, 2, size=30).tolist(),
 }
 

@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from common.studies import Studies
+from common.pipeline.studies import Studies
 from studies.wsd import claims, losses
 from tests.studies.wsd.world import HILL, lineage_rates, runs_of
 

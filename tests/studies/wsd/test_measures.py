@@ -6,10 +6,11 @@ import math
 import numpy as np
 import pytest
 
-from common import trained
-from common.config import Data, Model, Schedule
-from common.evaluation import evaluate, token_losses
-from common.job import Job, train
+from common.config import WSD, Bigram, Constant, Transformer
+from common.runs import snapshots
+from common.runs.job import Job, train
+from common.runs.place import Place
+from common.training.evaluation import evaluate, token_losses
 from studies.wsd import measure_bigram, measure_entropy, measure_interpolation
 
 BUDGETS = (4, 8, 16)
@@ -18,8 +19,8 @@ BUDGETS = (4, 8, 16)
 def trained_runs(folder, runs):
     """Train runs by name; returns the paths of their states."""
     for name, run in runs.items():
-        train(Job("wsd", name, run, "code", folder, "default", save_seconds=1e9))
-    return {name: folder / "wsd" / name / "state.safetensors" for name in runs}
+        train(Job(Place("wsd", name, folder), run, "code", "default", save_seconds=1e9))
+    return {name: Place("wsd", name, folder).state for name in runs}
 
 
 def trunk_and_decays(run, *, seed):
@@ -27,12 +28,12 @@ def trunk_and_decays(run, *, seed):
     trunk = dataclasses.replace(
         run,
         steps=16,
-        schedule=Schedule(warmup_steps=2),
+        schedule=Constant(warmup_steps=2),
         keep_steps=tuple(b - 2 for b in BUDGETS),
         seed=seed,
         arm="stable",
     )
-    child = dataclasses.replace(run, steps=2, schedule=Schedule(kind="wsd", decay_steps=2), seed=seed, arm="wsd")
+    child = dataclasses.replace(run, steps=2, schedule=WSD(decay_steps=2), seed=seed, arm="wsd")
     decays = {
         f"wsd-{budget}-s{seed}": dataclasses.replace(child, parent=f"trunk-s{seed}", parent_step=budget - 2)
         for budget in BUDGETS
@@ -64,7 +65,7 @@ def test_lines_join_the_checkpoints_that_they_name(paths):
     dataset = measure_interpolation.probe_set(paths[0][0])
     for kind, label in (("stable", "6"), ("stable", "14")):
         rows = table[(table.seed == 1) & (table.kind == kind) & (table.start == int(label)) & (table.share == 0)]
-        model = trained.read(paths[0][0], label, dataset=dataset).model
+        model = snapshots.read(paths[0][0], label, dataset=dataset).model
         assert rows.loss.item() == pytest.approx(evaluate(model, dataset)["val_loss"])
 
 
@@ -72,7 +73,7 @@ def test_gains_by_entropy_add_up_to_the_fall_of_the_loss(paths):
     table = measure_entropy.measure(*paths)
     assert table.groupby(["seed", "phase"]).bucket.nunique().eq(measure_entropy.BUCKETS).all()
     for path in paths[0]:
-        hot, end = (trained.read(path, label) for label in ("6", "14"))
+        hot, end = (snapshots.read(path, label) for label in ("6", "14"))
         fall = float(token_losses(hot.model, hot.dataset).mean() - token_losses(end.model, end.dataset).mean())
         rows = table[(table.seed == hot.run.seed) & (table.phase == "stable")]
         assert rows.gain.sum() == pytest.approx(fall, abs=1e-6)
@@ -89,8 +90,8 @@ def test_buckets_are_equal_and_sorted():
 def test_excess_by_kind_adds_up_to_the_excess_over_the_entropy(tmp_path, text_run):
     run = dataclasses.replace(
         text_run,
-        model=Model(width=8, depth=1, heads=2),
-        data=Data(source="bigram", vocabulary=8, successors=4, context=6, validation_windows=32),
+        model=Transformer(width=8, depth=1, heads=2),
+        data=Bigram(vocabulary=8, successors=4, context=6, validation_windows=32),
     )
     named = trunk_and_decays(run, seed=3)
     found = trained_runs(tmp_path, {name: named[name] for name in ("trunk-s3", "wsd-8-s3")})
@@ -99,6 +100,6 @@ def test_excess_by_kind_adds_up_to_the_excess_over_the_entropy(tmp_path, text_ru
     assert table[table.arm == "wsd"].step.to_list() == [6, 8]
     kinds = ["certain", "uncertain"]
     assert table[table.arm == "wsd"].iloc[0][kinds].to_list() == table[table.step == 6].iloc[0][kinds].to_list()
-    last = trained.read(found["wsd-8-s3"])
+    last = snapshots.read(found["wsd-8-s3"])
     whole = evaluate(last.model, last.dataset)["val_loss"] - math.log(4) / 2
     assert table.iloc[-1][kinds].sum() == pytest.approx(whole, abs=1e-6)

@@ -8,8 +8,8 @@ import pytest
 from scipy.integrate import solve_ivp
 from scipy.optimize import minimize_scalar
 
-from common.config import Schedule
-from common.schedules import rates
+from common.config import WSD, Cosine
+from common.optim.schedules import rates
 from studies.wsd import measure_river, plot_river_toy, river
 from studies.wsd.measure_river import STEEP, STRAIGHT, WINDING, slope_cosine
 
@@ -110,7 +110,7 @@ def test_noise_of_a_seed_depends_on_nothing_else():
 
 
 def test_descent_is_sgd_written_out():
-    noise, steps = river.gradient_noise([0, 1], 30), rates(Schedule(kind="cosine"), steps=25, lr=0.02)
+    noise, steps = river.gradient_noise([0, 1], 30), rates(Cosine(), steps=25, lr=0.02)
     path = river.descend(WINDING, rates=steps, noise=noise, start=(1.0, -0.2))
     for seed in (0, 1):
         x, y = 1.0, -0.2
@@ -212,7 +212,7 @@ def test_the_inverse_shape_is_the_best_one_for_its_curvature():
 
 
 def decay(shape, *, steps):
-    return rates(Schedule(kind="wsd", decay_steps=steps, decay_shape=shape, floor=0.1), steps=steps, lr=0.02)
+    return rates(WSD(decay_steps=steps, decay_shape=shape, floor=0.1), steps=steps, lr=0.02)
 
 
 @pytest.mark.parametrize(
@@ -236,7 +236,7 @@ def test_excess_that_a_decay_leaves_on_one_hill(curvature, start, shape, left):
 
 
 def test_a_linear_decay_to_zero_over_40_updates_is_worth_19_and_a_half():
-    schedule = Schedule(kind="wsd", decay_steps=40, decay_shape="linear", floor=0.0)
+    schedule = WSD(decay_steps=40, decay_shape="linear", floor=0.0)
     assert sum(rates(schedule, steps=40, lr=1.0)) == pytest.approx(19.5)
 
 

@@ -7,10 +7,10 @@ the learning rate; seeds differ by a common shift and a little noise at each eva
 import numpy as np
 import pandas as pd
 
-from common import schedules
 from common.config import Run
+from common.optim import schedules
+from common.pipeline.studies import Studies
 from common.streams import stream
-from common.studies import Studies
 
 RIVER, HILL, RELAXATION = 0.6, 40.0, 30.0
 NOISE = 1e-4
@@ -19,7 +19,7 @@ NOISE = 1e-4
 def runs_of(study: str = "wsd", *, hill: float = HILL, noise: float = NOISE) -> pd.DataFrame:
     """Rows as `records.read_runs` gives them for all text runs of a study, measured in this world."""
     runs = Studies.load()[study].runs
-    tables = [rows(name, runs, hill=hill, noise=noise) for name, run in runs.items() if run.data.source == "corpus"]
+    tables = [rows(name, runs, hill=hill, noise=noise) for name, run in runs.items() if run.data.kind == "corpus"]
     return pd.concat(tables, ignore_index=True)
 
 

@@ -1,0 +1,1 @@
+"""Learning task after task: memories of past tasks, projections, regularisers, and metrics of forgetting."""

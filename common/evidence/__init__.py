@@ -1,0 +1,1 @@
+"""What runs say of a claim: intervals over seeds, verdicts, claims."""

@@ -1,0 +1,118 @@
+"""What every start of Snakemake needs around the rules: build lock, cost estimate, helper processes."""
+
+import ast
+import fcntl
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+from common.pipeline import cost
+from common.pipeline.studies import Studies
+from common.runs import place
+from common.runs.origin import ROOT
+from common.runs.owner import OWNER
+
+ONE_THREAD = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "VECLIB_MAXIMUM_THREADS")
+"""Variables by which numpy's libraries are told how many threads they have in every job. Two jobs whose idle threads
+wait for each other on two cores take several times as long; torch's threads are those of the run's description."""
+
+FREE_BYTES = 200_000_000
+"""Smallest free space with which a build starts."""
+
+
+def prepare(root: Path, *, main: bool, executing: bool) -> None:
+    """Let jobs import this repository and, in the process that runs a build, own the working directory.
+
+    A second build in the same directory ends here with one line. If there is none, locks that Snakemake finds are
+    those of a build that was killed, and are removed, so that the same command again is all that is needed.
+    """
+    paths = [str(root), *os.environ.get("PYTHONPATH", "").split(os.pathsep)]
+    os.environ["PYTHONPATH"] = os.pathsep.join(dict.fromkeys(path for path in paths if path))
+    os.environ[OWNER] = str(os.getpid())
+    os.environ |= dict.fromkeys(ONE_THREAD, "1")
+    if main and executing:
+        _own(Path(".snakemake"))
+        free = shutil.disk_usage(".").free
+        if free < FREE_BYTES:
+            sys.exit(f"{Path.cwd()}: {free / 1e6:.0f} MB free; a build needs {FREE_BYTES / 1e6:.0f} MB")
+
+
+def _own(folder: Path) -> None:
+    folder.mkdir(exist_ok=True)
+    owner = (folder / "owner").open("a+")
+    try:
+        fcntl.flock(owner, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        owner.seek(0)
+        sys.exit(
+            f"another snakemake (process {owner.read().strip()}) is building in {Path.cwd()}; wait for it or end it"
+        )
+    owner.truncate(0)
+    owner.write(str(os.getpid()))
+    owner.flush()
+    _own.file = owner  # type: ignore[attr-defined]  # the lock lives as long as this process
+    shutil.rmtree(folder / "locks", ignore_errors=True)
+
+
+def announce(studies: Studies, jobs: Iterable[Any], *, cores: int) -> None:
+    """Print what training the runs of these Snakemake jobs will cost, if there are any, and what shared trunks save."""
+    names = [(job.wildcards.study, job.wildcards.run) for job in jobs if job.rule.name == "train"]
+    runs = [studies.run(*name) for name in names]
+    if runs:
+        print(cost.estimate(runs, cores=cores, results=place.RESULTS), file=sys.stderr, flush=True)
+        alone = sum(studies.lineage_updates(*name) for name in names)
+        if alone > cost.own_updates(runs):
+            print(cost.saving(runs, alone=alone), file=sys.stderr, flush=True)
+
+
+def first_line(study: str, script: str) -> str:
+    """First line of the docstring of a study's script, for `snakemake --list`."""
+    return _docstring(study, script).partition("\n")[0]
+
+
+def caption(study: str, figure: str) -> str:
+    """A file with the caption of a figure, from the docstring of its script, as Snakemake's report wants it."""
+    file = Path(f".snakemake/captions/{study}_{figure}.rst").resolve()
+    text = _docstring(study, f"plot_{figure}") + "\n"
+    if not file.is_file() or file.read_text(encoding="utf-8") != text:
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text(text, encoding="utf-8")
+    return str(file)
+
+
+def _docstring(study: str, script: str) -> str:
+    path = ROOT / "studies" / study / f"{script}.py"
+    return ast.get_docstring(ast.parse(path.read_bytes())) or script
+
+
+def explain(workflow: Any, rule: str, text: str) -> None:
+    """Give a rule that was made in a loop the docstring that `snakemake --list` shows."""
+    workflow.get_rule(rule).docstring = text
+
+
+class Companions:
+    """The processes beside a build: common/runs/forkserver.py forks the trainings, common/tracking mirrors to MLflow.
+
+    Both end by themselves when the build's process is gone.
+    """
+
+    def __init__(self) -> None:
+        self.processes: list[subprocess.Popen[bytes]] = []
+
+    def start(self) -> None:
+        """Start them in the background."""
+        owner = ["--owner", str(os.getpid())]
+        for command in (["common.runs.forkserver"], ["common.tracking", "watch"]):
+            process = subprocess.Popen([sys.executable, "-m", *command, *owner], start_new_session=True)
+            self.processes.append(process)
+
+    def finish(self) -> None:
+        """Ask them to end, and wait until the last record is mirrored."""
+        for process in self.processes:
+            process.terminate()
+        for process in self.processes:
+            process.wait()

@@ -1,0 +1,8 @@
+rule mlflow:
+    """Rebuild the MLflow store from the records in results/."""
+    log:
+        "logs/mlflow.log",
+    conda:
+        "../../../envs/environment.yml"
+    script:
+        "rebuild.py"

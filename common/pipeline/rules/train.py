@@ -1,0 +1,18 @@
+"""Adapter: one Snakemake job is one training."""
+
+import sys
+
+from common.runs import forkserver, place
+from common.runs.progress import logged
+
+with logged(snakemake.log[0]) as terminal:
+    job = {
+        "study": snakemake.wildcards.study,
+        "name": snakemake.wildcards.run,
+        "run": snakemake.params.run,
+        "code": snakemake.params.code,
+        "results": str(place.RESULTS),
+        "scale": snakemake.config.get("scale", "default"),
+        "save_seconds": snakemake.config.get("save_seconds", 10),
+    }
+    sys.exit(forkserver.run(job, terminal.fileno()))

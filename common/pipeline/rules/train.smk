@@ -1,0 +1,19 @@
+rule train:
+    """Train one run and record it: description, metrics and state."""
+    input:
+        corpus=lambda wildcards: STUDIES.corpus(wildcards.study, wildcards.run),
+        parent=lambda wildcards: STUDIES.parent(wildcards.study, wildcards.run),
+    output:
+        record="results/{study}/{run}/run.json",
+        metrics="results/{study}/{run}/metrics.csv",
+        state="results/{study}/{run}/state.safetensors",
+    log:
+        "logs/{study}/{run}.log",
+    conda:
+        "../../../envs/environment.yml"
+    threads: 1
+    params:
+        run=lambda wildcards: STUDIES.describe(wildcards.study, wildcards.run),
+        code=lambda wildcards: STUDIES.code(wildcards.study, wildcards.run),
+    script:
+        "train.py"

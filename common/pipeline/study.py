@@ -1,0 +1,185 @@
+"""One study: import its study.py and check all that can be seen within it."""
+
+import ast
+import dataclasses
+import importlib
+import keyword
+import re
+import reprlib
+import traceback
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass
+from difflib import get_close_matches
+from pathlib import Path
+from typing import Any
+
+import studies as package
+from common.config import DescriptionError, Figure, Measure, Run, Step
+from common.config.description import collecting, problems
+
+STUDY_NAME = re.compile(r"[a-z][a-z0-9_]*")
+NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9.+_-]*")
+"""Names of runs. Both are also the wildcards of the Snakefile."""
+RESERVED = ("data", "common", "all", "train", "claims", "verdicts", "scoreboard", "corpus", "mlflow")
+"""Folders of results, and rules."""
+TAKEN = (".tmp", ".json", ".csv")
+"""Ends of names that are files in the folder of a study's results."""
+
+
+@dataclass(frozen=True)
+class Study:
+    """One directory of `studies/`: a question, its runs, and what is made of them."""
+
+    name: str
+    question: str
+    """Docstring of study.py, its first paragraph."""
+    runs: dict[str, Run]
+    figures: dict[str, Figure]
+    measures: dict[str, Measure]
+    folder: Path
+
+
+@dataclass(frozen=True)
+class Problem:
+    """One broken rule: where it is and what it says."""
+
+    study: str
+    run: str | None
+    text: str
+
+    def __str__(self) -> str:
+        place = f"study {self.study}, " + (f"run {self.run}: " if self.run else "")
+        return " ".join((place + self.text).split())
+
+
+def load_study(folder: Path) -> Study:
+    """Import study.py; any failure becomes one sentence that names file and line."""
+    where = f"studies/{folder.name}/study.py"
+    if rule := name_problem(folder.name):
+        raise DescriptionError([f"the folder studies/{folder.name} {rule}; rename it"])
+    try:
+        with collecting():
+            module = importlib.import_module(f"{package.__name__}.{folder.name}.study")
+    except DescriptionError as error:
+        raise DescriptionError([f"{_source(error, folder)}: {text}" for text in error.problems]) from None
+    except (Exception, SystemExit) as error:
+        text = error.msg if isinstance(error, SyntaxError) else error
+        raise DescriptionError([f"{_source(error, folder)}: {type(error).__name__}: {text}"]) from None
+    question = " ".join((module.__doc__ or "").strip().partition("\n\n")[0].split())
+    if not question:
+        raise DescriptionError([f"{where} must begin with a docstring that states the study's question"])
+    runs = _list_of(Run, getattr(module, "RUNS", None), f"{where} must define RUNS", 'Run("name", model=..., ...)')
+    if not runs:
+        raise DescriptionError([f"{where} must define RUNS, a list of Run(...); found none"])
+    figures = _list_of(Figure, getattr(module, "FIGURES", []), f"{where} must define FIGURES", 'Figure("name", ...)')
+    measures = _list_of(
+        Measure, getattr(module, "MEASURES", []), f"{where} must define MEASURES", 'Measure("name", ...)'
+    )
+    study = Study(folder.name, question, _by_name(runs, where), {}, {}, folder)
+    return dataclasses.replace(study, figures=_by_name(figures, where), measures=_by_name(measures, where))
+
+
+def _list_of(kind: type, found: Any, rule: str, entry: str) -> list[Any]:
+    if isinstance(found, dict) and kind is Run:
+        name = next(iter(found), "name")
+        raise DescriptionError(
+            [f'{rule}, a list of runs with their names now: RUNS = [Run("{name}", ...), ...], no dictionary']
+        )
+    listed = isinstance(found, list | tuple)
+    for wrong in [each for each in found if not isinstance(each, kind)] if listed else [found]:
+        raise DescriptionError([f"{rule}, a list of {entry}; found {reprlib.repr(wrong)}"])
+    return list(found)
+
+
+def _by_name(entries: list[Any], where: str) -> dict[str, Any]:
+    names = [entry.name for entry in entries]
+    wrong = [f"the name {name!r} must be a text" for name in names if not isinstance(name, str)]
+    if not wrong and "" in names:
+        kind = type(entries[names.index("")]).__name__
+        wrong = [f'{kind} needs a name, and it stands first: {kind}("name", ...)']
+    if not wrong:
+        twice = [name for name, count in Counter(names).items() if count > 1]
+        wrong = [f"the name {name!r} is given twice; each needs its own" for name in twice]
+    if wrong:
+        raise DescriptionError([f"{where}: {text}" for text in wrong])
+    return dict(zip(names, entries, strict=True))
+
+
+def _source(error: BaseException, folder: Path) -> str:
+    """`studies/<study>/<file>:<line>` where an error arose, the innermost place of the study itself."""
+    frames = traceback.extract_tb(error.__traceback__)
+    places: list[tuple[str, int | None]] = [(frame.filename, frame.lineno) for frame in frames]
+    if isinstance(error, SyntaxError) and error.filename:
+        places.append((error.filename, error.lineno))
+    inside = [(Path(file), line) for file, line in places if Path(file).parent == folder]
+    file, line = inside[-1] if inside else (folder / "study.py", None)
+    return f"studies/{folder.name}/{file.name}" + (f":{line}" if line else "")
+
+
+def name_problem(study: str) -> str | None:
+    """The rule that a study's name breaks, if it does."""
+    if STUDY_NAME.fullmatch(study) and not keyword.iskeyword(study) and study not in RESERVED:
+        return None
+    return f"must be lower-case letters, digits and _, and no Python keyword, nor one of {', '.join(RESERVED)}"
+
+
+def check_study(study: Study) -> Iterator[Problem]:
+    """Problems that can be seen within one study."""
+    seen: dict[str, str] = {}
+    for name, run in study.runs.items():
+        if not isinstance(name, str) or not NAME.fullmatch(name) or name.endswith(TAKEN):
+            rule = "must be letters, digits and . + _ -, begin with one of the former and not end with"
+            yield Problem(study.name, repr(name), f"the name {rule} {' or '.join(TAKEN)}; rename the run")
+        yield from (Problem(study.name, name, text) for text in problems(run))
+        same = seen.setdefault(repr(dataclasses.replace(run, name="")), name) if not problems(run) else name
+        if same != name:
+            yield Problem(study.name, name, f"describes the same training as {same!r}; use that run for both")
+    yield from _check_steps(study)
+
+
+def _check_steps(study: Study) -> Iterator[Problem]:
+    """Problems of the figures and measurements: their scripts and tables."""
+    kinds = (("plot", "draw", "FIGURES", study.figures), ("measure", "measure", "MEASURES", study.measures))
+    for prefix, function, listed, steps in kinds:
+        for name, step in steps.items():
+            entry = f"{type(step).__name__}({name!r})"
+            script = study.folder / f"{prefix}_{name}.py"
+            if script.is_file():
+                text = _script_problem(script, function, entry, step)
+                yield from [Problem(study.name, None, f"studies/{study.name}/{script.name}{text}")] if text else ()
+            else:
+                yield Problem(study.name, None, f"{entry} has no script studies/{study.name}/{script.name}")
+            for table in step.tables:
+                if table not in study.measures:
+                    near = get_close_matches(table, study.measures, n=1)
+                    hint = f"; did you mean {near[0]!r}?" if near else ""
+                    yield Problem(study.name, None, f"{entry} reads the table {table!r}, which no Measure makes{hint}")
+        for script in sorted(study.folder.glob(f"{prefix}_*.py")):
+            if script.stem.removeprefix(f"{prefix}_") not in steps:
+                yield Problem(study.name, None, f"studies/{study.name}/{script.name} is in no entry of {listed}")
+
+
+def _script_problem(script: Path, function: str, entry: str, step: Step) -> str | None:
+    """What is wrong with a script that cannot be read, or whose function does not take what its entry gives it."""
+    try:
+        body = ast.parse(script.read_bytes(), filename=str(script)).body
+    except (SyntaxError, ValueError) as error:  # Python 3.11.3 has a ValueError for null bytes
+        line, text = (error.lineno, error.msg) if isinstance(error, SyntaxError) else (None, error)
+        return (f":{line}" if line else "") + f": {type(error).__name__}: {text}"
+    given = ", ".join(step.sources)
+    found = next((node for node in body if isinstance(node, ast.FunctionDef) and node.name == function), None)
+    if found is None:
+        return f" must define {function}({given}), which {entry} calls"
+    if not _takes(found.args, set(step.sources)):
+        taken = f"{function}({ast.unparse(found.args)})"
+        return f":{found.lineno}: {taken} must take what {entry} gives it: {function}({given})"
+    return None
+
+
+def _takes(arguments: ast.arguments, given: set[str]) -> bool:
+    """Whether a function can be called with these arguments by name."""
+    named = [each.arg for each in (*arguments.args, *arguments.kwonlyargs)]
+    optional = [each.arg for each in arguments.args[len(arguments.args) - len(arguments.defaults) :]]
+    optional += [each.arg for each, value in zip(arguments.kwonlyargs, arguments.kw_defaults, strict=True) if value]
+    return set(named) - set(optional) <= given and (given <= set(named) or arguments.kwarg is not None)

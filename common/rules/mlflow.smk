@@ -1,8 +1,0 @@
-rule mlflow:
-    """Rebuild the MLflow store from the records in results/."""
-    log:
-        "logs/mlflow.log",
-    conda:
-        "../../envs/environment.yml"
-    script:
-        "rebuild.py"

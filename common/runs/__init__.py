@@ -1,0 +1,1 @@
+"""Files and processes of a run: from a job to records, checkpoints and snapshots."""

@@ -1,0 +1,30 @@
+"""Which checkout and which libraries made a result."""
+
+import platform
+import subprocess
+from importlib import metadata
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[2]
+"""The repository: the folder that holds `common` and `studies`."""
+
+LIBRARIES = ("torch", "numpy", "scipy", "safetensors", "snakemake", "mlflow", "matplotlib")
+
+
+def git_state(root: Path = ROOT) -> dict[str, str | bool | None]:
+    """Commit that is checked out and whether the tree differs from it; None for both outside a git checkout."""
+    try:
+        commit = _git(root, "rev-parse", "HEAD")
+        return {"commit": commit, "dirty": bool(_git(root, "status", "--porcelain", "--untracked-files=no"))}
+    except (OSError, subprocess.CalledProcessError):
+        return {"commit": None, "dirty": None}
+
+
+def _git(root: Path, *arguments: str) -> str:
+    done = subprocess.run(["git", "-C", str(root), *arguments], check=True, capture_output=True, text=True)
+    return done.stdout.strip()
+
+
+def versions() -> dict[str, str]:
+    """Versions of Python and of the libraries that can change a number or a picture."""
+    return {"python": platform.python_version()} | {name: metadata.version(name) for name in LIBRARIES}

@@ -1,0 +1,1 @@
+"""The studies: one question, its runs, figures, measurements and claims in each folder."""

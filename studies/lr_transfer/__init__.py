@@ -1,0 +1,1 @@
+"""Transfer of the best learning rate over width and depth, and the sharpness that accompanies it."""

@@ -1,0 +1,238 @@
+"""One build per directory, told in one line; what a killed build left is no obstacle."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+
+from common.pipeline import build
+from common.pipeline.studies import Studies
+from common.runs.origin import ROOT
+from common.runs.owner import OWNER
+
+OWN = """
+import sys
+from pathlib import Path
+from common.pipeline import build
+build.prepare(Path(sys.argv[1]), main=sys.argv[2] == "main", executing=sys.argv[3] == "build")
+print("ready", flush=True)
+sys.stdin.read()
+"""
+
+
+class Build:
+    """A process that prepares a build in a directory and then waits."""
+
+    def __init__(self, folder: Path, *, main: str = "main", executing: str = "build") -> None:
+        self.process = subprocess.Popen(
+            [sys.executable, "-c", OWN, str(ROOT), main, executing],
+            cwd=folder,
+            env=os.environ | {"PYTHONPATH": str(ROOT)},
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+
+    def ready(self) -> bool:
+        return self.process.stdout.readline() == "ready\n"
+
+    def end(self) -> None:
+        self.process.kill()
+        self.process.communicate()
+
+
+@pytest.fixture
+def start(tmp_path):
+    """Starts builds; ends them all after the test."""
+    builds = []
+
+    def begin(folder: Path = tmp_path, **how: str) -> Build:
+        folder.mkdir(exist_ok=True)
+        builds.append(Build(folder, **how))
+        return builds[-1]
+
+    yield begin
+    for one in builds:
+        one.end()
+
+
+def test_a_second_build_ends_with_one_line_that_names_the_first(start, tmp_path):
+    first = start()
+    assert first.ready()
+    second = start()
+    output, error = second.process.communicate(timeout=20)
+    assert second.process.returncode == 1
+    assert output == ""
+    assert error == (
+        f"another snakemake (process {first.process.pid}) is building in {tmp_path}; wait for it or end it\n"
+    )
+
+
+def test_a_killed_build_leaves_no_obstacle(start, tmp_path):
+    first = start()
+    assert first.ready()
+    locks = tmp_path / ".snakemake/locks"
+    locks.mkdir()
+    (locks / "0.output.lock").touch()
+    first.end()
+    second = start()
+    assert second.ready()
+    assert not locks.exists()
+    assert (tmp_path / ".snakemake/owner").read_text() == str(second.process.pid)
+
+
+def test_locks_of_a_living_build_stay(start, tmp_path):
+    assert start().ready()
+    locks = tmp_path / ".snakemake/locks"
+    locks.mkdir()
+    assert not start().ready()
+    assert locks.exists()
+
+
+def test_other_directories_jobs_and_dry_runs_are_not_blocked(start, tmp_path):
+    others = [start(), start(tmp_path / "other"), start(main="job"), start(executing="plan")]
+    assert all(other.ready() for other in others)
+
+
+def test_jobs_find_the_repository_and_the_owner(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("PYTHONPATH", f"/elsewhere{os.pathsep}{tmp_path}")
+    for name in (OWNER, *build.ONE_THREAD):
+        monkeypatch.setenv(name, "0")
+    for _ in range(2):
+        build.prepare(tmp_path, main=False, executing=True)
+    assert os.environ["PYTHONPATH"] == f"{tmp_path}{os.pathsep}/elsewhere"
+    assert os.environ[OWNER] == str(os.getpid())
+    assert {os.environ[name] for name in build.ONE_THREAD} == {"1"}
+    assert not (tmp_path / ".snakemake").exists()
+
+
+def test_a_full_disk_is_told_before_the_build(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    for name in ("PYTHONPATH", OWNER, *build.ONE_THREAD):
+        monkeypatch.setenv(name, "")
+    monkeypatch.setattr(build.shutil, "disk_usage", lambda _: SimpleNamespace(free=5_000_000))
+    with pytest.raises(SystemExit, match="5 MB free; a build needs 200 MB"):
+        build.prepare(tmp_path, main=True, executing=True)
+
+
+def job(rule: str, run: str) -> SimpleNamespace:
+    return SimpleNamespace(rule=SimpleNamespace(name=rule), wildcards=SimpleNamespace(study="wsd", run=run))
+
+
+def test_the_price_is_told_for_trainings_only(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    studies = Studies.load()
+    name, run = next(iter(studies["wsd"].runs.items()))
+    build.announce(studies, [job("train", name), job("claims", name)], cores=2)
+    [line] = capsys.readouterr().err.splitlines()
+    assert line.startswith(f"1 runs to train, {run.steps:,} updates: about ")
+    build.announce(studies, [job("claims", name)], cores=2)
+    assert capsys.readouterr().err == ""
+
+
+def test_the_saving_of_shared_trunks_is_told(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    studies = Studies.load()
+    name, branch = next((name, run) for name, run in studies["wsd"].runs.items() if run.parent_step)
+    build.announce(studies, [job("train", branch.parent), job("train", name)], cores=2)
+    trunk = studies["wsd"].runs[branch.parent].steps
+    assert f"would take {trunk + branch.parent_step + branch.steps:,} updates" in capsys.readouterr().err
+
+
+SCRIPT = '"""The loss against the update.\n\nOne line for each run.\n"""\n\nimport nothing_that_exists\n'
+
+
+@pytest.fixture
+def script(tmp_path, monkeypatch) -> Path:
+    """The script of a figure, in a repository and a working directory of its own."""
+    monkeypatch.setattr(build, "ROOT", tmp_path)
+    monkeypatch.chdir(tmp_path)
+    folder = tmp_path / "studies/fresh"
+    folder.mkdir(parents=True)
+    (folder / "plot_loss.py").write_text(SCRIPT)
+    return folder / "plot_loss.py"
+
+
+def test_the_first_line_of_a_script_is_read_without_running_it(script):
+    assert build.first_line("fresh", "plot_loss") == "The loss against the update."
+    (script.parent / "measure_path.py").write_text('"""The path, in one line."""\n')
+    assert build.first_line("fresh", "measure_path") == "The path, in one line."
+
+
+def test_a_script_without_a_docstring_has_its_name_as_first_line(script):
+    script.write_text("import math\n")
+    assert build.first_line("fresh", "plot_loss") == "plot_loss"
+
+
+def test_the_caption_is_the_docstring_in_a_file_with_an_absolute_path(script, tmp_path):
+    file = Path(build.caption("fresh", "loss"))
+    assert file == tmp_path / ".snakemake/captions/fresh_loss.rst"
+    assert file.read_text() == "The loss against the update.\n\nOne line for each run.\n"
+
+
+def test_the_caption_is_written_again_only_if_it_changes(script):
+    """Every job reads the rules, and all of them share the file."""
+    file = Path(build.caption("fresh", "loss"))
+    os.utime(file, ns=(1, 1))
+    assert build.caption("fresh", "loss") == str(file) and file.stat().st_mtime_ns == 1
+    script.write_text(SCRIPT.replace("One line", "A line"))
+    build.caption("fresh", "loss")
+    assert file.read_text() == "The loss against the update.\n\nA line for each run.\n"
+
+
+RULES = """
+from common.pipeline import build
+
+for name in ("first", "second"):
+
+    rule:
+        name: name
+        output: f"{name}.txt"
+        shell: "touch {output}"
+
+    build.explain(workflow, name, f"What the {name} one makes.")
+"""
+
+
+def test_rules_that_are_made_in_a_loop_are_explained_in_the_list(tmp_path):
+    (tmp_path / "Snakefile").write_text(RULES)
+    done = subprocess.run(
+        [sys.executable, "-m", "snakemake", "--list"],
+        cwd=tmp_path,
+        env=os.environ | {"PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=True,
+    )
+    assert done.stdout == "first (What the first one makes.)\nsecond (What the second one makes.)\n"
+
+
+def test_companions_know_the_build_and_end_with_it(monkeypatch):
+    started = []
+
+    class Process:
+        def __init__(self, command, *, start_new_session):
+            started.append(command)
+            self.events = [start_new_session]
+
+        def terminate(self):
+            self.events.append("asked")
+
+        def wait(self):
+            self.events.append("waited for")
+
+    monkeypatch.setattr(build.subprocess, "Popen", Process)
+    companions = build.Companions()
+    companions.start()
+    companions.finish()
+    assert [command[1:] for command in started] == [
+        ["-m", "common.runs.forkserver", "--owner", str(os.getpid())],
+        ["-m", "common.tracking", "watch", "--owner", str(os.getpid())],
+    ]
+    assert [process.events for process in companions.processes] == [[True, "asked", "waited for"]] * 2

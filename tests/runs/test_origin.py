@@ -1,0 +1,31 @@
+"""What a result says of the checkout and the libraries that made it."""
+
+import subprocess
+
+from common.runs import origin
+
+
+def test_git_state_outside_a_checkout(tmp_path):
+    assert origin.git_state(tmp_path) == {"commit": None, "dirty": None}
+
+
+def test_git_state_says_whether_the_tree_was_changed(tmp_path):
+    def git(*arguments):
+        who = ["-c", "user.name=a", "-c", "user.email=a@example.org"]
+        subprocess.run(["git", "-C", str(tmp_path), *who, *arguments], check=True, capture_output=True)
+
+    git("init")
+    (tmp_path / "a").write_text("1")
+    git("add", "a")
+    git("commit", "-m", "first")
+    state = origin.git_state(tmp_path)
+    assert len(state["commit"]) == 40
+    assert state["dirty"] is False
+    (tmp_path / "new").touch()
+    assert origin.git_state(tmp_path) == state
+    (tmp_path / "a").write_text("2")
+    assert origin.git_state(tmp_path) == state | {"dirty": True}
+
+
+def test_versions_name_python_and_the_libraries():
+    assert origin.versions().keys() == {"python", *origin.LIBRARIES}
