@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 READY := .venv/ready
 
-.PHONY: help all smoke test check ui clean FORCE
+.PHONY: help all smoke test check verdicts readme ui FORCE
 .DEFAULT_GOAL := help
 
 help:
@@ -11,6 +11,8 @@ help:
 	@echo "make all                    every figure and verdict"
 	@echo "make smoke                  the whole graph at the smoke scale, in scales/smoke"
 	@echo "make test                   style, types, workflow and unit tests"
+	@echo "make verdicts               keep the verdicts and pictures of a build in the repository, and fill in the READMEs"
+	@echo "make readme                 fill in the READMEs from the verdicts that are kept"
 	@echo "make ui                     browse the runs in MLflow (PORT=5000, SCALE_DIR=. or scales/smoke)"
 
 # The packages anew whenever what they are made from has changed, so that no old environment stays after a pull.
@@ -44,9 +46,16 @@ check: $(READY)
 	$(BIN)/mypy
 	$(BIN)/snakefmt --check Snakefile common/pipeline/rules
 	$(BIN)/snakemake --lint
+	$(BIN)/python -m common.pipeline.readme --check
 
 test: check
 	$(BIN)/pytest --numprocesses logical --dist loadfile --no-loadscope-reorder
+
+verdicts: $(READY)
+	$(BIN)/python -m common.pipeline.readme --take results
+
+readme: $(READY)
+	$(BIN)/python -m common.pipeline.readme
 
 PORT ?= 5000
 SCALE_DIR ?= .

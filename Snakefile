@@ -40,13 +40,14 @@ onerror:
 
 
 rule all:
-    """Every figure and every verdict of every study."""
+    """Every figure, measurement and verdict of every study."""
     input:
         "results/claims.md",
         "figures/claims.pdf",
         "figures/verdicts.pdf",
         expand("results/{study}/claims.json", study=STUDIES),
         STUDIES.figures(),
+        STUDIES.measured(),
 
 
 include: "common/pipeline/rules/corpus.smk"

@@ -41,21 +41,35 @@ BRANCHES = [
 SWEEP = Run("sweep", **SETTINGS, arm="sweep", steps=60, seed=7, sweep={"seed": (7, 8), "lr": (0.01, 0.02)})
 RUNS = [*TRUNKS, *BRANCHES, SWEEP]
 
-FIGURES = [Figure("loss", runs=Select())]
+FIGURES = [Figure("loss", runs=Select(), claims=["ID"])]
 '''
 
 TINY_CLAIMS = '''\
 """Claims of the tiny study."""
 
-from common.evidence.claims import claim
+from common.config import Claim, Select
+
+CLAIMS = [
+    Claim(
+        "ID",
+        "the decay ends below 3 nats",
+        verdict="decay_is_low",
+        source="ours",
+        seeds=2,
+        runs=Select(arm="branch"),
+    ),
+]
+'''
+
+TINY_VERDICTS = '''\
+"""When the claims of the tiny study hold."""
+
 from common.evidence.verdicts import less
 
 
-@claim("C1", "the decay ends below 3 nats", source="ours", seeds=2)
 def decay_is_low(runs):
     """Final validation loss of the branches."""
-    branches = runs[(runs.arm == "branch") & (runs.step == 200)]
-    return less(branches.set_index("seed").val_loss, than=3.0, unit="nats")
+    return less(runs[runs.step == 200].set_index("seed").val_loss, than=3.0, unit="nats")
 '''
 
 
@@ -107,7 +121,7 @@ class Repository:
 
     def due(self, *arguments: str) -> set[str]:
         """Outputs that Snakemake would make again, the first one of each job."""
-        dry = self.snakemake("--dry-run", "--quiet", "host", "reason", *arguments).stdout
+        dry = self.snakemake(*arguments, "--dry-run", "--quiet", "host", "reason").stdout
         return {line.split(",")[0] for line in re.findall(r"^    output: (.+)$", dry, flags=re.MULTILINE)}
 
     def edit(self, file: str, old: str, new: str) -> None:
@@ -117,12 +131,18 @@ class Repository:
         assert old in text, f"{old!r} is not in {file}"
         path.write_text(text.replace(old, new), encoding="utf-8")
 
-    def add_tiny_study(self, name: str = "tiny") -> None:
-        """A study with a trunk, a branch and a sweep that trains in seconds, and the figure of a new study."""
+    def add_tiny_study(self, name: str = "tiny") -> str:
+        """A study with a trunk, a branch and a sweep that trains in seconds, and the figure of a new study.
+
+        Returns: id of its claim, which no other study has.
+        """
         new = [sys.executable, "-m", "common.pipeline.new_study", name]
         subprocess.run(new, cwd=self.root, env=self.environment, check=True, capture_output=True)
-        (self.root / "studies" / name / "study.py").write_text(TINY, encoding="utf-8")
-        (self.root / "studies" / name / "claims.py").write_text(TINY_CLAIMS, encoding="utf-8")
+        folder = self.root / "studies" / name
+        [claim] = re.findall(r'Claim\("(.+?)"', (folder / "claims.py").read_text(encoding="utf-8"))
+        for file, text in {"study": TINY, "claims": TINY_CLAIMS, "verdicts": TINY_VERDICTS}.items():
+            (folder / f"{file}.py").write_text(text.replace('"ID"', f'"{claim}"'), encoding="utf-8")
+        return str(claim)
 
     def metrics(self) -> dict[str, bytes]:
         """Bytes of every metrics.csv, by path."""

@@ -1,5 +1,6 @@
 """Whole builds of a small study: new studies, equal bytes, two at once, and what MLflow holds afterwards."""
 
+import json
 import subprocess
 import sys
 
@@ -24,9 +25,36 @@ def test_another_build_in_another_order_gives_equal_bytes(calm, tmp_path):
     other.snakemake("results/tiny/branch-s1/metrics.csv", "--cores", "1")
     other.snakemake("tiny", "--cores", "1")
     assert other.metrics() == calm.metrics() and len(calm.metrics()) == 5
-    for suffix in ("csv", "pdf", "png"):
-        file = f"figures/tiny_loss.{suffix}"
+    made = [f"figures/tiny_loss.{suffix}" for suffix in ("csv", "pdf", "png", "rst")]
+    for file in [*made, "results/tiny/claims/T1.json", "results/tiny/claims.json"]:
         assert (other.root / file).read_bytes() == (calm.root / file).read_bytes()
+
+
+def test_the_figure_shows_the_verdict_that_is_in_the_claims(calm):
+    [claim] = json.loads((calm.root / "results/tiny/claims.json").read_text())["claims"]
+    assert (claim["id"], claim["statement"], claim["runs"]) == ("T1", "the decay ends below 3 nats", 2)
+    assert claim["verdict"] == json.loads((calm.root / "results/tiny/claims/T1.json").read_text())["verdict"]
+    about = json.loads((calm.root / "figures/tiny_loss.json").read_text())
+    assert about["script"] == "studies/tiny/plot_loss.py"
+    assert about["claims"] == {"T1": claim["verdict"]["verdict"]}
+    first, *_, last = (calm.root / "figures/tiny_loss.rst").read_text().splitlines()
+    assert first == "Validation loss against update." and last.startswith("T1 ") and claim["statement"] in last
+
+
+@pytest.mark.parametrize(
+    ("file", "old", "new", "judged"),
+    [("claims", "ends below 3 nats", "ends low", False), ("verdicts", "than=3.0", "than=3.5", True)],
+)
+def test_a_claim_is_judged_again_for_its_function_not_for_its_words(calm, file, old, new, judged):
+    path = f"studies/tiny/{file}.py"
+    calm.edit(path, old, new)
+    try:
+        due = calm.due("tiny")
+    finally:
+        calm.edit(path, new, old)
+    shown = {"figures/tiny_loss.pdf", "results/tiny/claims.json"}
+    assert due == shown | ({"results/tiny/claims/T1.json"} if judged else set())
+    assert not calm.due("tiny")
 
 
 def test_mlflow_has_each_measurement_once(calm):

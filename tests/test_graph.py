@@ -1,12 +1,16 @@
 """Which change makes which job run again, on the real graph at the smoke scale."""
 
+import json
 import os
 import re
 import shutil
+import sqlite3
+from pathlib import Path
 
 import pandas as pd
 import pytest
 
+from common.evidence import claims
 from tests.golden import rows
 from tests.repository import Repository
 
@@ -44,7 +48,7 @@ def test_everything_is_there_and_a_second_run_has_nothing_to_do(built):
         for suffix in (".pdf", ".png", ".csv", ".json"):
             assert (root / f"figures/{figure}{suffix}").stat().st_size > 0
     scoreboard = (root / "results/claims.md").read_text()
-    assert "C8" in scoreboard and "S1" in scoreboard
+    assert "W8" in scoreboard and "S1" in scoreboard and "scale `smoke`" in scoreboard
 
 
 @pytest.mark.parametrize("run", rows.runs())
@@ -119,11 +123,64 @@ def test_a_change_of_a_measurement_measures_again_and_judges(copy):
     assert "results/wsd/interpolation.csv" not in again and "figures/wsd_loss.pdf" not in again
 
 
-def test_a_change_of_a_claim_judges_it_again(copy):
-    copy.edit("studies/wsd/claims.py", "margin=0.02", "margin=0.03")
+def test_a_change_of_a_threshold_judges_the_claim_again_and_redraws_what_shows_it(copy):
+    copy.edit("studies/wsd/verdicts.py", "margin=0.02", "margin=0.03")
     again = copy.due(*SMOKE)
     assert not trained(again)
-    assert {"results/wsd/claims.json", "results/claims.md"} <= again
+    assert {"results/wsd/claims/W8.json", "results/wsd/claims.json", "results/claims.md"} <= again
+    assert {path for path in again if path.startswith("figures/wsd_")} == {"figures/wsd_loss.pdf"}
+
+
+def test_other_words_of_a_claim_judge_nothing_and_redraw_what_shows_it(copy):
+    copy.edit("studies/wsd/claims.py", "WSD is as good as", "WSD is quite as good as")
+    again = copy.due(*SMOKE)
+    scoreboards = {"results/wsd/claims.json", "results/claims.md", "figures/claims.pdf", "figures/verdicts.pdf"}
+    assert again == {"figures/wsd_loss.pdf", *scoreboards}
+
+
+def test_a_figure_asks_for_its_own_runs_and_claims_only(tmp_path):
+    repository = Repository(tmp_path / "copy")
+    due = repository.due(*SMOKE, "figures/wsd_loss.pdf")
+    arms = {name.split("-")[0] for name in trained(due)}
+    assert arms == {"stable", "wsd", "cosine"}
+    verdicts = {path for path in due if path.startswith("results/wsd/claims/")}
+    assert verdicts == {"results/wsd/claims/W1.json", "results/wsd/claims/W8.json"}, "the first of each judging job"
+    assert not {path for path in due if path.startswith("figures/")} - {"figures/wsd_loss.pdf"}
+
+
+def test_figure_scoreboard_and_mlflow_show_the_same_verdict(built):
+    root = built.root / "scales/smoke"
+    shown = 0
+    for study in ("wsd", "sharpness", "lr_transfer", "stability_gap", "rewarming"):
+        report = claims.read(root / f"results/{study}/claims.json")
+        verdicts = {item.id: item.verdict.verdict for item in report.judged}
+        for name, verdict in verdicts.items():
+            kept = json.loads((root / f"results/{study}/claims/{name}.json").read_text())
+            assert kept["verdict"]["verdict"] == verdict
+            assert re.search(
+                rf"^\| {name} \|.*\*\*{verdict}\*\*", (root / "results/claims.md").read_text(), re.MULTILINE
+            )
+        for file in (root / "figures").glob(f"{study}_*.json"):
+            about = json.loads(file.read_text())
+            shown += len(about["claims"])
+            assert about["claims"].items() <= verdicts.items()
+            assert about["script"] == f"studies/{study}/plot_{file.stem.removeprefix(f'{study}_')}.py"
+            caption = file.with_suffix(".rst").read_text()
+            assert all(
+                re.search(rf"^{name} . {verdict}", caption, re.MULTILINE) for name, verdict in about["claims"].items()
+            )
+        tags = mlflow_tags(root / "mlflow.db", f"{study} figures and claims")
+        assert {name: tags[f"{name}.verdict"] for name in verdicts} == verdicts
+    assert shown > 40
+
+
+def mlflow_tags(store: Path, run: str) -> dict[str, str]:
+    with sqlite3.connect(store) as connection:
+        query = """
+            select tags.key, tags.value from tags join runs using (run_uuid)
+            where runs.name = ? and runs.lifecycle_stage = 'active'
+        """
+        return dict(connection.execute(query, (run,)).fetchall())
 
 
 def test_a_broken_study_leaves_the_others_usable(copy):

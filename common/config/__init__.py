@@ -1,5 +1,6 @@
 """What a run is: descriptions with every default and every rule. Each module names what it shows in `__all__`."""
 
+from common.config.claim import *
 from common.config.continual import *
 from common.config.data import *
 from common.config.description import *

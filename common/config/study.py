@@ -101,7 +101,30 @@ class Step:
 
 @dataclass(frozen=True)
 class Figure(Step):
-    """A figure: `draw` of plot_<name>.py gives figures/<study>_<name>.pdf and the numbers drawn."""
+    """A figure: `draw` of plot_<name>.py gives figures/<study>_<name>.pdf and the numbers drawn.
+
+    With `claims`, `draw` has a parameter `verdicts`: what was judged, by the id of the claim.
+    """
+
+    claims: Sequence[str] = field(default=(), kw_only=True)
+    """Ids of the claims whose verdicts it shows; it has all runs and tables that they are judged on."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        found = []
+        if not isinstance(self.claims, list | tuple) or not all(isinstance(name, str) for name in self.claims):
+            found = [f"claims={self.claims!r} must be a list of ids"]
+        elif twice := [name for name, count in Counter(self.claims).items() if count > 1]:
+            found = [f"claims={self.claims!r} has {twice[0]!r} twice"]
+        elif self.claims and "verdicts" in super().sources:
+            found = ["'verdicts' is given twice; each parameter of the script needs its own name"]
+        if found:
+            raise DescriptionError([f"Figure({self.name!r}): {problem}" for problem in found])
+
+    @property
+    def sources(self) -> dict[str, str]:
+        """See `Step.sources`."""
+        return super().sources | ({"verdicts": "verdicts"} if self.claims else {})
 
 
 @dataclass(frozen=True)

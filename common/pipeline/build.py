@@ -20,6 +20,9 @@ ONE_THREAD = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "VEC
 """Variables by which numpy's libraries are told how many threads they have in every job. Two jobs whose idle threads
 wait for each other on two cores take several times as long; torch's threads are those of the run's description."""
 
+SERVERS = {"training": "common.runs.job:preload", "pictures": "common.pipeline.steps:preload"}
+"""Fork servers by name, each with the function that imports what its jobs need."""
+
 FREE_BYTES = 200_000_000
 """Smallest free space with which a build starts."""
 
@@ -69,35 +72,36 @@ def announce(studies: Studies, jobs: Iterable[Any], *, cores: int) -> None:
             print(cost.saving(runs, alone=alone), file=sys.stderr, flush=True)
 
 
-def first_line(study: str, script: str) -> str:
-    """First line of the docstring of a study's script, for `snakemake --list`."""
-    return _docstring(study, script).partition("\n")[0]
+def caption(file: str) -> str:
+    """Where a figure's job writes its caption, in the form that Snakemake's report wants: from the root."""
+    return str(Path(file).resolve())
 
 
-def caption(study: str, figure: str) -> str:
-    """A file with the caption of a figure, from the docstring of its script, as Snakemake's report wants it."""
-    file = Path(f".snakemake/captions/{study}_{figure}.rst").resolve()
-    text = _docstring(study, f"plot_{figure}") + "\n"
-    if not file.is_file() or file.read_text(encoding="utf-8") != text:
-        file.parent.mkdir(parents=True, exist_ok=True)
-        file.write_text(text, encoding="utf-8")
-    return str(file)
+def explain(workflow: Any, studies: Studies) -> None:
+    """Give the rules that are made in loops the docstrings that `snakemake --list` shows."""
+    texts = {study: f"Every figure and verdict of the study {study}." for study in studies}
+    texts |= {
+        f"{study}_{step.name}": _first_line(study, f"plot_{step.name}") for study, step in studies.every("figures")
+    }
+    texts |= {
+        f"{study}_measure_{step.name}": _first_line(study, f"measure_{step.name}")
+        for study, step in studies.every("measures")
+    }
+    texts |= {each.rule: f"Verdicts on {', '.join(each.functions)} of {each.study}." for each in studies.judgements()}
+    for rule, text in texts.items():
+        workflow.get_rule(rule).docstring = text
 
 
-def _docstring(study: str, script: str) -> str:
+def _first_line(study: str, script: str) -> str:
+    """First line of the docstring of a study's script."""
     path = ROOT / "studies" / study / f"{script}.py"
-    return ast.get_docstring(ast.parse(path.read_bytes())) or script
-
-
-def explain(workflow: Any, rule: str, text: str) -> None:
-    """Give a rule that was made in a loop the docstring that `snakemake --list` shows."""
-    workflow.get_rule(rule).docstring = text
+    return (ast.get_docstring(ast.parse(path.read_bytes())) or script).partition("\n")[0]
 
 
 class Companions:
-    """The processes beside a build: common/runs/forkserver.py forks the trainings, common/tracking mirrors to MLflow.
+    """The processes beside a build: common/runs/forkserver.py forks the jobs, common/tracking mirrors to MLflow.
 
-    Both end by themselves when the build's process is gone.
+    All end by themselves when the build's process is gone.
     """
 
     def __init__(self) -> None:
@@ -106,7 +110,8 @@ class Companions:
     def start(self) -> None:
         """Start them in the background."""
         owner = ["--owner", str(os.getpid())]
-        for command in (["common.runs.forkserver"], ["common.tracking", "watch"]):
+        servers = [["common.runs.forkserver", name, "--preload", code] for name, code in SERVERS.items()]
+        for command in (*servers, ["common.tracking", "watch"]):
             process = subprocess.Popen([sys.executable, "-m", *command, *owner], start_new_session=True)
             self.processes.append(process)
 

@@ -5,7 +5,10 @@ meant to be changed line by line.
 """
 
 import argparse
+import re
+import string
 import sys
+from itertools import count
 from pathlib import Path
 from string import Template
 
@@ -37,7 +40,7 @@ RUNS = [
     for seed in range(5)
 ]
 
-FIGURES = [Figure("loss", runs=Select())]
+FIGURES = [Figure("loss", runs=Select(), claims=["$claim"])]
 ''',
     "plot_loss.py": '''\
 """Validation loss against update.
@@ -47,10 +50,11 @@ Mean and 95 % interval over seeds, for each learning rate.
 
 import pandas as pd
 
-from common.plotting import Figure, draw_band, figure, label_lines, mean_band, shades
+from common.evidence.claims import Judged
+from common.plotting import Figure, draw_band, figure, label_lines, mark, mean_band, shades
 
 
-def draw(runs: pd.DataFrame) -> tuple[Figure, pd.DataFrame]:
+def draw(runs: pd.DataFrame, verdicts: dict[str, Judged]) -> tuple[Figure, pd.DataFrame]:
     """The figure and the numbers drawn."""
     table = mean_band(runs[runs.val_loss.notna()], by=["lr", "step"], value="val_loss")
     fig, ax = figure(xlabel="update", ylabel="validation loss (nats)")
@@ -59,19 +63,27 @@ def draw(runs: pd.DataFrame) -> tuple[Figure, pd.DataFrame]:
         draw_band(ax, curve, color)
         labels.append((curve.step.iloc[-1], curve["mean"].iloc[-1], f"lr {lr:g}", color))
     label_lines(ax, labels)
+    mark(ax, verdicts["$claim"])
     return fig, table
 ''',
     "claims.py": '''\
-"""Claims of the study $name."""
+"""What the study $name claims, and on which runs each claim is judged."""
+
+from common.config import Claim, Select
+
+CLAIMS = [
+    Claim("$claim", "the larger rate ends lower", verdict="larger_is_lower", source="ours", runs=Select()),
+]
+''',
+    "verdicts.py": '''\
+"""When the claims of the study $name hold."""
 
 import pandas as pd
 
-from common.evidence.claims import claim
 from common.evidence.statistics import paired_differences
 from common.evidence.verdicts import Verdict, less
 
 
-@claim("C1", "the larger rate ends lower", source="ours")
 def larger_is_lower(runs: pd.DataFrame) -> Verdict:
     """The difference of the final validation losses, paired by seed, lies below 0."""
     final = runs[runs.step == runs.step.max()].pivot(index="seed", columns="lr", values="val_loss")
@@ -85,8 +97,14 @@ def larger_is_lower(runs: pd.DataFrame) -> Verdict:
 **Run it.** `snakemake figures/${name}_loss.pdf` draws the figure, `snakemake $name` adds the verdicts in
 `results/$name/claims.json`.
 
+<!-- figures -->
+<!-- end -->
+
+<!-- claims -->
+<!-- end -->
+
 **Read it** in this order: `study.py` (the runs, and which of them feed which figure), `plot_loss.py` (the figure),
-`claims.py` (what is claimed and when it holds).
+`claims.py` (what is claimed), `verdicts.py` (when it holds).
 """,
 }
 
@@ -102,10 +120,21 @@ def write(name: str, *, root: Path = ROOT) -> Path:
         raise ValueError(f"NAME={name!r} {rule}")
     if folder.exists():
         raise ValueError(f"NAME={name!r}: {folder} exists already; choose another name")
+    words = {"name": name, "title": name.replace("_", " "), "claim": _free_id(name, root)}
     folder.mkdir(parents=True)
     for file, text in FILES.items():
-        (folder / file).write_text(Template(text).substitute(name=name, title=name.replace("_", " ")), encoding="utf-8")
+        (folder / file).write_text(Template(text).substitute(words), encoding="utf-8")
     return folder
+
+
+def _free_id(name: str, root: Path) -> str:
+    """An id for the first claim that no study has: with a letter of its own, of the name's if one is left."""
+    texts = [path.read_text(encoding="utf-8") for path in root.glob("studies/*/claims.py")]
+    taken: set[str] = {found for text in texts for found in re.findall(r'Claim\(\s*"([A-Z][0-9]+)', text)}
+    letters = [letter for letter in (*name.upper(), *string.ascii_uppercase) if letter in string.ascii_uppercase]
+    own = [letter for letter in letters if not any(found.startswith(letter) for found in taken)]
+    ids = (f"{letter}{number}" for number in count(1) for letter in own or letters)
+    return next(found for found in ids if found not in taken)
 
 
 def main() -> None:

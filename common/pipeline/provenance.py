@@ -12,7 +12,7 @@ no name leads to it; `training_code` adds the definitions that a run has chosen,
 import ast
 import hashlib
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field, fields, is_dataclass
 from functools import cache
 from pathlib import Path
@@ -54,6 +54,11 @@ def digest(starts: Iterable[str], *, without: frozenset[str] = frozenset()) -> s
     return total.hexdigest()[:12]
 
 
+def later(*starts: str) -> Callable[[object], str]:
+    """A parameter of a rule: the digest of some code, taken only for the rules that a build needs."""
+    return lambda _: digest(starts)
+
+
 @cache
 def optional_code() -> frozenset[str]:
     """Definitions that only runs with a certain field use (see `description.field`)."""
@@ -87,14 +92,24 @@ class Imported:
 class Module:
     """A module of this repository, and what its names mean."""
 
+    path: Path
     statements: list[ast.stmt]
-    binds: dict[str, list[ast.stmt]]
+    binds: dict[str, list[int]]
+    """Numbers of the statements that bind a name, or may change it."""
     imports: dict[str, Imported]
+    effects: list[int]
+    """Numbers of what happens when it is imported, beside definitions: it counts whatever is used of the module."""
 
-    @property
-    def effects(self) -> list[ast.stmt]:
-        """What happens when it is imported, beside definitions: it counts whatever is used of the module."""
-        return [node for node in self.statements if isinstance(node, ast.Expr)]
+    def numbers(self, name: str) -> list[int]:
+        """Numbers of the statements that count for a name; all for the empty name."""
+        return [*self.binds.get(name, []), *self.effects] if name else list(range(len(self.statements)))
+
+    def late(self, node: ast.stmt) -> dict[str, Imported]:
+        """What is imported within a statement."""
+        if isinstance(node, ast.Assign | ast.AnnAssign | ast.AugAssign | ast.Expr):
+            return {}
+        inner = (each for each in ast.walk(node) if isinstance(each, ast.Import | ast.ImportFrom))
+        return {name: imported for each in inner for name, imported in _imported(each, self.path).items()}
 
 
 def module(path: Path) -> Module:
@@ -112,15 +127,16 @@ def _module(path: Path, _stamp: int) -> Module:
             node.returns = None
         elif isinstance(node, ast.arg):
             node.annotation = None
-    binds: dict[str, list[ast.stmt]] = {}
+    binds: dict[str, list[int]] = {}
     imports: dict[str, Imported] = {}
-    for node in tree.body:
+    for number, node in enumerate(tree.body):
         if isinstance(node, ast.Import | ast.ImportFrom):
             imports |= _imported(node, path)
             continue
         for name in set(_bound_names(node)):
-            binds.setdefault(name, []).append(node)
-    return Module(tree.body, binds, imports)
+            binds.setdefault(name, []).append(number)
+    effects = [number for number, node in enumerate(tree.body) if isinstance(node, ast.Expr)]
+    return Module(path, tree.body, binds, imports, effects)
 
 
 def _is_text(node: ast.stmt) -> bool:
@@ -159,6 +175,7 @@ def _bound_names(node: ast.AST) -> Iterator[str]:
         yield from (name for inner in ast.iter_child_nodes(node) for name in _bound_names(inner))
 
 
+@cache
 def file_of(dotted: str) -> Path | None:
     """The file of a module of this repository; None for another's."""
     stem = ROOT.joinpath(*dotted.split("."))
@@ -180,6 +197,78 @@ def start_of(start: str) -> Place:
     return Place(file, name)
 
 
+class Step(NamedTuple):
+    """What a place counts and where it leads."""
+
+    statements: tuple[int, ...]
+    """Numbers of the statements of its module."""
+    libraries: tuple[str, ...]
+    """What it uses from elsewhere."""
+    places: tuple[Place, ...]
+    descriptions: tuple[str, ...]
+    """Names of descriptions that it uses."""
+
+
+@cache
+def _step(place: Place) -> Step:
+    found = module(place.module)
+    leads = _Leads(place.module)
+    if place.name in found.imports:
+        leads.add(found.imports[place.name], ())
+    numbers = found.numbers(place.name)
+    for node in (found.statements[number] for number in numbers):
+        if isinstance(node, ast.Import | ast.ImportFrom):
+            leads.show(_imported(node, place.module).values())
+            continue
+        late = found.late(node)
+        for root, *attributes in set(_names(node)):
+            if imported := late.get(root) or found.imports.get(root):
+                leads.add(imported, attributes)
+            elif root in found.binds:
+                leads.places[Place(place.module, root)] = None
+    counted = [n for n in numbers if not isinstance(found.statements[n], ast.Import | ast.ImportFrom)]
+    return Step(tuple(counted), tuple(leads.libraries), tuple(leads.places), tuple(leads.descriptions))
+
+
+class _Leads:
+    """Where the names of a statement lead."""
+
+    def __init__(self, module: Path) -> None:
+        self.module = module
+        self.places: dict[Place, None] = {}
+        self.libraries: dict[str, None] = {}
+        self.descriptions: dict[str, None] = {}
+
+    def add(self, imported: Imported, attributes: Iterable[str]) -> None:
+        """A name that an import has bound, used with some attributes."""
+        path = (*imported.module.split("."), *([imported.name] if imported.name else []), *attributes)
+        file, rest = _target(path)
+        if file is None:
+            self.libraries[f"{imported.module} {imported.name}"] = None
+        elif rest and file == ROOT / DESCRIPTIONS:
+            self.descriptions[rest[0]] = None
+        else:
+            self.places[Place(file, rest[0] if rest else "")] = None
+
+    def show(self, imports: Iterable[Imported]) -> None:
+        """What a whole module shows of others: the definitions that it imports, not the modules."""
+        shown = _Leads(self.module)
+        for imported in imports:
+            shown.add(imported, ())
+        self.places |= {place: None for place in shown.places if place.name}
+        self.libraries |= shown.libraries
+        self.descriptions |= shown.descriptions
+
+
+@cache
+def _target(path: tuple[str, ...]) -> tuple[Path | None, tuple[str, ...]]:
+    """The module that a dotted path leads to, and what is left of the path; None outside this repository."""
+    for length in range(len(path), 0, -1):
+        if file := file_of(".".join(path[:length])):
+            return file, path[length:]
+    return None, path
+
+
 @dataclass
 class Walk:
     """All that is reached from a place."""
@@ -189,63 +278,28 @@ class Walk:
     statements: dict[Path, set[int]] = field(default_factory=dict)
     """Numbers of the statements of each module that count."""
     libraries: set[str] = field(default_factory=set)
-    """What is imported from elsewhere."""
+    """What is used from elsewhere."""
 
     def __post_init__(self) -> None:
         todo, seen = [self.start], {start_of(place) for place in self.without} - {self.start}
         while todo:
             place = todo.pop()
-            if place not in seen:
-                seen.add(place)
-                todo += self._reached(place)
-
-    def _reached(self, place: Place) -> Iterator[Place]:
-        found = module(place.module)
-        if place.name in found.imports:
-            yield from self._imported(found.imports[place.name], ())
-        for node in [*found.binds.get(place.name, []), *found.effects] if place.name else found.statements:
-            if isinstance(node, ast.Import | ast.ImportFrom):
-                yield from self._shown(_imported(node, place.module).values())
+            if place in seen:
                 continue
-            self._count(place.module, node)
-            late = [inner for inner in ast.walk(node) if isinstance(inner, ast.Import | ast.ImportFrom)]
-            local = {name: each for inner in late for name, each in _imported(inner, place.module).items()}
-            for root, *attributes in _names(node):
-                imported = local.get(root) or found.imports.get(root)
-                if imported:
-                    yield from self._imported(imported, attributes)
-                elif root in found.binds:
-                    yield Place(place.module, root)
-
-    def _shown(self, imports: Iterable[Imported]) -> Iterator[Place]:
-        """What a whole module shows of others: the definitions that it imports, not the modules."""
-        for imported in imports:
-            yield from (place for place in self._imported(imported, ()) if place.name)
-
-    def _imported(self, imported: Imported, attributes: Iterable[str]) -> Iterator[Place]:
-        """Where a name leads that an import has bound, and that is used with some attributes."""
-        path = [*imported.module.split("."), *([imported.name] if imported.name else []), *attributes]
-        for length in range(len(path), 0, -1):
-            if file := file_of(".".join(path[:length])):
-                break
-        else:
-            self.libraries.add(f"{imported.module} {imported.name}")
-            return
-        rest = path[length:]
-        if rest and file == ROOT / DESCRIPTIONS:
+            seen.add(place)
+            step = _step(place)
+            self.statements.setdefault(place.module, set()).update(step.statements)
+            self.libraries.update(step.libraries)
+            todo += step.places
             if not self.without:
-                self._count_description(rest[0])
-            return
-        yield Place(file, rest[0] if rest else "")
-
-    def _count(self, path: Path, node: ast.stmt) -> None:
-        self.statements.setdefault(path, set()).add(module(path).statements.index(node))
+                for name in step.descriptions:
+                    self._count_description(name)
 
     def _count_description(self, name: str) -> None:
         """Of a kind that a script describes by itself, its fields with their defaults."""
         for file in (ROOT / DESCRIPTIONS).parent.glob("*.py"):
-            for node in module(file).binds.get(name, []):
-                self._count(file, node)
+            if name in module(file).binds:
+                self.statements.setdefault(file, set()).update(module(file).numbers(name))
 
 
 def _names(node: ast.AST, hidden: frozenset[str] = frozenset()) -> Iterator[tuple[str, ...]]:
@@ -315,8 +369,8 @@ def _statement_digest(path: Path, number: int) -> bytes:
 
 def read_again() -> None:
     """Forget what was read: the files have changed."""
-    _digest.cache_clear()
-    _statement_digest.cache_clear()
+    for kept in (_digest, _statement_digest, _step, _target, file_of):
+        kept.cache_clear()
 
 
 def pins(*distributions: str, envs: Path = ROOT / "envs") -> dict[str, str]:

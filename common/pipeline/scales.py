@@ -39,12 +39,10 @@ def smoke(runs: Runs) -> Runs:
 
 
 def _first_seeds(runs: Runs) -> list[str]:
-    """Of runs of a study that differ in seed and parent only, those with the smallest seeds."""
-    with collecting():  # a run may need its parent
-        alike = {
-            name: _study(name) + repr(dataclasses.replace(run, name="", seed=0, **NO_PARENT))
-            for name, run in runs.items()
-        }
+    """Of runs of a study that differ in seed, name and parent only, those with the smallest seeds."""
+    apart = {"name", "seed", *NO_PARENT}
+    fields = [field.name for field in dataclasses.fields(Run) if field.name not in apart]
+    alike = {name: _study(name) + repr([getattr(run, each) for each in fields]) for name, run in runs.items()}
     seeds: dict[str, set[int]] = defaultdict(set)
     for name, run in runs.items():
         seeds[alike[name]].add(run.seed)

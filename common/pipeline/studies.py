@@ -1,6 +1,7 @@
 """Find the studies, check them, and look up their runs, figures and measurements (read at every start of Snakemake)."""
 
 import dataclasses
+import json
 import sys
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -11,13 +12,37 @@ from typing import Any, Literal
 
 import studies as package
 from common import config
-from common.config import DescriptionError, Run, Select, Step, full_name
+from common.config import Claim, DescriptionError, Figure, Run, Select, Step, full_name
 from common.pipeline import provenance
 from common.pipeline.scales import SCALES
 from common.pipeline.study import NAME, STUDY_NAME, Problem, Study, check_study, load_study
-from common.runs.place import FILES, RESULTS, Place
+from common.runs.place import FILES, RESULTS, VERDICTS, Place
 
 __all__ = ["NAME", "STUDY_NAME", "Problem", "Studies", "Study"]
+
+
+@dataclass(frozen=True)
+class Judgement:
+    """Claims of a study that are judged on the same runs and tables."""
+
+    study: str
+    claims: tuple[Claim, ...]
+    inputs: dict[str, list[str]]
+
+    @property
+    def rule(self) -> str:
+        """Name of its rule."""
+        return f"{self.study}_verdicts_{self.claims[0].name}"
+
+    @property
+    def functions(self) -> dict[str, str]:
+        """By id of the claim, the function that judges it."""
+        return {claim.name: claim.verdict for claim in self.claims}
+
+    @property
+    def starts(self) -> list[str]:
+        """Where the code that decides the verdicts begins."""
+        return [f"studies.{self.study}.verdicts:{claim.verdict}" for claim in self.claims]
 
 
 @dataclass(frozen=True)
@@ -48,7 +73,7 @@ class Studies:
             except DescriptionError as error:
                 problems += [Problem(folder.name, None, text) for text in error.problems]
                 continue
-            wrong = list(check_study(study))
+            wrong = list(dict.fromkeys(check_study(study)))
             problems += wrong
             if not wrong:
                 found[study.name] = study
@@ -107,24 +132,51 @@ class Studies:
             for name, select in step.selections(what).items()
         }
 
+    def every(self, what: Literal["figures", "measures"]) -> Iterator[tuple[str, Step]]:
+        """Each figure, or each measurement, with the study that it belongs to."""
+        for study in self.sound.values():
+            yield from ((study.name, step) for step in getattr(study, what).values())
+
+    def judgements(self) -> Iterator["Judgement"]:
+        """The claims of all studies, those of a study with equal inputs together: what one job judges."""
+        for study in self:
+            groups: dict[str, list[Claim]] = {}
+            for claim in self[study].claims.values():
+                key = json.dumps([claim.sources, self.inputs(study, claim)], sort_keys=True)
+                groups.setdefault(key, []).append(claim)
+            yield from (Judgement(study, tuple(each), self.inputs(study, each[0])) for each in groups.values())
+
+    def verdicts(self, study: str, ids: Iterable[str] | None = None) -> list[str]:
+        """Files with the verdicts on some claims of a study, or on all."""
+        chosen = self[study].claims if ids is None else ids
+        return [f"{RESULTS}/{study}/{VERDICTS}/{name}.json" for name in chosen]
+
+    def statements(self, study: str, ids: Iterable[str] | None = None) -> list[dict[str, Any]]:
+        """What some claims of a study say, or all, as plain values for `common.evidence.claims.Statement`."""
+        chosen = self[study].claims
+        names = ("statement", "source", "published", "mark", "seeds")
+        return [
+            {"id": name} | {field: getattr(chosen[name], field) for field in names}
+            for name in (chosen if ids is None else ids)
+        ]
+
     def inputs(self, study: str, step: Step) -> dict[str, list[str]]:
         """All that Snakemake has to make before a step of a study, by parameter."""
         wanted = ("runs", "states", "records")
         files = {name: paths for what in wanted for name, paths in self.outputs(study, step, what).items()}
-        return files | {name: [f"{RESULTS}/{study}/{name}.csv"] for name in step.tables}
-
-    def every_run(self, study: str) -> list[str]:
-        """Rows of every run of a study."""
-        return [str(Place(study, name).metrics) for name in self[study].runs]
+        files |= {name: [f"{RESULTS}/{study}/{name}.csv"] for name in step.tables}
+        shown = self.verdicts(study, step.claims) if isinstance(step, Figure) else []
+        return files | ({"verdicts": shown} if shown else {})
 
     def figures(self, study: str | None = None) -> list[str]:
         """Figures of one study, or of all."""
         chosen = [self[study]] if study else self.sound.values()
         return [f"figures/{one.name}_{name}.pdf" for one in chosen for name in one.figures]
 
-    def measured(self, study: str) -> list[str]:
-        """Tables of the measurements of a study."""
-        return [f"{RESULTS}/{study}/{name}.csv" for name in self[study].measures]
+    def measured(self, study: str | None = None) -> list[str]:
+        """Tables of the measurements of one study, or of all."""
+        chosen = [self[study]] if study else self.sound.values()
+        return [f"{RESULTS}/{one.name}/{name}.csv" for one in chosen for name in one.measures]
 
     def describe(self, study: str, name: str) -> dict[str, Any]:
         """What decides whether a run is trained again, beside its code: its description as plain values."""
@@ -205,16 +257,41 @@ def _check_parents(found: dict[str, Study], problems: list[Problem]) -> tuple[di
     wrong = [problem for study in sound.values() for problem in _parent_problems(study, runs, faulty)]
     everything = Studies(sound, problems)
     wrong += [problem for study in sound.values() for problem in _selection_problems(study, everything)]
+    wrong += _id_problems(sound)
     return _check_parents(sound, problems + wrong) if wrong else (sound, problems)
 
 
 def _selection_problems(study: Study, studies: Studies) -> Iterator[Problem]:
-    for step in (*study.figures.values(), *study.measures.values()):
+    """Selections of what does not exist; figures that show a claim without all that it is judged on."""
+    sound = True
+    for step in (*study.figures.values(), *study.measures.values(), *study.claims.values()):
         for select in (one for what in ("runs", "states", "records") for one in step.selections(what).values()):
             try:
                 studies.selected(study.name, select)
             except LookupError as error:
+                sound = False
                 yield Problem(study.name, None, f"{type(step).__name__}({step.name!r}): {error}")
+    for figure in study.figures.values() if sound else ():
+        had = {path for paths in studies.inputs(study.name, figure).values() for path in paths}
+        for name in figure.claims:
+            needed = [path for paths in studies.inputs(study.name, study.claims[name]).values() for path in paths]
+            if missing := [path for path in needed if path not in had]:
+                yield Problem(
+                    study.name,
+                    None,
+                    f"Figure({figure.name!r}) shows {name}, which is judged on {missing[0]} too, but does not read it; "
+                    "judge it on less, or let the figure read more",
+                )
+
+
+def _id_problems(studies: Mapping[str, Study]) -> Iterator[Problem]:
+    """Ids of claims that two studies use."""
+    first: dict[str, str] = {}
+    for study in studies.values():
+        for name in study.claims:
+            other = first.setdefault(name, study.name)
+            if other != study.name:
+                yield Problem(study.name, None, f"Claim({name!r}) is a claim of the study {other} too; ids are unique")
 
 
 def _parent_problems(study: Study, runs: Mapping[str, Run], faulty: set[str]) -> Iterator[Problem]:

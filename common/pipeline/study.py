@@ -11,18 +11,23 @@ from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 from difflib import get_close_matches
+from functools import cache
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import studies as package
-from common.config import DescriptionError, Figure, Measure, Run, Step
+from common.config import Claim, DescriptionError, Figure, Measure, Run, Step
 from common.config.description import collecting, problems
+from common.runs.place import VERDICTS
 
 STUDY_NAME = re.compile(r"[a-z][a-z0-9_]*")
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9.+_-]*")
 """Names of runs. Both are also the wildcards of the Snakefile."""
 RESERVED = ("data", "common", "all", "train", "claims", "verdicts", "scoreboard", "corpus", "mlflow")
 """Folders of results, and rules."""
+CLAIM = re.compile(r"[A-Z][0-9]+[a-z]?")
+"""Ids of claims."""
 TAKEN = (".tmp", ".json", ".csv")
 """Ends of names that are files in the folder of a study's results."""
 
@@ -37,6 +42,7 @@ class Study:
     runs: dict[str, Run]
     figures: dict[str, Figure]
     measures: dict[str, Measure]
+    claims: dict[str, Claim]
     folder: Path
 
 
@@ -54,18 +60,11 @@ class Problem:
 
 
 def load_study(folder: Path) -> Study:
-    """Import study.py; any failure becomes one sentence that names file and line."""
+    """Import study.py and claims.py; any failure becomes one sentence that names file and line."""
     where = f"studies/{folder.name}/study.py"
     if rule := name_problem(folder.name):
         raise DescriptionError([f"the folder studies/{folder.name} {rule}; rename it"])
-    try:
-        with collecting():
-            module = importlib.import_module(f"{package.__name__}.{folder.name}.study")
-    except DescriptionError as error:
-        raise DescriptionError([f"{_source(error, folder)}: {text}" for text in error.problems]) from None
-    except (Exception, SystemExit) as error:
-        text = error.msg if isinstance(error, SyntaxError) else error
-        raise DescriptionError([f"{_source(error, folder)}: {type(error).__name__}: {text}"]) from None
+    module = _imported(folder, "study")
     question = " ".join((module.__doc__ or "").strip().partition("\n\n")[0].split())
     if not question:
         raise DescriptionError([f"{where} must begin with a docstring that states the study's question"])
@@ -76,8 +75,39 @@ def load_study(folder: Path) -> Study:
     measures = _list_of(
         Measure, getattr(module, "MEASURES", []), f"{where} must define MEASURES", 'Measure("name", ...)'
     )
-    study = Study(folder.name, question, _by_name(runs, where), {}, {}, folder)
-    return dataclasses.replace(study, figures=_by_name(figures, where), measures=_by_name(measures, where))
+    return Study(
+        folder.name,
+        question,
+        _by_name(runs, where),
+        _by_name(figures, where),
+        _by_name(measures, where),
+        _claims(folder),
+        folder,
+    )
+
+
+def _claims(folder: Path) -> dict[str, Claim]:
+    if not (folder / "claims.py").is_file():
+        return {}
+    where, module = f"studies/{folder.name}/claims.py", _imported(folder, "claims")
+    found = _list_of(Claim, getattr(module, "CLAIMS", None), f"{where} must define CLAIMS", 'Claim("X1", ...)')
+    return _by_name(found, where)
+
+
+def _imported(folder: Path, name: str) -> ModuleType:
+    """A module of a study.
+
+    Raises: DescriptionError for whatever its import raises.
+    """
+    file = folder / f"{name}.py"
+    try:
+        with collecting():
+            return importlib.import_module(f"{package.__name__}.{folder.name}.{name}")
+    except DescriptionError as error:
+        raise DescriptionError([f"{_source(error, file)}: {text}" for text in error.problems]) from None
+    except (Exception, SystemExit) as error:
+        text = error.msg if isinstance(error, SyntaxError) else error
+        raise DescriptionError([f"{_source(error, file)}: {type(error).__name__}: {text}"]) from None
 
 
 def _list_of(kind: type, found: Any, rule: str, entry: str) -> list[Any]:
@@ -106,15 +136,15 @@ def _by_name(entries: list[Any], where: str) -> dict[str, Any]:
     return dict(zip(names, entries, strict=True))
 
 
-def _source(error: BaseException, folder: Path) -> str:
-    """`studies/<study>/<file>:<line>` where an error arose, the innermost place of the study itself."""
+def _source(error: BaseException, module: Path) -> str:
+    """`studies/<study>/<file>:<line>` where an error of an import arose, the innermost place of the study itself."""
     frames = traceback.extract_tb(error.__traceback__)
     places: list[tuple[str, int | None]] = [(frame.filename, frame.lineno) for frame in frames]
     if isinstance(error, SyntaxError) and error.filename:
         places.append((error.filename, error.lineno))
-    inside = [(Path(file), line) for file, line in places if Path(file).parent == folder]
-    file, line = inside[-1] if inside else (folder / "study.py", None)
-    return f"studies/{folder.name}/{file.name}" + (f":{line}" if line else "")
+    inside = [(Path(file), line) for file, line in places if Path(file).parent == module.parent]
+    file, line = inside[-1] if inside else (module, None)
+    return f"studies/{module.parent.name}/{file.name}" + (f":{line}" if line else "")
 
 
 def name_problem(study: str) -> str | None:
@@ -128,14 +158,17 @@ def check_study(study: Study) -> Iterator[Problem]:
     """Problems that can be seen within one study."""
     seen: dict[str, str] = {}
     for name, run in study.runs.items():
-        if not isinstance(name, str) or not NAME.fullmatch(name) or name.endswith(TAKEN):
-            rule = "must be letters, digits and . + _ -, begin with one of the former and not end with"
+        if not isinstance(name, str) or not NAME.fullmatch(name) or name.endswith(TAKEN) or name == VERDICTS:
+            rule = (
+                f"must be letters, digits and . + _ -, begin with one of the former, not be {VERDICTS} and not end with"
+            )
             yield Problem(study.name, repr(name), f"the name {rule} {' or '.join(TAKEN)}; rename the run")
         yield from (Problem(study.name, name, text) for text in problems(run))
-        same = seen.setdefault(repr(dataclasses.replace(run, name="")), name) if not problems(run) else name
+        same = seen.setdefault(_training(run), name) if not problems(run) else name
         if same != name:
             yield Problem(study.name, name, f"describes the same training as {same!r}; use that run for both")
     yield from _check_steps(study)
+    yield from _check_claims(study)
 
 
 def _check_steps(study: Study) -> Iterator[Problem]:
@@ -150,25 +183,70 @@ def _check_steps(study: Study) -> Iterator[Problem]:
                 yield from [Problem(study.name, None, f"studies/{study.name}/{script.name}{text}")] if text else ()
             else:
                 yield Problem(study.name, None, f"{entry} has no script studies/{study.name}/{script.name}")
-            for table in step.tables:
-                if table not in study.measures:
-                    near = get_close_matches(table, study.measures, n=1)
-                    hint = f"; did you mean {near[0]!r}?" if near else ""
-                    yield Problem(study.name, None, f"{entry} reads the table {table!r}, which no Measure makes{hint}")
+            yield from (Problem(study.name, None, text) for text in _table_problems(study, entry, step))
         for script in sorted(study.folder.glob(f"{prefix}_*.py")):
             if script.stem.removeprefix(f"{prefix}_") not in steps:
                 yield Problem(study.name, None, f"studies/{study.name}/{script.name} is in no entry of {listed}")
 
 
-def _script_problem(script: Path, function: str, entry: str, step: Step) -> str | None:
-    """What is wrong with a script that cannot be read, or whose function does not take what its entry gives it."""
+def _check_claims(study: Study) -> Iterator[Problem]:
+    """Problems of the claims: their ids, their functions and tables, and those that figures show."""
+    scripts = [study.folder / "verdicts.py", *sorted(study.folder.glob("verdicts/*.py"))]
+    for name, claim in study.claims.items():
+        entry = f"Claim({name!r})"
+        if not CLAIM.fullmatch(name):
+            yield Problem(
+                study.name, None, f"{entry} must be named by a capital letter and a number, such as W8 or W6a"
+            )
+        known = ((path, _functions(path)) for path in scripts if path.is_file())
+        script = next((path for path, found in known if isinstance(found, str) or claim.verdict in found), None)
+        if script is None:
+            text = f"must define {claim.verdict}({', '.join(claim.sources)}), which {entry} calls"
+            yield Problem(study.name, None, f"studies/{study.name}/verdicts.py {text}")
+        elif wrong := _script_problem(script, claim.verdict, entry, claim):
+            yield Problem(study.name, None, f"studies/{study.name}/{script.relative_to(study.folder)}{wrong}")
+        yield from (Problem(study.name, None, text) for text in _table_problems(study, entry, claim))
+    for figure in study.figures.values():
+        for name in figure.claims:
+            if name not in study.claims:
+                near = get_close_matches(name, study.claims, n=1)
+                hint = f"; did you mean {near[0]!r}?" if near else ""
+                yield Problem(study.name, None, f"Figure({figure.name!r}) shows {name!r}, which is no claim{hint}")
+
+
+Functions = dict[str, ast.FunctionDef]
+
+
+def _functions(script: Path) -> Functions | str:
+    """The functions of a module by name, or what keeps it from being read."""
+    return _read(script, script.stat().st_mtime_ns)
+
+
+@cache
+def _read(script: Path, _stamp: int) -> Functions | str:
     try:
         body = ast.parse(script.read_bytes(), filename=str(script)).body
     except (SyntaxError, ValueError) as error:  # Python 3.11.3 has a ValueError for null bytes
         line, text = (error.lineno, error.msg) if isinstance(error, SyntaxError) else (None, error)
         return (f":{line}" if line else "") + f": {type(error).__name__}: {text}"
+    return {node.name: node for node in body if isinstance(node, ast.FunctionDef)}
+
+
+def _table_problems(study: Study, entry: str, step: Step) -> Iterator[str]:
+    for table in step.tables:
+        if table not in study.measures:
+            near = get_close_matches(table, study.measures, n=1)
+            hint = f"; did you mean {near[0]!r}?" if near else ""
+            yield f"{entry} reads the table {table!r}, which no Measure makes{hint}"
+
+
+def _script_problem(script: Path, function: str, entry: str, step: Step) -> str | None:
+    """What is wrong with a script that cannot be read, or whose function does not take what its entry gives it."""
+    functions = _functions(script)
+    if isinstance(functions, str):
+        return functions
     given = ", ".join(step.sources)
-    found = next((node for node in body if isinstance(node, ast.FunctionDef) and node.name == function), None)
+    found = functions.get(function)
     if found is None:
         return f" must define {function}({given}), which {entry} calls"
     if not _takes(found.args, set(step.sources)):
@@ -183,3 +261,8 @@ def _takes(arguments: ast.arguments, given: set[str]) -> bool:
     optional = [each.arg for each in arguments.args[len(arguments.args) - len(arguments.defaults) :]]
     optional += [each.arg for each, value in zip(arguments.kwonlyargs, arguments.kw_defaults, strict=True) if value]
     return set(named) - set(optional) <= given and (given <= set(named) or arguments.kwarg is not None)
+
+
+def _training(run: Run) -> str:
+    """What tells one training from another: all but the name."""
+    return repr([getattr(run, each.name) for each in dataclasses.fields(run) if each.name != "name"])

@@ -1,56 +1,77 @@
 """The scoreboard at a glance: a chip for each claim, coloured by its verdict (figures/verdicts.pdf)."""
 
+import hashlib
+import json
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
 
 import pandas as pd
+from PIL import Image
 
-from common.evidence.claims import Judged, Report
-from common.evidence.verdicts import OUTCOMES
+from common.evidence.claims import SIGN, Report
+from common.evidence.verdicts import OUTCOMES, Outcome
 from common.plotting.panels import PALETTE, Axes, Figure, figure
 
-PER_LINE = 18
-LINE = 0.2
+PER_LINE = 11
+LINE = 0.23
 """Height of a line of chips in inches."""
-LEFT = 3.8
+LEFT = 2.6
 """Room for names and counts, in chips."""
 
 
-def table(reports: Sequence[Report]) -> pd.DataFrame:
+Chips = Mapping[str, Mapping[str, Outcome]]
+"""By study and id, the verdict on each claim."""
+
+
+def chips(reports: Iterable[Report]) -> Chips:
+    """Those of some claims.json."""
+    return {report.study: {item.id: item.verdict.verdict for item in report.judged} for report in reports}
+
+
+def table(verdicts: Chips) -> pd.DataFrame:
     """One row for each claim: what is drawn."""
-    rows = ((report.study, item.id, item.verdict.verdict) for report in reports for item in report.judged)
+    rows = ((study, name, outcome) for study, claims in verdicts.items() for name, outcome in claims.items())
     return pd.DataFrame(rows, columns=["study", "claim", "verdict"])
 
 
-def draw(reports: Sequence[Report]) -> Figure:
+def draw(verdicts: Chips) -> Figure:
     """A row of chips for each study, with how many claims have which verdict."""
-    lines = [-(-len(report.judged) // PER_LINE) + 0.6 for report in reports]
+    lines = [-(-len(claims) // PER_LINE) + 0.6 for claims in verdicts.values()]
     fig, ax = figure(width="page", height=LINE * (1.2 + sum(lines)))
     ax.set(xlim=(-LEFT, PER_LINE), ylim=(sum(lines) + 0.2, -1.2))
     ax.set_axis_off()
-    draw_counts(ax, [item for report in reports for item in report.judged])
+    draw_counts(ax, [outcome for claims in verdicts.values() for outcome in claims.values()])
     top = 0.0
-    for report, height in zip(reports, lines, strict=True):
-        ax.text(-LEFT, top + 0.5, report.study, va="center", fontsize=8, weight="bold")
-        for place, item in enumerate(report.judged):
-            draw_chip(ax, item, place % PER_LINE + 0.5, top + place // PER_LINE + 0.5)
+    for (study, claims), height in zip(verdicts.items(), lines, strict=True):
+        ax.text(-LEFT, top + 0.5, study, va="center", fontsize=8, weight="bold")
+        for place, (name, outcome) in enumerate(claims.items()):
+            draw_chip(ax, name, outcome, place % PER_LINE + 0.5, top + place // PER_LINE + 0.5)
         top += height
     return fig
 
 
-def draw_counts(ax: Axes, judged: Sequence[Judged]) -> None:
-    """How many claims have which verdict; this explains the colours as well."""
-    counts = Counter(item.verdict.verdict for item in judged)
-    ax.text(-LEFT, -0.7, f"{len(judged)} claims", va="center", fontsize=8)
+def draw_counts(ax: Axes, outcomes: Sequence[Outcome]) -> None:
+    """How many claims have which verdict; this explains colours and signs as well."""
+    counts = Counter(outcomes)
+    ax.text(-LEFT, -0.7, f"{len(outcomes)} claims", va="center", fontsize=8)
     for place, outcome in enumerate(OUTCOMES):
-        words = f"{counts[outcome]} {outcome}"
-        ax.text(4.2 * place + 0.1, -0.7, words, va="center", fontsize=8, weight="bold", color=PALETTE[outcome])
+        words = f"{SIGN[outcome]} {counts[outcome]} {outcome}"
+        ax.text(
+            PER_LINE / len(OUTCOMES) * place + 0.1,
+            -0.7,
+            words,
+            va="center",
+            fontsize=8,
+            weight="bold",
+            color=PALETTE[outcome],
+        )
 
 
-def draw_chip(ax: Axes, item: Judged, x: float, y: float) -> None:
-    """The claim's name on its verdict's colour; an undecided one is hollow."""
-    color = PALETTE[item.verdict.verdict]
-    hollow = item.verdict.verdict == "undecided"
+def draw_chip(ax: Axes, name: str, outcome: Outcome, x: float, y: float) -> None:
+    """The claim's name with the sign of its verdict, on its colour; an undecided one is hollow."""
+    color = PALETTE[outcome]
+    hollow = outcome == "undecided"
     box = {
         "boxstyle": "round,pad=0.2",
         "facecolor": "white" if hollow else color,
@@ -58,4 +79,26 @@ def draw_chip(ax: Axes, item: Judged, x: float, y: float) -> None:
         "linewidth": 0.8,
     }
     words = color if hollow else "white"
-    ax.text(x, y, item.id, ha="center", va="center", fontsize=6, weight="bold", color=words, bbox=box)
+    ax.text(x, y, f"{name} {SIGN[outcome]}", ha="center", va="center", fontsize=7, weight="bold", color=words, bbox=box)
+
+
+DIGEST = "verdicts"
+"""Key of the digest within a PNG file."""
+
+
+def digest(verdicts: Chips) -> str:
+    """Twelve hexadecimal digits for what is drawn."""
+    return hashlib.sha256(json.dumps(verdicts).encode()).hexdigest()[:12]
+
+
+def write(verdicts: Chips, path: Path) -> None:
+    """Write the picture as PNG, with the digest of what it shows in the file."""
+    draw(verdicts).savefig(path, metadata={"Software": None, DIGEST: digest(verdicts)})
+
+
+def shown(path: Path) -> str | None:
+    """The digest in a picture that `write` has written; None without one."""
+    if not path.is_file():
+        return None
+    with Image.open(path) as picture:
+        return picture.info.get(DIGEST)

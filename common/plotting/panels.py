@@ -11,10 +11,13 @@ from typing import Any
 import matplotlib
 import pandas as pd
 import seaborn
+from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.offsetbox import AnchoredOffsetbox, HPacker, TextArea
 from scipy import stats
 
+from common.evidence.claims import SIGN, Judged
 from common.runs import origin, records
 
 __all__ = [
@@ -26,6 +29,7 @@ __all__ = [
     "draw_points",
     "figure",
     "label_lines",
+    "mark",
     "mean_band",
     "note",
     "save",
@@ -43,10 +47,10 @@ PALETTE = {
     "linear": _CYCLE[5],
     "infinite": _CYCLE[6],
     "rewarm": _CYCLE[3],
-    "supported": _CYCLE[2],
-    "contradicted": _CYCLE[3],
-    "undecided": "#8a8a8a",
-    "reported": _CYCLE[0],
+    "supported": "#00694b",
+    "contradicted": "#8f1d14",
+    "undecided": "#6f6f6f",
+    "reported": "#0b3d91",
     "reference": "#8a8a8a",
 }
 """Colour by meaning: schedules, verdicts, and the thin line of a paper's value."""
@@ -170,7 +174,7 @@ def label_lines(ax: Axes, labels: Sequence[tuple[float, float, str, Any]], *, ga
 
 
 def note(ax: Axes, text: str, *, corner: str = "lower left", width: int = 60) -> None:
-    """Write small text into a corner of a panel, such as the verdict of a claim; it never moves the panels.
+    """Write small text into a corner of a panel; it never moves the panels.
 
     Args:
         ax: the panel.
@@ -182,7 +186,34 @@ def note(ax: Axes, text: str, *, corner: str = "lower left", width: int = 60) ->
     vertical, horizontal = corner.split()
     x, y = {"left": 0.02, "right": 0.98}[horizontal], {"lower": 0.02, "upper": 0.98}[vertical]
     place: dict[str, Any] = {"ha": horizontal, "va": {"lower": "bottom", "upper": "top"}[vertical]}
-    ax.text(x, y, "\n".join(lines), transform=ax.transAxes, fontsize=6, in_layout=False, **place)
+    ax.text(x, y, "\n".join(lines), transform=ax.transAxes, fontsize=7, in_layout=False, **place)
+
+
+def mark(ax: Axes, *judged: Judged) -> None:
+    """Name the claims that a panel shows, with a sign and a colour for each verdict, at the right above it.
+
+    What they say stands in the caption. A panel with a title is not moved; above one without, room is made.
+    """
+    parts: list[Artist] = [
+        TextArea(
+            f"{item.id} {SIGN[item.verdict.verdict]}",
+            textprops={"fontsize": 7, "weight": "bold", "color": PALETTE[item.verdict.verdict]},
+        )
+        for item in judged
+    ]
+    box = AnchoredOffsetbox(
+        "lower right",
+        child=HPacker(children=parts, sep=5, pad=0),
+        frameon=False,
+        pad=0,
+        borderpad=0.15,
+        bbox_to_anchor=(1.0, 1.0),
+        bbox_transform=ax.transAxes,
+    )
+    box.set_in_layout(False)
+    ax.add_artist(box)
+    if not any(ax.get_title(loc=side) for side in ("left", "center", "right")):
+        ax.set_title(" ", loc="right", fontsize=7, pad=3)  # room for it, as a title has
 
 
 def save(
@@ -192,22 +223,38 @@ def save(
     data: pd.DataFrame,
     runs: Sequence[str | Path] = (),
     about: Mapping[str, Any] | None = None,
+    caption: str | None = None,
+    smoke: bool = False,
 ) -> None:
-    """Write a figure as PDF and PNG, the numbers drawn as CSV, and its provenance as JSON.
+    """Write a figure as PDF and PNG, the numbers drawn as CSV, its provenance as JSON, and its caption as RST.
 
     Equal data gives equal bytes of PDF, PNG and CSV: no date is written.
 
     Args:
         fig: the figure.
-        outputs: paths that end in .pdf, .png, .csv and .json, in any order.
+        outputs: paths that end in .pdf, .png, .csv and .json, in any order; with a caption also .rst.
         data: the numbers drawn, one row for each mark.
         runs: metrics.csv (or run.json) of the runs that went in.
         about: anything else for the JSON, such as verdicts.
+        caption: its text.
+        smoke: whether to write across it that its numbers mean nothing.
     """
     paths = {Path(path).suffix: Path(path) for path in outputs}
+    if smoke:
+        words: dict[str, Any] = {
+            "ha": "center",
+            "va": "center",
+            "rotation": 30,
+            "alpha": 0.25,
+            "color": "0.4",
+            "zorder": 100,
+        }
+        fig.text(0.5, 0.5, "smoke scale", fontsize=28, in_layout=False, **words)
     fig.savefig(paths[".pdf"], metadata={"CreationDate": None, "ModDate": None, "Producer": None, "Creator": None})
     fig.savefig(paths[".png"], metadata={"Software": None})
     data.to_csv(paths[".csv"], index=False, lineterminator="\n")
+    if caption is not None:
+        paths[".rst"].write_text(caption, encoding="utf-8")
     records.write_json(paths[".json"], {**_origin(runs), **(about or {})})
 
 

@@ -80,7 +80,7 @@ def draw_legend(row: Sequence[Axes], reports: Sequence[Report]) -> None:
         row[0].text(x + 0.03, 0.5, text, va="center", fontsize=7.5, color=PALETTE[outcome])
         x += 0.08 + 0.0165 * len(text)
     row[1].set_axis_off()
-    row[2].text(0.0, 0.5, "shaded: the claimed side\nbar: interval, dots: seeds", va="center", fontsize=6, color="0.35")
+    row[2].text(0.0, 0.5, "shaded: the claimed side\nbar: interval, dots: seeds", va="center", fontsize=7, color="0.35")
 
 
 def draw_heading(row: Sequence[Axes], report: Report) -> None:
@@ -104,7 +104,7 @@ def draw_claim(row: Sequence[Axes], item: Judged) -> None:
     row[0].text(0.05, 0.5, item.id, va="center", weight="bold", fontsize=7.5)
     row[0].text(0.15, 0.5, text, va="center", fontsize=7.5, linespacing=1.1, in_layout=False)
     draw_interval(row[1], verdict)
-    row[2].text(0, 0.5, measured(verdict), va="center", fontsize=6, linespacing=1.15, color="0.2", in_layout=False)
+    row[2].text(0, 0.5, measured(verdict), va="center", fontsize=7, linespacing=1.15, color="0.2", in_layout=False)
 
 
 def measured(verdict: Verdict) -> str:
@@ -131,7 +131,7 @@ def draw_interval(ax: Axes, verdict: Verdict) -> None:
     low, high = limits(parts)
     ax.set(xlim=(low, high), ylim=(-0.6, len(parts) - 0.4))
     ax.spines["left"].set_visible(False)
-    ax.tick_params(length=2, pad=1, labelsize=5.5)
+    ax.tick_params(length=2, pad=1, labelsize=7)
     draw_threshold(ax, verdict, low, high)
     for y, part in enumerate(reversed(parts)):
         decides = same(part, verdict)

@@ -1,13 +1,13 @@
-"""Start trainings in milliseconds: one process imports torch, and forks for each job.
+"""Start jobs in milliseconds: a process imports what they need once, and forks for each.
 
-Importing torch takes longer than a small training. The server is started beside a build and listens on a socket in the
-working directory; a job connects, hands over its description and its output, and waits. Where no server answers (a
-cluster node, a single job by hand) the job trains in its own process. The numbers are the same.
+Importing torch takes longer than a small training, and matplotlib with pandas longer than drawing most figures. Servers
+are started beside a build and listen on sockets in the working directory; a job connects, hands over the name of a
+function, its arguments and its output, and waits. Where no server answers (a cluster node, a single job by hand) the
+job calls the function in its own process. The numbers are the same.
 """
 
 import argparse
 import contextlib
-import importlib
 import json
 import os
 import signal
@@ -19,27 +19,30 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from common.config import named
 from common.runs.owner import OWNER, alive
 
 
-def socket_of(owner: int | str) -> Path:
-    """Where the server of a build listens, by the process id of its Snakemake (relative: socket paths are short)."""
-    return Path(f".snakemake/warm-{owner}")
+def socket_of(server: str, owner: int | str) -> Path:
+    """Where a server of a build listens, by the process id of its Snakemake (relative: socket paths are short)."""
+    return Path(f".snakemake/{server}-{owner}")
 
 
-def run(job: Mapping[str, Any], terminal: int) -> int:
-    """Train the job that plain values describe (see `common.runs.job.Job.from_plain`); returns the exit status.
+def call(server: str, code: str, arguments: Mapping[str, Any], *, terminal: int) -> int:
+    """Call a function in a fork of a server, or in this process if it does not answer; the exit status.
 
     Args:
-        job: plain JSON values.
-        terminal: file descriptor on which progress is shown; standard output and error go where they go now.
+        server: name of the server.
+        code: the function, as "module:name"; it is given the arguments, and `terminal` as a stream.
+        arguments: plain JSON values by name.
+        terminal: file descriptor of the terminal; standard output and error go where they go now.
     """
     with socket.socket(socket.AF_UNIX) as client:
         try:
-            client.connect(str(socket_of(os.environ.get(OWNER, "none"))))
+            client.connect(str(socket_of(server, os.environ.get(OWNER, "none"))))
         except OSError:
-            return _train(job, terminal)
-        text = json.dumps(job).encode() + b"\n"
+            return _call(code, arguments, terminal)
+        text = json.dumps({"code": code, "arguments": arguments}).encode() + b"\n"
         socket.send_fds(client, [text], [1, 2, terminal])
         for number in (signal.SIGINT, signal.SIGTERM):
             signal.signal(number, lambda *_: client.shutdown(socket.SHUT_WR))
@@ -50,50 +53,35 @@ def run(job: Mapping[str, Any], terminal: int) -> int:
         return 1
 
 
-def _train(job: Mapping[str, Any], terminal: int) -> int:
-    from common.runs import job as jobs
-
+def _call(code: str, arguments: Mapping[str, Any], terminal: int) -> int:
     with os.fdopen(os.dup(terminal), "w") as stream:
-        jobs.train(jobs.Job.from_plain(job, terminal=stream))
+        named(code)(**arguments, terminal=stream)
     return 0
 
 
-def serve(owner: int) -> None:
-    """Import what a training needs, then fork for each job until the owner is gone."""
-    _preload()
-    for old in Path(".snakemake").glob("warm-*"):
+def serve(server: str, *, owner: int, preload: str) -> None:
+    """Call a function that imports what the jobs need, then fork for each until the owner is gone."""
+    named(preload)()
+    for old in Path(".snakemake").glob(f"{server}-*"):
         old.unlink(missing_ok=True)
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)
-    with socket.socket(socket.AF_UNIX) as server:
-        server.bind(str(socket_of(owner)))
-        server.listen()
-        server.settimeout(0.5)
+    place = socket_of(server, owner)
+    with socket.socket(socket.AF_UNIX) as listener:
+        listener.bind(str(place))
+        listener.listen()
+        listener.settimeout(0.5)
         while alive(owner):
             with contextlib.suppress(TimeoutError):
-                connection, _ = server.accept()
+                connection, _ = listener.accept()
                 if os.fork() == 0:
-                    server.close()
+                    listener.close()
                     os._exit(_serve_one(connection))
                 connection.close()
-    socket_of(owner).unlink(missing_ok=True)
-
-
-def _preload() -> None:
-    """Import what a training needs; torch loads much of it only when the first optimizer is made."""
-    import torch
-
-    from common import config
-    from common.optim import optimizers
-
-    importlib.import_module("common.runs.job")
-    for family in (config.Model, config.Data, config.Optimizer, config.Schedule, config.Probe):
-        for kind in family.kinds().values():
-            config.named(kind.code)
-    optimizers.build(config.AdamW(), [("weight", torch.nn.Parameter(torch.zeros(1, 1)))], lr=1.0)
+    place.unlink(missing_ok=True)
 
 
 def _serve_one(connection: socket.socket) -> int:
-    """In the forked process: take over the client's output, train, and answer with the exit status."""
+    """In the forked process: take over the client's output, call, and answer with the exit status."""
     connection.settimeout(None)
     text, descriptors, _, _ = socket.recv_fds(connection, 1 << 16, 3)
     while not text.endswith(b"\n"):
@@ -103,7 +91,8 @@ def _serve_one(connection: socket.socket) -> int:
     signal.signal(signal.SIGCHLD, signal.SIG_DFL)
     threading.Thread(target=_stop_when_closed, args=(connection,), daemon=True).start()
     try:
-        status = _train(json.loads(text), descriptors[2])
+        asked = json.loads(text)
+        status = _call(asked["code"], asked["arguments"], descriptors[2])
     except SystemExit as end:
         print(end, file=sys.stderr)
         status = 1
@@ -126,5 +115,8 @@ def _stop_when_closed(connection: socket.socket) -> None:
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(prog="python -m common.runs.forkserver", description=__doc__)
+    parser.add_argument("server", help="its name")
     parser.add_argument("--owner", type=int, required=True, help="process id of the Snakemake to serve")
-    serve(parser.parse_args().owner)
+    parser.add_argument("--preload", required=True, help='function that imports what the jobs need, as "module:name"')
+    given = parser.parse_args()
+    serve(given.server, owner=given.owner, preload=given.preload)

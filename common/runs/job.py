@@ -19,6 +19,7 @@ import torch
 from common import config, data
 from common.config import Data, Run
 from common.data import Dataset
+from common.optim import optimizers
 from common.runs import checkpoint, origin, records
 from common.runs.checkpoint import DamagedState
 from common.runs.owner import end_with_owner
@@ -67,6 +68,19 @@ class Job:
     def swept(self, index: int) -> dict[str, int | float]:
         """Fields and values that tell member `index` of a sweep from the others; empty without a sweep."""
         return {name: getattr(self.members[index], name) for name in self.run.sweep or {}}
+
+
+def preload() -> None:
+    """Import what trainings need; torch loads much of it only when the first optimizer is made."""
+    for family in (config.Model, config.Data, config.Optimizer, config.Schedule, config.Probe):
+        for kind in family.kinds().values():
+            config.named(kind.code)
+    optimizers.build(config.AdamW(), [("weight", torch.nn.Parameter(torch.zeros(1, 1)))], lr=1.0)
+
+
+def run(job: Mapping[str, Any], *, terminal: TextIO) -> None:
+    """Train the job that plain values describe (see `Job.from_plain`), with its progress on the terminal."""
+    train(Job.from_plain(job, terminal=terminal))
 
 
 Datasets = Mapping[Data, Dataset]

@@ -1,6 +1,8 @@
 """Which checkout and which libraries made a result."""
 
+import os
 import platform
+import re
 import subprocess
 from importlib import metadata
 from pathlib import Path
@@ -28,3 +30,10 @@ def _git(root: Path, *arguments: str) -> str:
 def versions() -> dict[str, str]:
     """Versions of Python and of the libraries that can change a number or a picture."""
     return {"python": platform.python_version()} | {name: metadata.version(name) for name in LIBRARIES}
+
+
+def machine(capability: str) -> str:
+    """This machine in words: cores, processor, and the instruction set that torch uses."""
+    cpuinfo = Path("/proc/cpuinfo")
+    model = re.search(r"model name\s*: (.+)", cpuinfo.read_text()) if cpuinfo.exists() else None
+    return f"{os.cpu_count()} cores {model[1] if model else platform.machine()} ({capability})"

@@ -11,6 +11,9 @@ RESULTS = Path("results")
 FILES = ("run.json", "metrics.csv", "state.safetensors")
 """What a complete run has: description and outcome, rows, states."""
 
+VERDICTS = "claims"
+"""Folder beside the runs of a study with a file for the verdict on each claim."""
+
 PROGRESS = "progress"
 """Folder beside the outputs of a run that holds all of it until the run is complete."""
 

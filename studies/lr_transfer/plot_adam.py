@@ -9,15 +9,15 @@ Hessian along full-batch training, over its threshold 38/lr, at one learning rat
 
 import pandas as pd
 
-from common.evidence.claims import sentence
-from common.plotting import Axes, Figure, draw_band, figure, mean_band, note
-from studies.lr_transfer.claims import adam_transfers_under_mup, chosen, transformer_transfers_under_mup
+from common.evidence.claims import Judged
+from common.plotting import Axes, Figure, draw_band, figure, mark, mean_band
 from studies.lr_transfer.ratecurves import draw_rate_curves, name_sizes, plain_ticks
 from studies.lr_transfer.styles import COLORS, NAMES, tones
+from studies.lr_transfer.transfer import chosen
 
 COLUMNS = ("sp", "mup")
 ROWS = {"adam": "MLP", "text": "byte transformer"}
-MARGIN = {"adam": (1.15, 1.5), "text": (1.02, 1.06)}
+MARGIN = {"adam": (1.15, 1.1), "text": (1.02, 1.01)}
 """Factors below the smallest and above the largest loss."""
 CURVES = "adam_curve"
 VALUE = "normalised_sharpness"
@@ -55,13 +55,14 @@ def draw_sharpness(ax: Axes, runs: pd.DataFrame, name: str) -> pd.DataFrame:
     return found.assign(arm=CURVES, parametrization=name, quantity=VALUE)
 
 
-def draw(runs: pd.DataFrame) -> tuple[Figure, pd.DataFrame]:
+def draw(runs: pd.DataFrame, verdicts: dict[str, Judged]) -> tuple[Figure, pd.DataFrame]:
     """The figure and the numbers drawn."""
     fig, panels = figure(width="page", columns=2, rows=3, height=7.0)
     drawn = [part for axes, arm in zip(panels, ROWS, strict=False) for part in draw_sweeps(list(axes), runs, arm)]
     drawn += [draw_sharpness(ax, runs, name) for ax, name in zip(panels[2], COLUMNS, strict=True)]
     panels[2, 0].set_ylabel("preconditioned sharpness\nover 38/lr")
     panels[2, 1].sharey(panels[2, 0])
-    note(panels[0, 1], sentence(adam_transfers_under_mup, runs), corner="upper left", width=58)
-    note(panels[1, 1], sentence(transformer_transfers_under_mup, runs), corner="upper left", width=58)
+    mark(panels[0, 0], verdicts["T3a"])
+    mark(panels[0, 1], verdicts["T3"])
+    mark(panels[1, 1], verdicts["T3b"])
     return fig, pd.concat(drawn)

@@ -3,10 +3,10 @@
 Relative difference to the widest network of the same seed along training under μP, of loss, sharpness, tangent kernel
 and Hessian trace, mean over seeds; updates are grouped by half octaves, with the geometric mean of their differences.
 Loss and sharpness are from all seeds, kernel and traces from three, at five updates; the traces are estimates with
-standard errors of a few per cent. Dashed: power law in the update, fitted to the mean over widths. The exponents are
-fitted by seed, in the update t and in the width N, with 95 % intervals. The reference has a finite width itself, which
-steepens the exponent in N. Kernel and Hessian differ by the residual part, whose trace grows with the width while there
-is something left to learn.
+standard errors of a few per cent. Dashed: power law in the update, fitted to the mean over widths. Numbers: exponents
+(exp.), fitted by seed, in the update t and in the width N, with 95 % intervals. Widths have the same shades everywhere.
+The reference has a finite width itself, which steepens the exponent in N. Kernel and Hessian differ by the residual
+part, whose trace grows with the width while there is something left to learn.
 """
 
 from collections.abc import Mapping
@@ -15,10 +15,9 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from common.evidence.claims import sentence
+from common.evidence.claims import Judged
 from common.evidence.statistics import t_interval
-from common.plotting import Axes, Figure, figure, label_lines, mean_band, note, shades
-from studies.lr_transfer.claims import sharpness_is_more_consistent_than_loss
+from common.plotting import Axes, Figure, figure, label_lines, mark, mean_band, note, shades
 from studies.lr_transfer.consistency import SHARPNESS, errors, power_law, tables
 from studies.lr_transfer.styles import COLORS
 
@@ -72,26 +71,27 @@ def law(rows: pd.DataFrame) -> str:
     for by, symbol in (("step", "t"), ("width", "N")):
         found = t_interval(exponents(rows, by))
         half = f" ± {found.high - found.mean:.2f}" if np.isfinite(found.high) else ""
-        lines.append(f"{symbol} exponent {found.mean:+.2f}{half}".replace("-", "−"))
+        lines.append(f"{symbol} exp. {found.mean:+.2f}{half}".replace("-", "−"))
     return "\n".join(lines)
 
 
-def draw_panel(ax: Axes, table: pd.DataFrame) -> None:
-    """One line for each width, and the power law of their mean."""
+def draw_panel(ax: Axes, table: pd.DataFrame, *, named: bool) -> None:
+    """One line for each width, `named` or not, and the power law of their mean."""
     widths = sorted(table.width.unique())
     labels = []
     for width, shade in zip(widths, shades(COLORS[NAME], len(widths) + 1), strict=False):
         curve = table[table.width == width]
         ax.plot(curve.step, np.log10(curve["mean"]), color=shade, marker="o", markersize=2.5)
         labels.append((curve.step.iloc[-1], float(np.log10(curve["mean"].iloc[-1])), f"N = {width}", shade))
-    label_lines(ax, labels)
+    if named:
+        label_lines(ax, labels)
     means = table.groupby("step", as_index=False)["mean"].mean()
     factor, exponent = power_law(means.step, means["mean"])
     ends = np.array([means.step.min(), means.step.max()])
     ax.plot(ends, np.log10(factor * ends**exponent), **THEORY)
 
 
-def draw(runs: pd.DataFrame, spectrum: pd.DataFrame) -> tuple[Figure, pd.DataFrame]:
+def draw(runs: pd.DataFrame, spectrum: pd.DataFrame, verdicts: dict[str, Judged]) -> tuple[Figure, pd.DataFrame]:
     """The figure and the numbers drawn."""
     values = {"loss": "train_loss", "sharpness": SHARPNESS}
     found = {
@@ -109,13 +109,12 @@ def draw(runs: pd.DataFrame, spectrum: pd.DataFrame) -> tuple[Figure, pd.DataFra
         width="page", columns=len(TITLES), height=2.6, sharey=True, sharex=True, xlabel="update", xscale="log"
     )
     widest = runs.width[runs.arm == "curve"].max()
-    panels[0].set(ylabel=f"relative difference to N = {widest}", ylim=(-3.0, 0.4))
+    panels[0].set(ylabel=f"relative difference to N = {widest}", ylim=(-2.75, 0.4))
     panels[0].set_xticks([10, 100], ["10", "100"])
     panels[0].set_yticks(np.log10(TICKS), [f"{100 * tick:g} %" for tick in TICKS])
     for ax, (quantity, title) in zip(panels, TITLES.items(), strict=True):
         ax.set(title=title)
-        draw_panel(ax, table[table.quantity == quantity])
+        draw_panel(ax, table[table.quantity == quantity], named=ax is panels[-1])
         note(ax, law(rows[quantity]), corner="upper left", width=26)
-    claim = sentence(sharpness_is_more_consistent_than_loss, runs)
-    note(panels[1], claim, corner="lower left", width=26)
+    mark(panels[-1], verdicts["T9"])
     return fig, table

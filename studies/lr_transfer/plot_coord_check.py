@@ -5,7 +5,7 @@ examples of a fixed teacher), at a quarter of μP's largest stable learning rate
 of the first, third and last affine map against width; means with 95 % intervals over seeds (bars, mostly smaller than
 the points), and the fitted exponents with theirs (numbers). At the base width 128 all parametrizations are the same
 network; grey marks the change there. SP with SGD is beyond its own stable rate at the largest widths. NTP with Adam is
-the literal translation. Rates by layer keep SP as flat as μP, with a readout that starts nearly at 0.
+the literal translation. A rate for each layer keeps SP as flat as μP, with a readout that starts near 0.
 """
 
 from typing import Any
@@ -13,10 +13,10 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from common.evidence.claims import sentence
+from common.evidence.claims import Judged
 from common.evidence.statistics import t_interval
-from common.plotting import PALETTE, Axes, Figure, draw_points, figure, label_lines, mean_band, note
-from studies.lr_transfer.claims import activations_change_alike_at_every_width, coordinate_slopes
+from common.plotting import PALETTE, Axes, Figure, draw_points, figure, label_lines, mark, mean_band
+from studies.lr_transfer.coordinates import coordinate_slopes
 from studies.lr_transfer.styles import NAMES, SHADE
 
 LAYERS = {"embedding": "First layer", "hidden.1": "Third layer", "readout": "Output"}
@@ -68,7 +68,7 @@ def draw_panel(ax: Axes, table: pd.DataFrame) -> None:
     label_lines(ax, labels)
 
 
-def draw(coordinates: pd.DataFrame) -> tuple[Figure, pd.DataFrame]:
+def draw(coordinates: pd.DataFrame, verdicts: dict[str, Judged]) -> tuple[Figure, pd.DataFrame]:
     """The figure and the numbers drawn."""
     table = changes(coordinates)
     fig, panels = figure(width="page", rows=2, columns=3, height=4.4, sharex=True, sharey="row")
@@ -87,6 +87,5 @@ def draw(coordinates: pd.DataFrame) -> tuple[Figure, pd.DataFrame]:
     fig.suptitle(
         "Under μP (blue) every layer changes alike at every width", x=0.01, ha="left", fontsize=9, weight="bold"
     )
-    claim = sentence(activations_change_alike_at_every_width, coordinates=coordinates)
-    note(panels[1][0], claim, corner="upper left", width=33)
+    mark(panels[1, 2], verdicts["T0"])
     return fig, table

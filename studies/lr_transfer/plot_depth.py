@@ -13,14 +13,13 @@ from typing import Any
 
 import pandas as pd
 
-from common.evidence.claims import sentence
+from common.evidence.claims import Judged
 from common.evidence.statistics import t_interval
-from common.plotting import Axes, Figure, draw_band, figure, mean_band, note
-from studies.lr_transfer.claims import depth_drift, rate_transfers_over_depth, two_layers_do_not_transfer
+from common.plotting import Axes, Figure, draw_band, figure, mark, mean_band
 from studies.lr_transfer.consistency import SHARPNESS, edge
 from studies.lr_transfer.ratecurves import draw_rate_curves, list_sizes
 from studies.lr_transfer.styles import tones
-from studies.lr_transfer.transfer import endings
+from studies.lr_transfer.transfer import depth_drift, endings
 
 PANELS = {
     "half_k1": ("α = 1/2, k = 1", "wsd"),
@@ -53,7 +52,7 @@ def drift_text(runs: pd.DataFrame, arm: str) -> str:
     return f"drift {found.mean:+.2f} ± {found.high - found.mean:.2f}".replace("-", "−")
 
 
-def draw(runs: pd.DataFrame) -> tuple[Figure, pd.DataFrame]:
+def draw(runs: pd.DataFrame, verdicts: dict[str, Judged]) -> tuple[Figure, pd.DataFrame]:
     """The figure and the numbers drawn."""
     fig, panels = figure(width="page", columns=3, rows=2, height=4.8, sharex="row", sharey="row")
     drawn = []
@@ -73,10 +72,10 @@ def draw(runs: pd.DataFrame) -> tuple[Figure, pd.DataFrame]:
     measured = table[table.quantity == "sharpness"]
     limits = {"xlim": (0, measured.step.max()), "ylim": (0, HEADROOM * measured["mean"].max())}
     panels[1, 0].set(ylabel="effective sharpness", **limits)
-    for ax, claim in zip(panels[0], (rate_transfers_over_depth, two_layers_do_not_transfer), strict=False):
-        note(ax, sentence(claim, runs), corner="upper left", width=36)
+    mark(panels[0, 0], verdicts["T11"])
+    mark(panels[0, 1], verdicts["T11a"])
     fig.suptitle(
-        "Branches over the root of the depth keep the best rate; branches that count in full lose it",
+        "Branches scaled by 1/√depth keep the best rate; unscaled branches do not",
         x=0.01,
         ha="left",
         fontsize=9,

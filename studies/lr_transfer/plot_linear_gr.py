@@ -4,8 +4,8 @@ Two-layer linear networks on random Gaussian data, gradient descent on the squar
 intervals in the table beside the figure). Top: largest eigenvalues of the Gauss-Newton part G (solid) and the residual
 part R (dashed) of the Hessian, scaled by the learning rate of each tensor; dotted: of the whole Hessian H of the widest
 network. Bottom: training loss. Black: infinite width (derived). At the base width, N = 64, both columns show the same
-networks. R is proportional to the gradient, so it vanishes as the loss falls, and G remains. Its growth accompanies the
-fit at every width under μP and fades with width under NTP.
+networks. R is proportional to the gradient, so it vanishes as the loss falls, and G remains. G grows as
+the network learns, at every width under μP, and the less the wider the network under NTP.
 """
 
 import math
@@ -15,13 +15,12 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from common.evidence.claims import sentence
-from common.plotting import Axes, Figure, figure, label_lines, mean_band, note, shades
-from studies.lr_transfer.claims import gauss_newton_carries
+from common.evidence.claims import Judged
+from common.plotting import Axes, Figure, figure, label_lines, mark, mean_band, note, shades
 from studies.lr_transfer.measure_linear import LR, STEPS
 from studies.lr_transfer.styles import COLORS, tones
 
-TITLES = {"mup": "μP: G grows alike at every width", "ntp": "NTP: the wider, the less G grows"}
+TITLES = {"mup": "μP: G grows alike at every width", "ntp": "NTP: G grows less with width"}
 LINES = {"gauss_newton": "-", "residual": "--", "hessian": ":"}
 """Of the eigenvalues; the whole Hessian is drawn for the widest network alone."""
 NAMES = {"gauss_newton": "Gauss-Newton part G", "residual": "residual part R", "hessian": "H"}
@@ -69,7 +68,7 @@ def name_parts(ax: Axes, table: pd.DataFrame, color: Any) -> None:
         ax.annotate(NAMES[part], (step, height), color=color, **style)
 
 
-def draw(linear: pd.DataFrame) -> tuple[Figure, pd.DataFrame]:
+def draw(linear: pd.DataFrame, verdicts: dict[str, Judged]) -> tuple[Figure, pd.DataFrame]:
     """The figure and the numbers drawn."""
     table = curves(linear)
     widths = sorted(width for width in table.width.unique() if math.isfinite(width))
@@ -88,6 +87,6 @@ def draw(linear: pd.DataFrame) -> tuple[Figure, pd.DataFrame]:
         name_widths(top, last.set_index("width")["mean"], colors)
     first = table[(table.parametrization == next(iter(TITLES))) & (table.width == widths[-1])]
     name_parts(panels[0, 0], first, shades(COLORS[next(iter(TITLES))], 1)[0])
-    note(panels[0, 1], sentence(gauss_newton_carries, linear=linear), corner="lower right", width=42)
+    mark(panels[0, 1], verdicts["T10"])
     note(panels[0, 0], f"2/η = {2 / LR:g} lies far above", corner="upper right")
     return fig, table

@@ -2,9 +2,9 @@
 
 Full-batch gradient descent of tanh networks of four widths N at one base rate η, mean and 95 % interval over seeds.
 Top: largest eigenvalue of the Hessian scaled with each tensor's relative rate; the dashed line is the edge 2/η. Bottom:
-training loss, in which the widths are easier to tell apart. All parametrizations are one at N = 128. At the edge every
-parametrization looks alike, so the claims are judged on the way to it: C6 on the distance to the widest curve, C7 on
-the time of arrival (a curve that never arrives counts with the end of the run). C8 repeats the runs at η/8, where no
+training loss, in which the widths are easier to tell apart. All parametrizations coincide at N = 128. At the edge every
+parametrization looks alike, so the claims are judged on the way to it: T6 on the distance to the widest curve, T7 on
+the time of arrival (a curve that never arrives counts with the end of the run). T8 repeats the runs at η/8, where no
 curve meets its edge.
 """
 
@@ -13,9 +13,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from common.evidence.claims import sentence
-from common.plotting import Axes, Figure, draw_band, figure, label_lines, mean_band, note
-from studies.lr_transfer.claims import arrival_is_independent_of_width, sharpness_curves_coincide
+from common.evidence.claims import Judged
+from common.plotting import Axes, Figure, draw_band, figure, label_lines, mark, mean_band
 from studies.lr_transfer.consistency import SHARPNESS, edge
 from studies.lr_transfer.styles import COLORS, tones
 
@@ -58,7 +57,7 @@ def name_widths(ax: Axes, table: pd.DataFrame, color: str, *, merged: float) -> 
     label_lines(ax, labels)
 
 
-def draw(runs: pd.DataFrame) -> tuple[Figure, pd.DataFrame]:
+def draw(runs: pd.DataFrame, verdicts: dict[str, Judged]) -> tuple[Figure, pd.DataFrame]:
     """The figure and the numbers drawn."""
     table, line = curves(runs), edge(runs, arm="curve")
     fig, panels = figure(
@@ -78,8 +77,5 @@ def draw(runs: pd.DataFrame) -> tuple[Figure, pd.DataFrame]:
             draw_widths(ax, rows[rows.value == value], COLORS[name])
             name_widths(ax, rows[rows.value == value], COLORS[name], merged=merged)
     panels[0, 0].annotate("2/η", (2, line), xytext=(0, 3), textcoords="offset points", fontsize=7)
-    verdicts = "\n".join(
-        sentence(claim, runs) for claim in (sharpness_curves_coincide, arrival_is_independent_of_width)
-    )
-    note(panels[0, 0], verdicts, corner="upper right", width=42)
+    mark(panels[0, 0], verdicts["T6"], verdicts["T7"])
     return fig, table

@@ -12,7 +12,7 @@ from studies.lr_transfer.transfer import optima
 TICKS = (0.1, 0.2, 0.3, 0.5, 1, 2, 3, 5)
 CLOSE_TICKS = (2.3, 2.4, 2.5, 2.6, 2.7, 2.8)
 """For panels that hold fewer than three of the others."""
-GAP = 0.055
+GAP = 0.06
 """Least distance of two names, in parts of a panel's height."""
 
 
@@ -63,7 +63,7 @@ def name_sizes(ax: Axes, table: pd.DataFrame, colors: Mapping[float, Any], *, si
     for which, first in sorted(firsts.items(), key=lambda item: -item[1]["mean"]):
         above = min(np.log(first["mean"]), above - GAP * (high - low))
         place: dict[str, Any] = {"xytext": (-4, 0), "textcoords": "offset points", "ha": "right", "va": "center"}
-        ax.annotate(f"{symbol} = {which}", (first.lr, np.exp(above)), color=colors[which], fontsize=6.5, **place)
+        ax.annotate(f"{symbol} = {which}", (first.lr, np.exp(above)), color=colors[which], fontsize=7, **place)
 
 
 def list_sizes(ax: Axes, colors: Mapping[float, Any], symbol: str) -> None:

@@ -29,7 +29,7 @@ from common.config import (
 SEEDS = (0, 1, 2, 3, 4)
 WIDTHS = (64, 128, 256, 512)
 BASE_WIDTH = 128
-"""Where all parametrizations are one."""
+"""Width at which all parametrizations coincide."""
 
 STACKED_WIDTH = 128
 """Networks up to this width train side by side; the weights of wider ones leave the cache that way, which is slower."""
@@ -62,7 +62,7 @@ def powers(first: int, last: int, *, each: float = 1) -> tuple[float, ...]:
 def mlp(
     parametrization: Parametrization, width: int, *, activation: Activation = "relu", init_gain: float = 2**0.5
 ) -> MLP:
-    """Three hidden layers without norms; outputs start near 0, so that the start looks alike at every width."""
+    """Three hidden layers without norms; outputs start near 0, so that training starts alike at every width."""
     return MLP(
         width=width,
         depth=3,
@@ -135,10 +135,10 @@ ADAMS = [
     for name in ADAM_RULES
     for width in WIDTHS
 ]
-"""An epsilon that never matters: its own scaling with the width then needs no care."""
+"""With an epsilon so small that its own scaling with the width does not matter."""
 
 CURVE_LR = 0.06
-"""One base rate for all parametrizations, which are one at BASE_WIDTH: its edge 33 lies below the sharpness to which
+"""One base rate for all parametrizations, which coincide at BASE_WIDTH: its edge 33 lies below the sharpness to which
 muP grows without an edge (40 at width 64, 45 at 512 in the pilot), so that every width arrives."""
 CURVE_STEPS = 300
 CURVE_PROBES = (*range(0, 100, 5), *range(100, CURVE_STEPS + 1, 20))
@@ -237,7 +237,7 @@ DEPTH_ARMS: dict[str, dict[str, Any]] = {
     "half_k2": {"depth_rule": "depth_mup", "block_layers": 2, "init_gain": 0.5**0.5},
     "none_k1": {"depth_rule": "none", "block_layers": 1, "init_gain": 0.5},
 }
-"""Residual branches over the root of the depth, with k = 1 or 2 weight layers, and branches that count in full.
+"""Residual branches over the root of the depth, with k = 1 or 2 weight layers, and unscaled branches.
 The k gains of a branch multiply to 1/2: with unit gains that is the paper's L**-0.5 at L = 4."""
 
 DEPTH_LRS = {
@@ -333,22 +333,33 @@ TEXT = [
 
 RUNS = [*SQUARED, *ENTROPY, *ADAMS, *CURVES, *QUIET, *ADAM_CURVES, *DEPTH, *DEEP, *TEXT]
 
+SQUARED_SWEEPS = Select(arm="sgd_mse")
+SGD_SWEEPS = Select(arm=["sgd_mse", "sgd_ce"])
+ADAM_SWEEPS = Select(arm="adam")
+TEXT_SWEEPS = Select(arm="text")
+DESCENTS = Select(arm="curve")
+SLOW_DESCENTS = Select(arm="quiet")
+ALL_DESCENTS = Select(arm=["curve", "quiet"])
+BRANCH_SCALING = Select(arm=["depth_half_k1", "depth_none_k1"])
+BRANCH_LAYERS = Select(arm=["depth_half_k1", "depth_half_k2", "deep_half_k1", "deep_half_k2"])
+
 FIGURES = [
-    Figure("width", runs=Select(arm=["sgd_mse", "sgd_ce", "adam"])),
-    Figure("sharpness_width", runs=Select(arm=["curve", "quiet"])),
+    Figure("width", runs=Select(arm=["sgd_mse", "sgd_ce", "adam"]), claims=["T1", "T2", "T2a", "T4", "T12", "T13"]),
+    Figure("sharpness_width", runs=DESCENTS, claims=["T6", "T7"]),
     Figure(
         "depth",
         runs=Select(arm=[*(f"depth_{arm}" for arm in DEPTH_ARMS), *(f"deep_{arm}" for arm in DEPTH_ARMS)]),
+        claims=["T11", "T11a"],
     ),
-    Figure("adam", runs=Select(arm=["adam", "text", "adam_curve"])),
-    Figure("linear_gr", tables=["linear"]),
-    Figure("coord_check", tables=["coordinates"]),
-    Figure("spectrum", runs=Select(arm="curve"), tables=["spectrum"]),
-    Figure("convergence", runs=Select(arm=["curve", "quiet"]), tables=["spectrum"]),
-    Figure("alignment", runs=Select(arm="curve"), tables=["spectrum"]),
+    Figure("adam", runs=Select(arm=["adam", "text", "adam_curve"]), claims=["T3", "T3a", "T3b"]),
+    Figure("linear_gr", tables=["linear"], claims=["T10"]),
+    Figure("coord_check", tables=["coordinates"], claims=["T0"]),
+    Figure("spectrum", runs=DESCENTS, tables=["spectrum"]),
+    Figure("convergence", runs=ALL_DESCENTS, tables=["spectrum"], claims=["T9"]),
+    Figure("alignment", runs=DESCENTS, tables=["spectrum"]),
 ]
 MEASURES = [
     Measure("coordinates"),
     Measure("linear"),
-    Measure("spectrum", states=Select(arm="curve")),
+    Measure("spectrum", states=DESCENTS),
 ]

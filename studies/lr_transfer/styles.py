@@ -5,7 +5,7 @@ from typing import Any
 
 from common.plotting import PALETTE, shades
 
-NAMES = {"sp": "SP", "ntp": "NTP", "mup": "μP", "sp_layerwise": "SP, rates by layer"}
+NAMES = {"sp": "SP", "ntp": "NTP", "mup": "μP", "sp_layerwise": "SP per layer"}
 COLORS = {"sp": "rewarm", "ntp": "cosine", "mup": "wsd", "sp_layerwise": "cyclic_cosine"}
 """Names in `common.plotting.PALETTE`; sizes are shades of them, light for small and dark for large."""
 SHADE = {name: PALETTE[color] for name, color in COLORS.items()}

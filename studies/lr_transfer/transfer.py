@@ -36,6 +36,11 @@ def endings(runs: pd.DataFrame) -> pd.DataFrame:
     return table.reset_index()
 
 
+def chosen(runs: pd.DataFrame, arm: str, parametrization: str) -> pd.DataFrame:
+    """Final losses of one arm and parametrization (see `endings`)."""
+    return endings(runs[(runs.arm == arm) & (runs.parametrization == parametrization)])
+
+
 def best_rate(rates: ArrayLike, losses: ArrayLike) -> float:
     """Learning rate at the vertex of the parabola through the log losses of the best rate and its two neighbours.
 
@@ -94,6 +99,17 @@ def drift(best: pd.DataFrame) -> dict[Hashable, float]:
     The slope of log rate against log size, by least squares.
     """
     return log_log_slopes([float(each) for each in best.columns], {seed: list(row) for seed, row in best.iterrows()})
+
+
+def drifts(runs: pd.DataFrame, arm: str, parametrization: str) -> dict[Hashable, float]:
+    """Drift of the best rate over the widths of an arm, by seed."""
+    return drift(optima(chosen(runs, arm, parametrization), size="width"))
+
+
+def depth_drift(runs: pd.DataFrame, arm: str) -> dict[Hashable, float]:
+    """Octaves by which the best rate of an arm moves per doubling of the depth, by seed."""
+    table = endings(runs[runs.arm == f"depth_{arm}"])
+    return drift(optima(table, size="depth"))
 
 
 def moves(table: pd.DataFrame, *, size: str) -> pd.Series:

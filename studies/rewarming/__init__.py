@@ -1,1 +1,1 @@
-"""Continued pre-training: re-warming the learning rate, replaying old text, and schedules without an end."""
+"""Continued pre-training: re-warming the learning rate, replaying old text, and open-ended schedules."""

@@ -41,9 +41,3 @@ def draw_curves(
     low, high = ax.get_ylim()
     label_lines(ax, [label for label in labels if low <= label[1] <= high])
     return pd.concat(drawn)
-
-
-def make_room(ax: Axes, *, below: float = 0.0, above: float = 0.0) -> None:
-    """Extend a panel by shares of its height."""
-    low, high = ax.get_ylim()
-    ax.set_ylim(low - below * (high - low), high + above * (high - low))

@@ -43,7 +43,7 @@ LARGE: dict[str, dict[tuple[str, str, str], float]] = {
 
 
 def outcomes(runs: pd.DataFrame) -> pd.DataFrame:
-    """`phases` of every way of continuing, to its end, with metrics and updates; one row for each run and seed."""
+    """`phases` of every arm, to its end, with metrics and updates; one row for each run and seed."""
     table = phases(runs[~runs.arm.str.contains("_beginning_")])
     place = pd.MultiIndex.from_frame(table[["shift", "seed"]])
 

@@ -1,7 +1,7 @@
 """From rows to phases: one line for each run and seed, with what it forgot, learnt and went through.
 
 L1 is the validation loss on the old text and L2 that on the new one, in nats/byte. Of infinite schedules only annealed
-checkpoints are compared with the ends of cosines, and each has as many updates behind it as its rival.
+checkpoints are compared with the ends of cosines, and each has as many updates behind it as its counterpart.
 """
 
 from collections.abc import Hashable, Iterator, Sequence

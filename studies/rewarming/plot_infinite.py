@@ -1,11 +1,12 @@
 """Infinite schedules against a cosine for each phase, on one text and over domains.
 
-Infinite schedules (blue: warm-up, cosine cooldown to 0.55 of the peak, then that rate for as long as wanted) against a
-cosine for each phase (purple); on one text also with an inverse root cooldown (light blue) and WSD-S (green, three
-seeds). Dots are finished models after equal numbers of updates: the ends of the cosines, and exponential anneals
-(thin) over the last fifth of a phase that branch off the trunk. Top: learning rates; loss while prose goes on; rise of
-the loss on the text so far in the first fifth of the second and third phase. Bottom: loss on three domains, trained on
-one after the other. Means and 95 % intervals over five seeds. After Ibrahim et al. 2024 and Singh et al. 2025.
+Infinite schedules (blue: warm-up, cosine cooldown to 0.55 of the peak, then that rate indefinitely) against a cosine
+for each phase (purple); on one text also with an inverse root cooldown (light blue) and WSD-S (green, three seeds).
+Dots are finished models after equal numbers of updates: the ends of the cosines, and exponential anneals (thin) over
+the last fifth of a phase that branch off the trunk. Top: learning rates; loss on prose when all three phases are prose;
+rise of the loss on the texts so far in the first fifth of the second and third phase. Bottom: loss on three domains,
+trained on one after the other. Means and 95 % intervals over five seeds. After Ibrahim et al. 2024 and Singh et al.
+2025.
 """
 
 from collections.abc import Iterable
@@ -13,10 +14,8 @@ from itertools import pairwise
 
 import pandas as pd
 
-from common.evidence.claims import sentence
-from common.plotting import Axes, Figure, draw_band, draw_points, figure, label_lines, mean_band, note
-from studies.rewarming.claims import infinite_avoids_the_rise, infinite_equals_repeated, infinite_over_domains
-from studies.rewarming.curves import make_room
+from common.evidence.claims import Judged
+from common.plotting import Axes, Figure, draw_band, draw_points, figure, mark, mean_band
 from studies.rewarming.phases import ANNEALS, COSINES, DOMAINS, INFINITE, REPEATED, boundaries
 from studies.rewarming.study import OTHERS
 from studies.rewarming.styles import COLORS, DOMAIN_NAMES, NAMES, Color
@@ -24,8 +23,8 @@ from studies.rewarming.styles import COLORS, DOMAIN_NAMES, NAMES, Color
 SETTINGS = {"same": "one text", "chain": "domains"}
 ORDINALS = ("first", "second")
 TRUNKS = {"same": ("infinite_trunk",), "chain": ("chain_trunk",)}
-NOTE_ROOM = 0.3
-"""Share of a panel's height that a verdict below the curves takes."""
+NAME_ROOM = 0.1
+"""Share of a panel's height above the curves in which the phases are named."""
 
 
 def ends_of(runs: pd.DataFrame) -> list[int]:
@@ -85,64 +84,60 @@ def _dots(ax: Axes, found: pd.DataFrame, ends: Iterable[int], color: Color) -> N
 def draw_rises(ax: Axes, runs: pd.DataFrame) -> pd.DataFrame:
     """Rise of the old loss at each boundary, by schedule."""
     found = mean_band(boundaries(runs), by=["setting", "phase", "schedule"], value="rise")
-    names = []
-    for place, (setting, phase) in enumerate((setting, phase) for setting in SETTINGS for phase in (1, 2)):
-        names.append(f"{SETTINGS[setting]},\n{ORDINALS[phase - 1]}")
+    places = [(setting, phase) for setting in SETTINGS for phase in (1, 2)]
+    for place, (setting, phase) in enumerate(places):
         for offset, schedule in ((-0.12, REPEATED), (0.12, INFINITE)):
             rows = found[(found.setting == setting) & (found.phase == phase) & (found.schedule == schedule)]
             draw_points(ax, [place + offset], rows, COLORS[schedule])
     ax.axhline(0, color=COLORS["only_old"], linewidth=0.6)
-    ax.set_xticks(range(len(names)), names, fontsize=6)
-    ax.set(ylabel="nats/byte", title="rise of the old loss", xlim=(-0.5, len(names) - 0.5))
+    ax.set_xticks(range(len(places)), [ORDINALS[phase - 1] for _, phase in places])
+    ax.set_xticks([0.5, 2.5], list(SETTINGS.values()), minor=True)
+    ax.tick_params(axis="x", which="minor", length=0, pad=14, labelsize=7)
+    ax.set(xlabel="boundary", ylabel="nats/byte", title="rise of the old loss", xlim=(-0.5, len(places) - 0.5))
     return found.assign(quantity="rise")
 
 
-def name_schedules(ax: Axes, drawn: pd.DataFrame) -> None:
-    """Write the names of both schedules beside their last finished models."""
-    last = drawn[drawn.step == drawn.step.max()].drop_duplicates("schedule").set_index("schedule")["mean"]
-    step = float(drawn.step.max())
-    names = {schedule: NAMES[schedule].replace(" ", "\n") for schedule in last.index}
-    label_lines(ax, [(step, last[schedule], name, COLORS[schedule]) for schedule, name in names.items()])
+def name_schedules(ax: Axes) -> None:
+    """Name all schedules in the corner that their losses leave empty."""
+    for schedule in (REPEATED, INFINITE, *OTHERS):
+        ax.plot([], [], color=COLORS[schedule], label=NAMES[schedule])
+    ax.legend(loc="upper right", labelcolor="linecolor", handlelength=1.0, labelspacing=0.25, borderaxespad=0.0)
 
 
 def name_phases(ax: Axes, runs: pd.DataFrame) -> None:
-    """Write above a panel what is trained on in the second and third phase."""
+    """Write at the top of a panel what is trained on in the second and third phase."""
+    low, high = ax.get_ylim()
+    ax.set_ylim(low, high + NAME_ROOM * (high - low))
     for (begin, end), domain in zip(pairwise(ends_of(runs)), DOMAINS[1:], strict=True):
-        ax.annotate(f"on {DOMAIN_NAMES[domain]}", ((begin + end) / 2, 1.0), xycoords=("data", "axes fraction"),
-                    ha="center", fontsize=6, color=COLORS["only_old"])  # fmt: skip
+        ax.annotate(f"on {DOMAIN_NAMES[domain]}", ((begin + end) / 2, 0.99), xycoords=("data", "axes fraction"),
+                    ha="center", va="top", fontsize=7, color=COLORS["only_old"])  # fmt: skip
 
 
-def draw(runs: pd.DataFrame, cosine: pd.DataFrame) -> tuple[Figure, pd.DataFrame]:
+def draw(runs: pd.DataFrame, cosine: pd.DataFrame, verdicts: dict[str, Judged]) -> tuple[Figure, pd.DataFrame]:
     """The figure and the numbers drawn.
 
     Args:
         runs: all rows of both schedules after the first phase, and the trunk.
         cosine: rows of the last cosine on one text with those of all before it.
+        verdicts: by the id of the claim.
     """
     fig, panels = figure(width="page", columns=3, rows=2, height=5.0)
     drawn = [draw_rates(panels[0, 0], runs, cosine), draw_losses(panels[0, 1], runs, "same", "val_loss")]
     drawn.append(draw_rises(panels[0, 2], runs))
-    panels[0, 1].set(title="one text: loss on prose")
+    panels[0, 1].set(title="one text: prose")
     for ax, domain in zip(panels[1], DOMAINS, strict=True):
         drawn.append(draw_losses(ax, runs, "chain", f"val_loss_{domain}"))
-        ax.set_title(f"domains: loss on {DOMAIN_NAMES[domain]}", pad=9)
+        ax.set_title(f"domains: {DOMAIN_NAMES[domain]}")
     for ax in (panels[0, 1], panels[1, 0]):
         ax.set_ylabel("loss (nats/byte)")
-    make_room(panels[0, 1], below=0.35)
-    make_room(panels[0, 2], above=0.5)
-    make_room(panels[1, 2], above=0.3)
-    name_schedules(panels[0, 1], drawn[1])
+    name_schedules(panels[0, 1])
     for ax in panels[1]:
         name_phases(ax, runs)
-    for claim, ax, corner in (
-        (infinite_equals_repeated, panels[0, 1], "lower left"),
-        (infinite_avoids_the_rise, panels[0, 2], "upper left"),
-        (infinite_over_domains, panels[1, 2], "upper right"),
-    ):
-        note(ax, sentence(claim, runs), corner=corner, width=34)
+    mark(panels[0, 1], verdicts["R11"])
+    mark(panels[0, 2], verdicts["R12"])
+    mark(panels[1, 2], verdicts["R13"])
     for ax in (*panels[1], panels[0, 0], panels[0, 1]):
         ax.set_xlabel("all updates")
         for end in ends_of(runs)[:-1]:
-            bottom = NOTE_ROOM if ax is panels[0, 1] else 0.0
-            ax.axvline(end, ymin=bottom, color=COLORS["only_old"], linewidth=0.5, linestyle=":")
+            ax.axvline(end, color=COLORS["only_old"], linewidth=0.5, linestyle=":")
     return fig, pd.concat(drawn)

@@ -1,24 +1,19 @@
-"""Losses on both texts by peak and by length of the warm-up, and on the same text.
+"""Losses on both texts by peak, first updates by length of the warm-up, and re-warming on the same text.
 
 Loss on the new text (top) and the old text (bottom) in the second phase, for a constant rate of 0.1x, for re-warming to
 0.5x, 1x and 2x the first peak with a decay to a tenth of it, for 1x without a decay, and for training from scratch
 (whose loss on the old text is off the scale). Right, top: the first updates of the weak shift with warm-ups of 0, 1 and
-5 % of the phase, optimizer state kept (solid lines) or reset (dashed). Right, bottom: re-warming while the old text
-goes on; the grey fifth is where rises are measured. Means over five seeds (three from scratch, for the strong shift
-without decay and for the constant rate without shift), drawn without bands: seeds differ by about the same amount in
-all arms. After Gupta et al. 2023 and Ibrahim et al. 2024.
+5 % of the phase, optimizer state kept (solid lines) or reset (dashed). Right, bottom: re-warming without a shift, on
+more of the old text; the grey fifth is where rises are measured. Means over five seeds (three from scratch, for the
+strong shift without decay and for the constant rate without shift), drawn without bands: seeds differ by about the same
+amount in all arms. After Gupta et al. 2023 and Ibrahim et al. 2024.
 """
 
 import pandas as pd
 
-from common.evidence.claims import sentence
-from common.plotting import Axes, Figure, figure, note
-from studies.rewarming.claims import (
-    no_warmup_spikes,
-    rewarming_hurts_on_the_same_data,
-    warmup_length_does_not_matter,
-)
-from studies.rewarming.curves import AXES, draw_curves, make_room
+from common.evidence.claims import Judged
+from common.plotting import Axes, Figure, figure, mark
+from studies.rewarming.curves import AXES, draw_curves
 from studies.rewarming.phases import EARLY, NEW, OLD
 from studies.rewarming.study import PEAKS
 from studies.rewarming.styles import COLORS, NAMES, SHIFTS
@@ -49,28 +44,28 @@ def draw_shift(axes: list[Axes], runs: pd.DataFrame, shift: str) -> list[pd.Data
 
 
 def draw_warmups(ax: Axes, runs: pd.DataFrame) -> pd.DataFrame:
-    """The first updates of the weak shift with warm-ups of several lengths, optimizer kept (full) or reset (dashed)."""
+    """The first updates of the weak shift by length of the warm-up, optimizer kept (solid) or reset (dashed)."""
     drawn = []
-    for state, line in (("kept", "-"), ("reset", "--")):
+    for state, line in (("reset", "--"), ("kept", "-")):
         arms = {
             f"weak_beginning_{state}{share}": (name if state == "kept" else "", color)
             for (share, name), color in zip(WARMUPS.items(), [COLORS[kind] for kind in reversed(PEAKS)], strict=True)
         }
         drawn.append(draw_curves(ax, runs, NEW, arms=arms, linestyle=line))
-    ax.set(title="first updates, weak shift", xlabel="updates (dashed: optimizer reset)", xlim=(0, None))
-    return pd.concat(drawn)
+    ax.set(title="warm-up", xlabel="first updates, weak shift\n(dashed: optimizer reset)", xlim=(0, None))
+    return pd.concat(reversed(drawn))
 
 
 def draw_same(ax: Axes, runs: pd.DataFrame) -> pd.DataFrame:
-    """Re-warming while the old text goes on."""
+    """Re-warming on more of the old text."""
     arms = {f"same_{kind}": (NAMES[kind], COLORS[kind]) for kind in ("constant", "rewarm", "double")}
     ax.set_ylim(*span(runs, list(arms), OLD))
-    ax.set_title("none: prose goes on")
+    ax.set_title("no shift")
     ax.axvspan(0, EARLY * runs[runs.arm == "same_rewarm"].steps.max(), color="#f2f2f2", zorder=0)
     return draw_curves(ax, runs, OLD, arms=arms)
 
 
-def draw(runs: pd.DataFrame) -> tuple[Figure, pd.DataFrame]:
+def draw(runs: pd.DataFrame, verdicts: dict[str, Judged]) -> tuple[Figure, pd.DataFrame]:
     """The figure and the numbers drawn."""
     fig, panels = figure(width="page", columns=3, rows=2, height=5.4)
     drawn = [part for i, shift in enumerate(("strong", "weak")) for part in draw_shift(list(panels[:, i]), runs, shift)]
@@ -79,9 +74,6 @@ def draw(runs: pd.DataFrame) -> tuple[Figure, pd.DataFrame]:
         row[0].set_ylabel(AXES[column])
     for ax in panels[1]:
         ax.set_xlabel("updates of the second phase")
-    verdicts = "\n".join(sentence(claim, runs) for claim in (no_warmup_spikes, warmup_length_does_not_matter))
-    make_room(panels[0, 2], below=1.0)
-    note(panels[0, 2], verdicts, corner="lower left", width=36)
-    make_room(panels[1, 2], above=0.5)
-    note(panels[1, 2], sentence(rewarming_hurts_on_the_same_data, runs), corner="upper left", width=36)
+    mark(panels[0, 2], verdicts["R1"], verdicts["R2"])
+    mark(panels[1, 2], verdicts["R5"])
     return fig, pd.concat(drawn)

@@ -1,8 +1,8 @@
-"""Losses on both texts by the share of replay, and all ways of training at the end.
+"""Losses on both texts by the share of replay, and final losses of all training setups.
 
 Loss on the old text (left) and the new one (middle) in the second phase by the share of old text in its batches, for
 both shifts. Replay takes the place of new text: all have the same number of updates. Right: mean of both losses at the
-end of all ways of training, paired with joint training by seed, after 2250 updates unless a number is given; grey is
+end of all training setups, paired with joint training by seed, after 2250 updates unless a number is given; grey is
 within 2 %. Joint training sees the windows of both phases mixed evenly in one cosine. Curves are means over five seeds
 (three for 1 and 50 %), drawn without bands: seeds differ by about the same amount whatever the share; bars are 95 %
 intervals of the paired differences (three seeds for "old" and "new text only" as well).
@@ -11,9 +11,8 @@ intervals of the paired differences (three seeds for "old" and "new text only" a
 import numpy as np
 import pandas as pd
 
-from common.evidence.claims import sentence
-from common.plotting import Axes, Figure, draw_points, figure, mean_band, note
-from studies.rewarming.claims import replay_costs_little
+from common.evidence.claims import Judged
+from common.plotting import Axes, Figure, draw_points, figure, mark, mean_band
 from studies.rewarming.curves import AXES, draw_curves
 from studies.rewarming.phases import NEW, OLD, phases
 from studies.rewarming.study import REPLAYS
@@ -46,7 +45,7 @@ def draw_losses(axes: list[Axes], runs: pd.DataFrame, shift: str) -> list[pd.Dat
 
 
 def summary(runs: pd.DataFrame, shift: str) -> pd.DataFrame:
-    """Mean of both losses of all ways of training over that of joint training, minus 1, in %, with their names."""
+    """Mean of both losses of all training setups over that of joint training, minus 1, in %, with their names."""
     runs = runs[runs.arm.str.startswith(f"{shift}_")]
     table = phases(runs)
     first, second = runs[runs.arm == f"{shift}_rewarm"][["start_step", "steps"]].max()
@@ -67,7 +66,7 @@ def summary(runs: pd.DataFrame, shift: str) -> pd.DataFrame:
 
 
 def draw_summary(ax: Axes, runs: pd.DataFrame, shift: str) -> pd.DataFrame:
-    """What all ways of training lack to joint training; the numbers drawn."""
+    """How far all training setups end above joint training; the numbers drawn."""
     found = summary(runs, shift)
     ax.axvspan(-MARGIN, MARGIN, color="#eeeeee", zorder=0)
     middle = found["mean"].max() / 2
@@ -77,22 +76,22 @@ def draw_summary(ax: Axes, runs: pd.DataFrame, shift: str) -> pd.DataFrame:
         above = found["mean"][place] > middle
         edge = np.nan_to_num(found["low" if above else "high"][place], nan=found["mean"][place])
         ax.annotate(name, (edge, -place), xytext=(-6 if above else 6, 0), textcoords="offset points",
-                    fontsize=6.5, color=color, ha="right" if above else "left", va="center")  # fmt: skip
+                    fontsize=7, color=color, ha="right" if above else "left", va="center")  # fmt: skip
     ax.set_yticks([])
     ax.spines["left"].set_visible(False)
     ax.set_xlabel("mean of both losses\nabove joint (%)")
     return found.assign(arm=f"{shift}_summary", quantity="gap")
 
 
-def draw(runs: pd.DataFrame) -> tuple[Figure, pd.DataFrame]:
+def draw(runs: pd.DataFrame, verdicts: dict[str, Judged]) -> tuple[Figure, pd.DataFrame]:
     """The figure and the numbers drawn."""
     fig, panels = figure(width="page", columns=3, rows=2, height=5.0)
     drawn = []
     for axes, shift in zip(panels, TITLES, strict=True):
         drawn += draw_losses(list(axes[:2]), runs, shift)
         drawn.append(draw_summary(axes[2], runs, shift))
-        axes[2].set_title("all ways, at the end")
+        axes[2].set_title("all setups, at the end")
     for ax in panels[1, :2]:
         ax.set_xlabel("updates of the second phase")
-    note(panels[1, 1], sentence(replay_costs_little, runs), corner="upper right", width=28)
+    mark(panels[1, 1], verdicts["R8"])
     return fig, pd.concat(drawn)

@@ -1,4 +1,4 @@
-"""How should a trained model go on when new text arrives: rate up again, old text replayed, or no end at all?
+"""How should a trained model go on when new text arrives: re-warm, replay, or use an open-ended schedule?
 
 Gupta et al. 2023 (arXiv:2308.04014), Ibrahim et al. 2024 (arXiv:2403.08763) and Singh et al. 2025 (arXiv:2503.02844) on
 byte transformers. "Old" is the text of the first phase, "new" that of the second.
@@ -30,7 +30,7 @@ from common.config import (
 
 SEEDS = tuple(range(5))
 FEWER = SEEDS[:3]
-"""Seeds of references, of what no claim decides on, and of what differs by more than 0.05 nats."""
+"""Seeds of references, of runs that decide no claim, and of effects above 0.05 nats."""
 
 PEAK = 3e-3
 """Of every first phase, and 1x of every second one."""
@@ -178,7 +178,7 @@ SAME = [
     replace(SAME_REWARM, name="same-double", arm="same_double", lr=PEAKS["double"]),
     replace(SAME_REWARM, name="same-constant", arm="same_constant", sweep={"seed": FEWER}, **CONSTANT),
 ]
-"""The old text goes on where the base stopped reading it."""
+"""More of the old text, from where the base stopped reading it."""
 REPLAY = [run for shift in ("strong", "weak") for run in (*(replayed(shift, kind) for kind in REPLAYS), joint(shift))]
 PERMUTED = [second(shift, "rewarm", sweep={"seed": FEWER}) for shift in ("quarter", "permuted")]
 EARLIER = {f"from{step}": step for step in WEAK_BASE.keep_steps}
@@ -329,19 +329,21 @@ def of_both(*kinds: str) -> list[str]:
 
 
 FIGURES = [
-    Figure("loss", runs=Select(arm=arms(RATES, WARMUPS, [HELD], BEGINNINGS, SAME))),
-    Figure("replay", runs=Select(arm=[*of_both("rewarm", "scratch"), *arms(REPLAY, FLOORS)])),
+    Figure("loss", runs=Select(arm=arms(RATES, WARMUPS, [HELD], BEGINNINGS, SAME)), claims=["R1", "R2", "R5"]),
+    Figure("replay", runs=Select(arm=[*of_both("rewarm", "scratch"), *arms(REPLAY, FLOORS)]), claims=["R8"]),
     Figure(
         "infinite",
         runs={
             "runs": Select(arm=arms(TRUNK, CHAINED, [SAME_REWARM], REPEATED, OTHER)),
             "cosine": Select(arm="repeated_same", lineage=True),
         },
+        claims=["R11", "R12", "R13"],
     ),
     Figure(
         "tradeoff",
         runs=Select(arm=[*of_both("replay25", "joint"), *arms(RATES, STARTS, PERMUTED, [SAME_REWARM])]),
         tables=["shift"],
+        claims=["R14", "R10"],
     ),
 ]
 SHIFTED = Select(arm=[*of_both("rewarm"), *arms(REPLAY, FLOORS, PERMUTED, [SAME_REWARM])])

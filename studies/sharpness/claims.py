@@ -1,451 +1,168 @@
-"""Claims on the sharpness of training. Thresholds frozen after pilots with seeds 100 to 102."""
+"""What papers claim about the sharpness of training, and on which runs and tables each claim is judged."""
 
-import math
-from collections.abc import Hashable
-from itertools import pairwise
-
-import numpy as np
-import pandas as pd
-
-from common.evidence.claims import claim
-from common.evidence.statistics import log_log_slopes, paired_differences
-from common.evidence.verdicts import (
-    Verdict,
-    all_of,
-    any_of,
-    equivalence,
-    exact,
-    greater,
-    less,
-    proportion,
-    reported,
-    within,
-)
-from studies.sharpness.divergence import (
-    CASES,
-    CURES,
-    FLAT,
-    SHARPEST,
-    best,
-    fallen,
-    halfway,
-    limit,
-    limit_over_line,
-    limit_slopes,
-    nearest,
-    phase,
-    starts,
-    useful_octaves,
-)
-from studies.sharpness.study import PHASE_LRS, WARMUP
+from common.config import Claim, Select
+from studies.sharpness.study import ADAPTIVE, BATCHED, CURES, DESCENT, FLAT, MODELS, PHASE_LRS, SHARPEST, WARMUP
 
 COHEN = "Cohen et al. 2021, abstract"
 GILMER = "Gilmer et al. 2021, phase diagrams"
-OCTAVES = "octaves above 2/sharpness"
-LAST_SHARE = 1 / 3
-"""Part of a run, at its end, over which a plateau is taken."""
 
+NO_WARMUP = Select(arm=[f"{case}_{way}" for way in ("w0", "quiet") for case in MODELS])
+WARMED = Select(arm=[*(f"{case}_w{warmup}" for case, warmup in PHASE_LRS if case == SHARPEST), f"{SHARPEST}_quiet"])
 
-def measured(runs: pd.DataFrame) -> pd.DataFrame:
-    """Rows of gradient descent at which sharpness was measured, with `edge` = lr sharpness / 2."""
-    rows = runs[(runs.arm == "gd") & runs.sharpness.notna()]
-    return rows.assign(edge=rows.lr * rows.sharpness / 2)
-
-
-def plateaus(rows: pd.DataFrame, column: str) -> pd.DataFrame:
-    """Median of a column over the last third of the runs, by seed (rows) and learning rate (columns)."""
-    late = rows[rows.step >= (1 - LAST_SHARE) * rows.step.max()]
-    table: pd.DataFrame = late.groupby(["seed", "lr"])[column].median().unstack("lr")
-    return table
-
-
-def batch_plateaus(runs: pd.DataFrame) -> pd.DataFrame:
-    """Plateau of lr sharpness / 2 by seed (rows) and batch size (columns, ascending; infinite for the full batch)."""
-    rows = runs[runs.arm.isin(["gd", "batch"]) & runs.sharpness.notna()]
-    rows = rows[rows.lr.isin(rows.lr[rows.arm == "batch"]) & (rows.step >= (1 - LAST_SHARE) * rows.step.max())]
-    rows = rows.assign(edge=rows.lr * rows.sharpness / 2, batch_size=rows.batch_size.fillna(math.inf))
-    table: pd.DataFrame = rows.groupby(["seed", "batch_size"]).edge.median().unstack("batch_size")
-    return table
-
-
-def batch_ratios(batches: pd.DataFrame, state: str) -> pd.DataFrame:
-    """Sharpness of batches over that of the whole data, by seed (rows) and size (columns; 1 at infinite size)."""
-    rows = batches[batches.state == state].assign(ratio=batches.sharpness / batches.whole)
-    ratios = rows.pivot(index="seed", columns="batch_size", values="ratio")
-    return ratios.assign(whole=1.0).rename(columns={"whole": math.inf})
-
-
-def slopes_of(table: pd.DataFrame) -> dict[Hashable, float]:
-    """Log-log slope of each row against the numbers that name the columns."""
-    return log_log_slopes([float(x) for x in table.columns], {label: list(row) for label, row in table.iterrows()})
-
-
-def top_gradient_slopes(layers: pd.DataFrame, place: str) -> dict[Hashable, float]:
-    """Log-log slope against depth of the gradient norm in the last block, by seed."""
-    top = layers[(layers.place == place) & (layers.block == layers.depth)]
-    norms = top.pivot(index="seed", columns="depth", values="gradient_norm")
-    return slopes_of(norms)
-
-
-def outlier_counts(spectrum: pd.DataFrame, norm: str) -> pd.Series:
-    """Eigenvalues above the widest gap, as a ratio of neighbours, among the largest twenty; by seed."""
-    rows = spectrum[(spectrum.norm == norm) & (spectrum.quantity == "top")]
-    top = rows.pivot(index="rank", columns="seed", values="eigenvalue")
-    return (top / top.shift(-1)).idxmax()
-
-
-def reaches(spectrum: pd.DataFrame, norm: str) -> pd.Series:
-    """Largest eigenvalue over the 95th percentile of the spectrum, by seed."""
-    rows = spectrum[spectrum.norm == norm].set_index("seed")
-    return rows.eigenvalue[rows["rank"] == 1] / rows.eigenvalue[rows.quantity == "percentile"]
-
-
-@claim(
-    "S1",
-    "full-batch gradient descent sits at the edge of stability",
-    source=COHEN,
-    published="hovers at or just above 2/lr",
-    published_mark="published",
-)
-def sits_at_the_edge(runs: pd.DataFrame) -> Verdict:
-    """Plateau of lr sharpness / 2 in [0.95, 1.10] at each rate; at most 0.8 at the start of the two smallest."""
-    rows = measured(runs)
-    late, start = plateaus(rows, "edge"), rows[rows.step == 0].pivot(index="seed", columns="lr", values="edge")
-    return all_of(
-        *(within(late[lr], low=0.95, high=1.10, unit="of 2/lr", label=f"plateau, lr {lr:g}") for lr in late.columns),
-        *(less(start[lr], than=0.8, unit="of 2/lr", label=f"start, lr {lr:g}") for lr in start.columns[:2]),
-    )
-
-
-@claim(
-    "S2",
-    "a larger learning rate has a lower plateau, in inverse proportion",
-    source=COHEN,
-    published="2/lr: slope -1",
-    published_mark="published",
-)
-def plateau_is_inverse(runs: pd.DataFrame) -> Verdict:
-    """Slope of log sharpness on the plateau against log learning rate within -1 +- 0.05."""
-    late = plateaus(measured(runs), "sharpness")
-    return within(slopes_of(late), low=-1.05, high=-0.95, unit="d log sharpness / d log lr")
-
-
-@claim(
-    "S3",
-    "the line 2/sharpness at the start separates survivors from failures, softly",
-    source=GILMER,
-    published="most runs above 2/lr fail; catapults let some survive",
-    published_mark="recalled",
-)
-def line_at_the_start_separates(runs: pd.DataFrame) -> Verdict:
-    """Over 95 % of runs with lr sharpness / 2 <= 0.9 survive; the divergence rate is 1 to 8 times that line."""
-    table = phase(runs)
-    plain = table[(table.warmup == 0) & (table.rule == "plain")]
-    below = plain[plain.excess <= 0.9]
-    bands = [
-        within(np.log2(limit_over_line(table, f"{case}_w0")), low=0.0, high=3.0, unit=OCTAVES, label=case)
-        for case in CASES
-    ]
-    momentum = [
-        reported(np.log2(limit_over_line(table, f"{case}_momentum")), unit=OCTAVES, label=f"{case}, momentum 0.9")
-        for case in ("plain1", "plain3")
-    ]
-    return all_of(proportion(list(~below.failed), above=0.95, label="survive below the line"), *bands, *momentum)
-
-
-@claim(
-    "S4",
-    "the divergence rate follows the sharpness at the start",
-    source="Gilmer et al. 2021, implied by the law 2/lr",
-    published="slope -1",
-    published_mark="derived",
-)
-def divergence_follows_sharpness(runs: pd.DataFrame) -> Verdict:
-    """Slope of log divergence rate against log sharpness at the start, over all networks: -1 +- 0.25."""
-    table = phase(runs)
-    plain = [case for case in CASES if case.startswith("plain")]
-    slopes, sharp = (limit_slopes(runs, table, cases) for cases in (CASES, plain))
-    unit = "d log rate / d log sharpness"
-    return all_of(
-        within(slopes, low=-1.25, high=-0.75, unit=unit, label="all networks"),
-        reported(sharp, unit=unit, label="plain networks of five gains"),
-    )
-
-
-@claim(
-    "S5",
-    "halfway, the survivors lie on or under the line 2/lr",
-    source=GILMER,
-    published="all lie on the line",
-    published_mark="recalled",
-)
-def survivors_lie_under_the_line(runs: pd.DataFrame) -> Verdict:
-    """Over 95 % of full-batch survivors have a median lr sharpness / 2 of at most 1.1 in the second half."""
-    full = halfway(runs[runs.arm.isin(["gd", "full"])])
-    table = phase(runs)
-    batches = table[(table.rule == "plain") & ~table.failed & table.edge.notna()]
-    shares = (batches.edge <= 1.1).groupby(batches.seed).mean()
-    heavy = halfway(runs[runs.arm == "heavy"])
-    plateaus = [
-        reported(group.set_index("seed").edge * 2, unit="lr sharpness", label=f"momentum 0.9, lr {lr:g}")
-        for lr, group in heavy.groupby("lr")
-    ]
-    return all_of(
-        proportion(list(full.edge <= 1.1), above=0.95, label="full batch"),
-        reported(shares, unit="of survivors", label="batch 128"),
-        *plateaus,
-    )
-
-
-@claim(
-    "S6",
-    "warm-up extends the usable learning rates of a sharp network",
-    source="Kalra and Barkeshli 2024, arXiv:2406.09405",
-    published="trains at 32/sharpness, 16 times the naive limit",
-    published_mark="recalled",
-)
-def warmup_extends(runs: pd.DataFrame) -> Verdict:
-    """Divergence rate at least 4 times as high, never lower after longer warm-up; at its end on or under the edge.
-
-    The last part is at the rate from which on the network fails without warm-up: lr sharpness / 2 at most 1.15.
-    """
-    table = phase(runs)
-    lengths = [warmup for case, warmup in PHASE_LRS if case == SHARPEST]
-    rates = {warmup: np.log2(limit(table, f"{SHARPEST}_w{warmup}")) for warmup in lengths}
-    gain = rates[WARMUP] - rates[0]
-    steps = [
-        greater(paired_differences(rates[long], rates[short]), than=-0.25, unit="octaves", label=f"{short} to {long}")
-        for short, long in pairwise(lengths)
-    ]
-    warm = table[(table.arm == f"{SHARPEST}_w{WARMUP}") & table.warmed.notna()]
-    ends = nearest(warm, warm.seed.map(limit(table, f"{SHARPEST}_w0")), value="warmed")
-    return all_of(
-        greater(gain, than=1.75, unit="octaves", label=f"warm-up of {WARMUP}"),
-        *steps,
-        less(ends, than=1.15, unit="of 2/lr", label="end of warm-up"),
-    )
-
-
-@claim(
-    "S7",
-    "warm-up lowers the sharpness, a tiny learning rate does not",
-    source="Gilmer et al. 2021; Kalra and Barkeshli 2024",
-    published="warm-up gradually lowers it",
-    published_mark="recalled",
-)
-def warmup_lowers(runs: pd.DataFrame) -> Verdict:
-    """After the warm-up to a peak of 8/sharpness at most 0.25 of the start; after as many tiny updates at least 0.7.
-
-    Reported: the same at the rate from which on the network fails without warm-up.
-    """
-    table = phase(runs)
-    warm = table[(table.arm == f"{SHARPEST}_w{WARMUP}") & table.warmed.notna()]
-    warm = warm.assign(left=np.log2(warm.warmed / warm.excess))
-    gentle = nearest(warm, 8 / warm.start, value="left")
-    hot = nearest(warm, warm.seed.map(limit(table, f"{SHARPEST}_w0")), value="left")
-    kept = fallen(runs, f"{SHARPEST}_quiet")
-    unit = "octaves of sharpness"
-    return all_of(
-        less(gentle, than=np.log2(0.25), unit=unit, label="peak 8/sharpness"),
-        greater(kept, than=np.log2(0.7), unit=unit, label="tiny rate"),
-        reported(hot, unit=unit, label="peak that fails without warm-up"),
-    )
-
-
-@claim(
-    "S8",
-    "warm-up alone matches the other cures of a bad start",
-    source="Gilmer et al. 2021, abstract",
-    published="improves stability as much as normalisation and better initialisation",
-    published_mark="published",
-)
-def warmup_matches_cures(runs: pd.DataFrame) -> Verdict:
-    """Best loss with warm-up at most 10 % above that of each cure; without it 20 % above, or 2 octaves fewer rates."""
-    table = phase(runs)
-    loss = {arm: np.log(best(table, arm)) for arm in (*CURES, f"{SHARPEST}_w0", f"{SHARPEST}_w{WARMUP}")}
-    octaves = {arm: useful_octaves(table, arm) for arm in (f"{SHARPEST}_w0", f"{SHARPEST}_w{WARMUP}")}
-    plain, warm = octaves
-    unit = "nats of loss ratio"
-    return all_of(
-        *(
-            less(paired_differences(loss[warm], loss[arm]), than=np.log(1.1), unit=unit, label=f"against {name}")
-            for arm, name in CURES.items()
-        ),
-        any_of(
-            greater(paired_differences(loss[plain], loss[warm]), than=np.log(1.2), unit=unit, label="loss without"),
-            greater(
-                paired_differences(octaves[warm], octaves[plain]), than=1.75, unit="octaves", label="rates without"
-            ),
-            label="needed",
-        ),
-    )
-
-
-@claim(
-    "S9",
-    "normalised and re-initialised networks start flat",
-    source="Gilmer et al. 2021, abstract",
-    published="all reduce the sharpness early",
-    published_mark="published",
-)
-def cures_start_flat(runs: pd.DataFrame) -> Verdict:
-    """Sharpness at the start at most a third of that of the plain network from the bad initialisation."""
-    start = np.log2(starts(runs).unstack("case"))
-    return all_of(
-        *(
-            less(start[case] - start[SHARPEST], than=np.log2(1 / 3), unit="octaves of sharpness", label=case)
-            for case in FLAT
-        )
-    )
-
-
-@claim(
-    "S10",
-    "clipping acts like warm-up",
-    source="Gilmer et al. 2021, abstract",
-    published="named among the cures, no number",
-    published_mark="published",
-)
-def clipping_acts_like_warmup(runs: pd.DataFrame) -> Verdict:
-    """Divergence rate at least twice as high; at 4/sharpness the sharpness halves within 50 updates.
-
-    Reported: the same without clipping at that rate.
-    """
-    table = phase(runs)
-    gain = np.log2(limit(table, f"{SHARPEST}_clip")) - np.log2(limit(table, f"{SHARPEST}_w0"))
-    change = {arm: fallen(runs, arm) for arm in (f"{SHARPEST}_clip_stable", f"{SHARPEST}_stable")}
-    clipped, free = change.values()
-    unit = "octaves of sharpness"
-    return all_of(
-        greater(gain, than=0.75, unit="octaves", label="divergence rate"),
-        less(clipped, than=-1.0, unit=unit, label="clipped, 50 updates"),
-        reported(free, unit=unit, label="not clipped, 50 updates"),
-    )
-
-
-@claim(
-    "S11",
-    "the smaller the batch, the lower the plateau of the sharpness on all data",
-    source="Liao et al. 2026 (arXiv:2604.21016), abstract",
-    published="below 2/lr, the gap widens as the batch shrinks",
-    published_mark="published",
-)
-def plateau_falls_with_the_batch(runs: pd.DataFrame) -> Verdict:
-    """Full batch in [0.95, 1.10] of 2/lr, smallest at most 0.8; none more than 0.02 above the next larger one."""
-    late = batch_plateaus(runs)
-    rises = {pair: late[pair[0]] - late[pair[1]] for pair in pairwise(late.columns)}
-    return all_of(
-        within(late[math.inf], low=0.95, high=1.10, unit="of 2/lr", label="full batch"),
-        less(late[late.columns[0]], than=0.8, unit="of 2/lr", label=f"batch {late.columns[0]:g}"),
-        *(
-            less(rise, than=0.02, unit="of 2/lr", label=f"batch {small:g} minus {large:g}")
-            for (small, large), rise in rises.items()
-        ),
-    )
-
-
-@claim(
-    "S12",
-    "a random batch is sharper than the whole data, the more so the smaller it is",
-    source="Granziol et al. 2022 (arXiv:2006.09092), abstract",
-    published="extremes of the batch Hessian are larger",
-    published_mark="published",
-)
-def small_batches_are_sharper(batches: pd.DataFrame) -> Verdict:
-    """Initial and trained: smallest batch at least 1.5 times the whole data; each size above the next and the whole."""
-    parts = []
-    for state in ("initial", "trained"):
-        ratios = batch_ratios(batches, state)
-        first = ratios.columns[0]
-        parts.append(greater(ratios[first], than=1.5, unit="of the whole", label=f"{state}, batch {first:g}"))
-        parts += [
-            greater(
-                ratios[small] - ratios[large], than=0, unit="of the whole", label=f"{state}, {small:g} over {large:g}"
-            )
-            for small, large in pairwise(ratios.columns)
-        ]
-    return all_of(*parts)
-
-
-@claim(
-    "S13",
-    "full-batch Adam sits at its own edge, 38/lr of the preconditioned Hessian",
-    source="Cohen et al. 2022 (arXiv:2207.14484), abstract",
-    published="38/lr at beta1 = 0.9",
-    published_mark="published",
-)
-def adam_sits_at_its_edge(runs: pd.DataFrame) -> Verdict:
-    """Plateau of lr effective sharpness / 38 in [0.9, 1.1] at each rate."""
-    late = plateaus(runs[(runs.arm == "adam") & runs.normalised_sharpness.notna()], "normalised_sharpness")
-    return all_of(
-        *(within(late[lr], low=0.9, high=1.1, unit="of 38/lr", label=f"plateau, lr {lr:g}") for lr in late.columns)
-    )
-
-
-@claim(
-    "S14",
-    "at the start the top gradient keeps its size with depth after Post-LN, and falls as its root with Pre-LN",
-    source="Xiong et al. 2020 (arXiv:2002.04745), theorem 1",
-    published="slopes 0 and -1/2: sqrt(ln d), sqrt(ln d / L)",
-    published_mark="recalled",
-    seeds=20,
-)
-def top_gradients_follow_the_norms(layers: pd.DataFrame) -> Verdict:
-    """Slope of log top-block gradient norm against log depth: 0 +- 0.15 for Post-LN, -0.5 +- 0.15 for Pre-LN."""
-    slopes = {place: top_gradient_slopes(layers, place) for place in ("post", "pre")}
-    unit = "d log norm / d log depth"
-    return all_of(
-        within(slopes["post"], low=-0.15, high=0.15, unit=unit, label="Post-LN"),
-        within(slopes["pre"], low=-0.65, high=-0.35, unit=unit, label="Pre-LN"),
-    )
-
-
-@claim(
-    "S15",
-    "a few eigenvalues stand apart from the bulk, and hardly any with batch normalisation",
-    source="Ghorbani et al. 2019 (arXiv:1901.10159), abstract",
-    published="present without, almost absent with BN",
-    published_mark="published",
-)
-def outliers_vanish_with_batch_normalisation(spectrum: pd.DataFrame) -> Verdict:
-    """C - 2 to C + 1 outliers without BN, C = 10 classes; BN divides the largest over the 95th percentile by 5."""
-    reach = {norm: np.log2(reaches(spectrum, norm)) for norm in ("none", "batchnorm")}
-    cut = paired_differences(reach["none"], reach["batchnorm"], names=("none", "batchnorm"))
-    return all_of(
-        within(outlier_counts(spectrum, "none"), low=7.5, high=11.5, unit="outliers", label="without BN"),
-        greater(cut, than=math.log2(5), unit="doublings", label="largest over 95th percentile, cut by BN"),
-    )
-
-
-@claim(
-    "S16",
-    "the estimate of the largest eigenvalue is right, and its bound holds",
-    source="theorem 4.5.1 of Parlett 1998; derived here",
-    published="error at most 1e-3; no violation",
-    published_mark="derived",
-)
-def estimator_is_right(estimator: pd.DataFrame) -> Verdict:
-    """Every network and precision: relative error at most 1e-3; the nearest eigenvalue within the residual bound."""
-    cases = estimator.set_index(estimator.network.astype(str) + " " + estimator.precision)
-    error = (cases.estimate - cases.exact).abs() / cases.exact.abs()
-    return all_of(
-        exact(error, high=1e-3, unit="relative error", label="relative error"),
-        exact(cases.distance / cases.bound, high=1.0, unit="of the bound", label="distance to the spectrum"),
-    )
-
-
-@claim(
-    "S17",
-    "a line search of a few forward passes finds the sharpness at the edge of stability",
-    source="Kalra et al. 2026 (arXiv:2601.16979), abstract and figure 2",
-    published="fewer than 10 passes; oscillates around 2/lr at the edge",
-    published_mark="published",
-)
-def line_search_finds_the_sharpness(critical: pd.DataFrame) -> Verdict:
-    """Mean log2 of critical over top eigenvalue over late states within +-1 at each rate; at most 9 passes in each."""
-    octaves = pd.Series(np.log2(critical.critical / critical.sharpness))
-    late = octaves.groupby([critical.seed, critical.lr]).mean().unstack("lr")
-    return all_of(
-        *(equivalence(late[lr], margin=1.0, unit="octaves", label=f"lr {lr:g}") for lr in late.columns),
-        exact(critical.passes, high=9, unit="passes", label="forward passes"),
-    )
+CLAIMS = [
+    Claim(
+        "S1",
+        "full-batch gradient descent sits at the edge of stability",
+        verdict="sits_at_the_edge",
+        source=COHEN,
+        published="hovers at or just above 2/lr",
+        mark="published",
+        runs=DESCENT,
+    ),
+    Claim(
+        "S2",
+        "the plateau of the sharpness is inversely proportional to the learning rate",
+        verdict="plateau_is_inverse",
+        source=COHEN,
+        published="2/lr: slope -1",
+        mark="published",
+        runs=DESCENT,
+    ),
+    Claim(
+        "S3",
+        "the line 2/sharpness at the start roughly separates stable from divergent runs",
+        verdict="line_at_the_start_separates",
+        source=GILMER,
+        published="most runs above 2/lr fail; catapults let some survive",
+        mark="recalled",
+        runs=NO_WARMUP | Select(arm=["plain1_momentum", "plain3_momentum"]),
+    ),
+    Claim(
+        "S4",
+        "the divergence rate is inversely proportional to the sharpness at the start",
+        verdict="divergence_follows_sharpness",
+        source="Gilmer et al. 2021, implied by the law 2/lr",
+        published="slope -1",
+        mark="derived",
+        runs=NO_WARMUP,
+    ),
+    Claim(
+        "S5",
+        "halfway through training, the surviving runs lie on or below the line 2/lr",
+        verdict="survivors_lie_under_the_line",
+        source=GILMER,
+        published="all lie on the line",
+        mark="recalled",
+        runs=Select(arm=[*(f"{case}_w{warmup}" for case, warmup in PHASE_LRS), "full", "heavy", "gd"]),
+    ),
+    Claim(
+        "S6",
+        "warm-up extends the range of learning rates at which a sharp network trains",
+        verdict="warmup_extends",
+        source="Kalra and Barkeshli 2024, arXiv:2406.09405",
+        published="trains at 32/sharpness, 16 times the naive limit",
+        mark="recalled",
+        runs=WARMED,
+    ),
+    Claim(
+        "S7",
+        "warm-up lowers the sharpness; a tiny learning rate does not",
+        verdict="warmup_lowers",
+        source="Gilmer et al. 2021; Kalra and Barkeshli 2024",
+        published="warm-up gradually lowers it",
+        mark="recalled",
+        runs=WARMED,
+    ),
+    Claim(
+        "S8",
+        "warm-up alone works as well as the other cures for a bad start",
+        verdict="warmup_matches_cures",
+        source="Gilmer et al. 2021, abstract",
+        published="improves stability as much as normalisation and better initialisation",
+        mark="published",
+        runs=Select(arm=[*CURES, f"{SHARPEST}_w0", f"{SHARPEST}_w{WARMUP}"]),
+    ),
+    Claim(
+        "S9",
+        "normalised and re-initialised networks start flat",
+        verdict="cures_start_flat",
+        source="Gilmer et al. 2021, abstract",
+        published="all reduce the sharpness early",
+        mark="published",
+        runs=Select(arm=[f"{case}_quiet" for case in (SHARPEST, *FLAT)]),
+    ),
+    Claim(
+        "S10",
+        "clipping acts like warm-up",
+        verdict="clipping_acts_like_warmup",
+        source="Gilmer et al. 2021, abstract",
+        published="named among the cures, no number",
+        mark="published",
+        runs=Select(arm=[f"{SHARPEST}_{way}" for way in ("w0", "clip", "stable", "clip_stable")]),
+    ),
+    Claim(
+        "S11",
+        "the smaller the batch, the lower the plateau of the full-data sharpness",
+        verdict="plateau_falls_with_the_batch",
+        source="Liao et al. 2026 (arXiv:2604.21016), abstract",
+        published="below 2/lr, the gap widens as the batch shrinks",
+        mark="published",
+        runs=BATCHED,
+    ),
+    Claim(
+        "S12",
+        "the sharpness of a random batch exceeds that of all data, the more so the smaller the batch",
+        verdict="small_batches_are_sharper",
+        source="Granziol et al. 2022 (arXiv:2006.09092), abstract",
+        published="extremes of the batch Hessian are larger",
+        mark="published",
+        tables=["batches"],
+    ),
+    Claim(
+        "S13",
+        "full-batch Adam sits at its own edge, 38/lr of the preconditioned Hessian",
+        verdict="adam_sits_at_its_edge",
+        source="Cohen et al. 2022 (arXiv:2207.14484), abstract",
+        published="38/lr at beta1 = 0.9",
+        mark="published",
+        runs=ADAPTIVE,
+    ),
+    Claim(
+        "S14",
+        "at the start, the gradient of the last block does not depend on depth with Post-LN and falls as depth^-1/2 "
+        "with Pre-LN",
+        verdict="top_gradients_follow_the_norms",
+        source="Xiong et al. 2020 (arXiv:2002.04745), theorem 1",
+        published="slopes 0 and -1/2: sqrt(ln d), sqrt(ln d / L)",
+        mark="recalled",
+        seeds=20,
+        tables=["layers"],
+    ),
+    Claim(
+        "S15",
+        "a few eigenvalues stand apart from the bulk, but hardly any do with batch normalisation",
+        verdict="outliers_vanish_with_batch_normalisation",
+        source="Ghorbani et al. 2019 (arXiv:1901.10159), abstract",
+        published="present without, almost absent with BN",
+        mark="published",
+        tables=["spectrum"],
+    ),
+    Claim(
+        "S16",
+        "the estimate of the largest eigenvalue is accurate, and its error bound holds",
+        verdict="estimator_is_right",
+        source="theorem 4.5.1 of Parlett 1998; derived here",
+        published="error at most 1e-3; no violation",
+        mark="derived",
+        tables=["estimator"],
+    ),
+    Claim(
+        "S17",
+        "a line search of a few forward passes finds the sharpness at the edge of stability",
+        verdict="line_search_finds_the_sharpness",
+        source="Kalra et al. 2026 (arXiv:2601.16979), abstract and figure 2",
+        published="fewer than 10 passes; oscillates around 2/lr at the edge",
+        mark="published",
+        tables=["critical"],
+    ),
+]

@@ -1,4 +1,4 @@
-"""Which trainings fail, from which learning rate on, and over which rates they are useful.
+"""Which trainings fail, from which learning rate on, and the range of rates that train well.
 
 The rule, derived here from Gilmer et al. 2021 and one look at pilot runs. A training fails if
 
@@ -7,9 +7,9 @@ The rule, derived here from Gilmer et al. 2021 and one look at pilot runs. A tra
 * or it classifies at the end no better than twice chance: networks whose ReLUs all died have a finite loss, ln 10, and
   seen from a sharp start of loss 1000 that is an improvement.
 
-A loss that rises far above the start and comes back is no failure: such catapults are how sharp networks may survive.
+A loss that rises far above the start and comes back is not a failure: sharp networks can survive by such catapults.
 
-ASSUME: the loss of the start is that on the held-out examples; an untrained network knows no example of either set.
+ASSUME: the loss of the start is that on the held-out examples; an untrained network has seen no example of either set.
 """
 
 from collections.abc import Hashable, Sequence
@@ -47,15 +47,6 @@ ARMS = (
     | {f"{case}_momentum": Arm(case, rule="momentum") for case in ("plain1", "plain3")}
 )
 """Arms of the phase diagram by the word that names them in the runs."""
-SHARPEST = "plain3"
-FLAT = ("plain1", "layernorm3", "batchnorm3", "gated1", "metainit1")
-CURES = {
-    "layernorm3_w0": "layer normalisation",
-    "batchnorm3_w0": "batch normalisation",
-    "plain1_w0": "scaled start",
-    "metainit1_w0": "MetaInit",
-}
-"""Arms without warm-up that the sharpest network with warm-up is compared with."""
 EDGE = {"plain": 2.0, "clip": 2.0, "momentum": 3.8}
 """Learning rate times sharpness at which the rule loses its stability on a quadratic; heavy ball has 2 + 2 * 0.9."""
 

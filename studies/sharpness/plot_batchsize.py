@@ -11,7 +11,7 @@ import math
 
 import pandas as pd
 
-from common.evidence.claims import sentence
+from common.evidence.claims import Judged
 from common.plotting import (
     PALETTE,
     Axes,
@@ -20,16 +20,11 @@ from common.plotting import (
     draw_points,
     figure,
     label_lines,
+    mark,
     mean_band,
-    note,
     shades,
 )
-from studies.sharpness.claims import (
-    batch_plateaus,
-    batch_ratios,
-    plateau_falls_with_the_batch,
-    small_batches_are_sharper,
-)
+from studies.sharpness.plateaus import batch_plateaus, batch_ratios
 from studies.sharpness.study import BATCH_EVERY
 
 STATES = {"initial": PALETTE["reference"], "trained": PALETTE["rewarm"]}
@@ -61,7 +56,7 @@ def size_axis(ax: Axes, sizes: list[float]) -> dict[float, int]:
     return places
 
 
-def draw(runs: pd.DataFrame, batches: pd.DataFrame) -> tuple[Figure, pd.DataFrame]:
+def draw(runs: pd.DataFrame, batches: pd.DataFrame, verdicts: dict[str, Judged]) -> tuple[Figure, pd.DataFrame]:
     """The figure and the numbers drawn."""
     fig, (course, plateau, single) = figure(width="page", columns=3, height=2.9)
     curves, plateaus = trajectories(runs), over_seeds(batch_plateaus(runs), part="plateau")
@@ -86,10 +81,12 @@ def draw(runs: pd.DataFrame, batches: pd.DataFrame) -> tuple[Figure, pd.DataFram
         single.annotate(state, point, shift, textcoords="offset points", fontsize=7, color=STATES[state], **place)
     for ax in (course, plateau, single):
         ax.axhline(1, color=PALETTE["reference"], linewidth=0.8, linestyle="--")
-    course.set(title="a  Sharpness of all data", xlabel="update", ylabel="lr × sharpness / 2", ylim=(0, 1.75))
-    plateau.set(title="b  Its plateau", xlabel="batch size in training", ylabel="lr × sharpness / 2", ylim=(0, 1.75))
-    single.set(title="c  Sharpness of a batch", xlabel="batch size", ylabel="over that of all data", ylim=(0.8, 3.2))
+    course.set(title="a  Sharpness of all data", xlabel="update", ylabel="lr × sharpness / 2", ylim=(0, 1.4))
+    plateau.set(title="b  Its plateau", xlabel="batch size in training", ylabel="lr × sharpness / 2", ylim=(0, 1.4))
+    single.set(
+        title="c  Random batches", xlabel="batch size", ylabel="sharpness over that of all data", ylim=(0.8, 2.5)
+    )
     label_lines(course, labels)
-    note(plateau, sentence(plateau_falls_with_the_batch, runs), corner="upper left", width=41)
-    note(single, sentence(small_batches_are_sharper, batches=batches), corner="upper right", width=36)
+    mark(plateau, verdicts["S11"])
+    mark(single, verdicts["S12"])
     return fig, pd.concat([curves, plateaus, *ratios])

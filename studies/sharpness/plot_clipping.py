@@ -6,9 +6,8 @@ first gradient, or not at all; geometric mean and range over five seeds. Dashed:
 
 import pandas as pd
 
-from common.evidence.claims import sentence
-from common.plotting import Axes, Figure, figure, note
-from studies.sharpness.claims import clipping_acts_like_warmup
+from common.evidence.claims import Judged
+from common.plotting import Axes, Figure, figure, mark
 from studies.sharpness.paths import TOP, VALUES, curves, draw_path, edges, name_curve
 from studies.sharpness.styles import COLORS
 
@@ -30,7 +29,7 @@ def draw_column(panels: list[Axes], table: pd.DataFrame, arms: tuple[str, str]) 
                 name_curve(ax, curve, name, COLORS[like])
 
 
-def draw(runs: pd.DataFrame) -> tuple[Figure, pd.DataFrame]:
+def draw(runs: pd.DataFrame, verdicts: dict[str, Judged]) -> tuple[Figure, pd.DataFrame]:
     """The figure and the numbers drawn."""
     arms = [arm for pair in COLUMNS for arm in pair]
     table = curves(runs[runs.arm.isin(arms)])
@@ -47,6 +46,6 @@ def draw(runs: pd.DataFrame) -> tuple[Figure, pd.DataFrame]:
     for ax, name in zip(panels[:, 0], VALUES.values(), strict=True):
         ax.set_ylabel(name)
     panels[0, 0].set_ylim(0.3, TOP)
-    panels[1, 0].set_ylim(3, TOP)
-    note(panels[1, 0], sentence(clipping_acts_like_warmup, runs), width=60)
+    panels[1, 0].set_ylim(10, TOP)
+    mark(panels[1, 0], verdicts["S10"])
     return fig, table

@@ -7,9 +7,8 @@ until it meets its edge, and stays there.
 
 import pandas as pd
 
-from common.evidence.claims import sentence
-from common.plotting import Figure, draw_band, figure, label_lines, mean_band, note, shades
-from studies.sharpness.claims import plateau_is_inverse, sits_at_the_edge
+from common.evidence.claims import Judged
+from common.plotting import Figure, draw_band, figure, label_lines, mark, mean_band, shades
 
 VALUES = {"sharpness": "sharpness", "train_loss": "training loss"}
 
@@ -22,7 +21,7 @@ def curves(runs: pd.DataFrame) -> pd.DataFrame:
     return pd.concat(parts)
 
 
-def draw(runs: pd.DataFrame) -> tuple[Figure, pd.DataFrame]:
+def draw(runs: pd.DataFrame, verdicts: dict[str, Judged]) -> tuple[Figure, pd.DataFrame]:
     """The figure and the numbers drawn."""
     table = curves(runs)
     rates = sorted(table.lr.unique())
@@ -36,8 +35,7 @@ def draw(runs: pd.DataFrame) -> tuple[Figure, pd.DataFrame]:
             draw_band(ax, curve, color)
         top.plot([0, table.step.max()], [2 / lr, 2 / lr], color=color, linestyle="--", linewidth=0.8)
         labels.append((table.step.max(), 2 / lr, f"lr {lr:g}", color))
-    top.set_ylim(0, 1.4 * 2 / rates[0])
+    top.set_ylim(0, 1.15 * 2 / rates[0])
     label_lines(top, labels)
-    claims = "\n".join(sentence(claim, runs) for claim in (sits_at_the_edge, plateau_is_inverse))
-    note(top, claims, corner="upper right", width=90)
+    mark(top, verdicts["S1"], verdicts["S2"])
     return fig, table

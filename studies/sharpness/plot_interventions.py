@@ -11,9 +11,8 @@ from collections.abc import Callable
 import numpy as np
 import pandas as pd
 
-from common.evidence.claims import sentence
-from common.plotting import Figure, draw_points, figure, mean_band, note
-from studies.sharpness.claims import clipping_acts_like_warmup, cures_start_flat
+from common.evidence.claims import Judged
+from common.plotting import Figure, draw_points, figure, mark, mean_band
 from studies.sharpness.divergence import best, limit, phase
 from studies.sharpness.styles import COLORS, NAMES
 
@@ -43,7 +42,7 @@ def points(runs: pd.DataFrame) -> pd.DataFrame:
     return pd.concat(parts)
 
 
-def draw(runs: pd.DataFrame) -> tuple[Figure, pd.DataFrame]:
+def draw(runs: pd.DataFrame, verdicts: dict[str, Judged]) -> tuple[Figure, pd.DataFrame]:
     """The figure and the numbers drawn."""
     table = points(runs)
     fig, panels = figure(width="page", columns=3, height=3.2, sharey=True, xscale="log")
@@ -55,9 +54,9 @@ def draw(runs: pd.DataFrame) -> tuple[Figure, pd.DataFrame]:
         bad = rows["mean"]["plain3_w0"]
         ax.plot([bad, bad], [0, 0.5 - len(places)], color=COLORS["plain3_w0"], linewidth=0.6, linestyle=":")
         ax.set_title(title)
-        ax.set_ylim(-len(places) - 2.4, 0.6)
+        ax.set_ylim(0.4 - len(places), 0.6)
     panels[0].set_yticks(list(places.values()), [NAMES[arm] for arm in places])
     panels[0].tick_params(axis="y", length=0)
-    note(panels[1], sentence(clipping_acts_like_warmup, runs), width=44)
-    note(panels[2], sentence(cures_start_flat, runs), width=44)
+    mark(panels[1], verdicts["S10"])
+    mark(panels[2], verdicts["S9"])
     return fig, table

@@ -11,9 +11,8 @@ the upper ones.
 import numpy as np
 import pandas as pd
 
-from common.evidence.claims import sentence
-from common.plotting import PALETTE, Axes, Figure, figure, note
-from studies.sharpness.claims import line_at_the_start_separates, survivors_lie_under_the_line
+from common.evidence.claims import Judged
+from common.plotting import PALETTE, Axes, Figure, figure, mark, note
 from studies.sharpness.divergence import EDGE, counted, phase
 from studies.sharpness.study import WARMUP
 
@@ -49,7 +48,7 @@ def draw_line(ax: Axes, rates: np.ndarray, edge: float, linestyle: str = "-") ->
     ax.plot(rates, edge / rates, color="black", linewidth=0.9, linestyle=linestyle)
 
 
-def draw(runs: pd.DataFrame) -> tuple[Figure, pd.DataFrame]:
+def draw(runs: pd.DataFrame, verdicts: dict[str, Judged]) -> tuple[Figure, pd.DataFrame]:
     """The figure and the numbers drawn."""
     table = points(runs)
     fig, panels = figure(
@@ -68,12 +67,12 @@ def draw(runs: pd.DataFrame) -> tuple[Figure, pd.DataFrame]:
         note(panels[0, column], counted(rows), corner="upper right", width=34)
     for ax, name in zip(panels[:, 0], PLACES.values(), strict=True):
         ax.set_ylabel(name)
-    note(panels[0, 0], sentence(line_at_the_start_separates, runs), width=38)
-    note(panels[1, 0], sentence(survivors_lie_under_the_line, runs), width=44)
+    mark(panels[0, 0], verdicts["S3"])
+    mark(panels[1, 0], verdicts["S5"])
     for height, (name, (_, color)) in zip((0.98, 0.92), MARKS.items(), strict=True):
         style = {"transform": panels[1, 0].transAxes, "ha": "right", "va": "top", "fontsize": 7}
         panels[1, 0].text(0.98, height, name, color=color, **style)
-    panels[0, 2].text(rates[18], 4 / rates[18], "3.8/lr", fontsize=7)
-    panels[0, 2].text(rates[18], 1 / rates[18], "2/lr", fontsize=7, ha="right", va="top")
-    panels[0, 0].set(xlim=(rates[0], rates[-1]), ylim=(table.middle.min() / 300, table.start.max() * 20))
+    panels[0, 2].text(rates[18], 4 / rates[18], "3.8/lr", fontsize=7, clip_on=True)
+    panels[0, 2].text(rates[18], 1 / rates[18], "2/lr", fontsize=7, ha="right", va="top", clip_on=True)
+    panels[0, 0].set(xlim=(rates[0], rates[-1]), ylim=(table.middle.min() / 5, table.start.max() * 20))
     return fig, table

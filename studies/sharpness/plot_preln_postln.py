@@ -8,9 +8,8 @@ deepest network.
 
 import pandas as pd
 
-from common.evidence.claims import sentence
-from common.plotting import PALETTE, Axes, Figure, draw_points, figure, mean_band, note
-from studies.sharpness.claims import top_gradients_follow_the_norms
+from common.evidence.claims import Judged
+from common.plotting import PALETTE, Axes, Figure, draw_points, figure, mark, mean_band
 
 PLACES = {"post": (PALETTE["rewarm"], "Post-LN", 0.0), "pre": (PALETTE["wsd"], "Pre-LN", -0.5)}
 """Colour, name and the slope of theory."""
@@ -18,11 +17,11 @@ PLACES = {"post": (PALETTE["rewarm"], "Post-LN", 0.0), "pre": (PALETTE["wsd"], "
 
 def label(ax: Axes, place: tuple[float, float], text: str, color: str, *, right: bool = False) -> None:
     """Write a curve's name below a point, or to the right of it."""
-    shift, ha, va = ((5, 0), "left", "center") if right else ((0, -11), "center", "top")
+    shift, ha, va = ((5, 0), "left", "center") if right else ((0, -14), "center", "top")
     ax.annotate(text, place, shift, textcoords="offset points", fontsize=7, color=color, ha=ha, va=va)
 
 
-def draw(layers: pd.DataFrame) -> tuple[Figure, pd.DataFrame]:
+def draw(layers: pd.DataFrame, verdicts: dict[str, Judged]) -> tuple[Figure, pd.DataFrame]:
     """The figure and the numbers drawn."""
     fig, (left, right) = figure(width="page", columns=2, height=2.9, yscale="log", ylabel="gradient norm")
     deepest = layers.depth.max()
@@ -43,8 +42,10 @@ def draw(layers: pd.DataFrame) -> tuple[Figure, pd.DataFrame]:
     left.set_xticks(ticks, [str(depth) for depth in ticks])
     low, high = blocks["mean"].min(), blocks["mean"].max()
     for ax in (left, right):
-        ax.set_ylim(low / 2.5, high * 1.3)
+        ax.set_ylim(low / 1.4, high * 1.3)
+        ax.set_yticks([2, 3, 5, 10], ["2", "3", "5", "10"])
+        ax.set_yticks([], minor=True)
     left.set(title="a  Last block at the start", xlabel="depth (blocks)", xlim=(1.7, 28))
     right.set(title=f"b  Every block of {deepest}", xlabel="block (1 at the input)")
-    note(left, sentence(top_gradients_follow_the_norms, layers=layers), corner="lower left", width=70)
+    mark(left, verdicts["S14"])
     return fig, pd.concat([top.assign(part="last block"), blocks.assign(part=f"depth {deepest}")])

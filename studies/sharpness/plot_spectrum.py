@@ -8,9 +8,8 @@ With batch normalisation the loss is that of batches of 128, each of which norma
 
 import pandas as pd
 
-from common.evidence.claims import sentence
-from common.plotting import PALETTE, Axes, Figure, figure, mean_band, note
-from studies.sharpness.claims import outliers_vanish_with_batch_normalisation
+from common.evidence.claims import Judged
+from common.plotting import PALETTE, Axes, Figure, figure, mark, mean_band
 
 NORMS = {"none": (PALETTE["rewarm"], "without BN"), "batchnorm": (PALETTE["wsd"], "with BN")}
 CLASSES = 10
@@ -45,12 +44,16 @@ def draw_top(ax: Axes, spectrum: pd.DataFrame) -> pd.DataFrame:
     return table.assign(quantity="mean of top")
 
 
-def draw(runs: pd.DataFrame, spectrum: pd.DataFrame) -> tuple[Figure, pd.DataFrame]:  # noqa: ARG001
+def draw(
+    runs: pd.DataFrame,  # noqa: ARG001
+    spectrum: pd.DataFrame,
+    verdicts: dict[str, Judged],
+) -> tuple[Figure, pd.DataFrame]:
     """The figure and the numbers drawn; `runs` are those measured, which the figure's record names."""
     fig, (left, right) = figure(width="page", columns=2, height=3.0)
     density, top = draw_density(left, spectrum), draw_top(right, spectrum)
     left.set(title="a  Density, one seed", xlabel="eigenvalue", ylabel="density")
     right.set(title="b  The twenty largest", xlabel="rank", ylabel="eigenvalue", yscale="log")
     right.set_xticks([1, 5, CLASSES - 1, 15, 20])
-    note(left, sentence(outliers_vanish_with_batch_normalisation, spectrum=spectrum), corner="upper right", width=54)
+    mark(right, verdicts["S15"])
     return fig, pd.concat([density, top])

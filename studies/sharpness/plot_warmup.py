@@ -9,9 +9,8 @@ labels is wrong.
 import numpy as np
 import pandas as pd
 
-from common.evidence.claims import sentence
-from common.plotting import PALETTE, Axes, Figure, figure, note, shades
-from studies.sharpness.claims import warmup_extends, warmup_matches_cures
+from common.evidence.claims import Judged
+from common.plotting import PALETTE, Axes, Figure, figure, mark, shades
 from studies.sharpness.divergence import USEFUL, phase
 
 PANELS = {
@@ -53,7 +52,7 @@ def draw_panel(ax: Axes, rows: pd.DataFrame) -> None:
     ax.axhline(USEFUL, color=PALETTE["reference"], linewidth=0.6, linestyle=":")
 
 
-def draw(runs: pd.DataFrame) -> tuple[Figure, pd.DataFrame]:
+def draw(runs: pd.DataFrame, verdicts: dict[str, Judged]) -> tuple[Figure, pd.DataFrame]:
     """The figure and the numbers drawn."""
     table = curves(runs)
     fig, panels = figure(
@@ -78,7 +77,6 @@ def draw(runs: pd.DataFrame) -> tuple[Figure, pd.DataFrame]:
         ax.set_xlabel("learning rate (peak)")
     for ax in panels[:, 0]:
         ax.set_ylabel("final training loss (nats)")
-    note(scaled, sentence(warmup_extends, runs), corner="upper left", width=48)
-    note(panels[1, 1], sentence(warmup_matches_cures, runs), corner="upper left", width=48)
-    panels[0, 0].text(1.5, USEFUL * 1.1, "digits known", fontsize=6, color=PALETTE["reference"], ha="right")
+    mark(panels[0, 0], verdicts["S6"], verdicts["S8"])
+    panels[0, 0].text(1.5, USEFUL / 1.1, "digits known", fontsize=7, color=PALETTE["reference"], ha="right", va="top")
     return fig, table

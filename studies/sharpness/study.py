@@ -242,6 +242,16 @@ QUIET = [
 ]
 """As many updates as the warm-up has, at a rate that hardly moves the weights."""
 
+SHARPEST = "plain3"
+FLAT = ("plain1", "layernorm3", "batchnorm3", "gated1", "metainit1")
+CURES = {
+    "layernorm3_w0": "layer normalisation",
+    "batchnorm3_w0": "batch normalisation",
+    "plain1_w0": "scaled start",
+    "metainit1_w0": "MetaInit",
+}
+"""Arms without warm-up that the sharpest network with warm-up is compared with."""
+
 CLIP = SGD(clip=100.0)
 """A twelfth of the norm of the sharpest net's first gradient."""
 MOMENTUM = SGD(momentum=0.9)
@@ -328,22 +338,26 @@ HEAVY = [
 
 RUNS = [*EDGE, *ADAM, *BATCHES, *SPECTRA, *PHASE, *QUIET, *VARIED, *PATHS, *FULL, *HEAVY]
 
+DESCENT = Select(arm="gd")
+BATCHED = Select(arm="batch") | Select(arm="gd", lr=BATCH_LR)
+ADAPTIVE = Select(arm="adam")
+
 FIGURES = [
-    Figure("eos", runs=Select(arm="gd")),
-    Figure("lr_phase", runs=Select(stacked=True) | Select(arm="gd")),
+    Figure("eos", runs=DESCENT, claims=["S1", "S2"]),
+    Figure("lr_phase", runs=Select(stacked=True) | DESCENT, claims=["S3", "S5"]),
     Figure("trajectories", runs=Select(arm=list(TRAJECTORIES))),
-    Figure("warmup", runs=Select(stacked=True)),
-    Figure("interventions", runs=Select(stacked=True)),
-    Figure("clipping", runs=Select(stacked=True)),
-    Figure("batchsize", runs=Select(arm="batch") | Select(arm="gd", lr=BATCH_LR), tables=["batches"]),
-    Figure("adam", runs=Select(arm="adam")),
-    Figure("spectrum", runs=Select(arm="spectrum"), tables=["spectrum"]),
-    Figure("preln_postln", tables=["layers"]),
+    Figure("warmup", runs=Select(stacked=True), claims=["S6", "S8"]),
+    Figure("interventions", runs=Select(stacked=True), claims=["S10", "S9"]),
+    Figure("clipping", runs=Select(stacked=True), claims=["S10"]),
+    Figure("batchsize", runs=BATCHED, tables=["batches"], claims=["S11", "S12"]),
+    Figure("adam", runs=ADAPTIVE, claims=["S13"]),
+    Figure("spectrum", runs=Select(arm="spectrum"), tables=["spectrum"], claims=["S15"]),
+    Figure("preln_postln", tables=["layers"], claims=["S14"]),
 ]
 MEASURES = [
     Measure("batches", states=Select(arm="gd", lr=BATCH_LR)),
     Measure("spectrum", states=Select(arm="spectrum")),
     Measure("layers"),
     Measure("estimator"),
-    Measure("critical", states=Select(arm="gd")),
+    Measure("critical", states=DESCENT),
 ]

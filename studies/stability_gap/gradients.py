@@ -1,4 +1,4 @@
-"""Pull of the new task against hold of the old ones, at the switch and where the old task is lowest."""
+"""New-task versus old-task gradient, at the switch and where accuracy on the old task is lowest."""
 
 import pandas as pd
 

@@ -13,14 +13,10 @@ from typing import Any
 import pandas as pd
 
 from common.continual import metrics
-from common.evidence.claims import sentence
-from common.plotting import PALETTE, Axes, Figure, draw_band, figure, label_lines, mean_band, note
-from studies.stability_gap.claims.gap import (
-    dense_evaluation_shows_a_drop,
-    drop_is_temporary,
-)
+from common.evidence.claims import Judged
+from common.plotting import PALETTE, Axes, Figure, draw_band, figure, label_lines, mark, mean_band
 from studies.stability_gap.gaps import POINTS, recorded
-from studies.stability_gap.study import ANGLE, CHAINED
+from studies.stability_gap.study import ANGLE, CHAINED, arms
 from studies.stability_gap.styles import COLORS, NAMES
 
 METHODS = CHAINED[::-1]
@@ -30,7 +26,7 @@ FIRST = "first task"
 TOP = 122
 """Upper end of the axis of accuracies: names of tasks stand above 100 %."""
 ZOOM_STEPS = 50
-ZOOM_PLACE = (0.085, 0.2, 0.23, 0.47)
+ZOOM_PLACE = (0.085, 0.09, 0.23, 0.58)
 """Of the inset, in parts of the panel: below the curve of the first task."""
 
 
@@ -90,7 +86,7 @@ def draw_zoom(ax: Axes, rows: pd.DataFrame, means: pd.DataFrame, switch: int) ->
     draw_curves(inset, *shifted)
     inset.set(xlim=(0, ZOOM_STEPS), ylim=(0, 103), yticks=(0, 50, 100))
     inset.set_title(f"first {ZOOM_STEPS} updates of task 2", fontsize=7, fontweight="normal", pad=3)
-    inset.tick_params(labelsize=6, length=2)
+    inset.tick_params(labelsize=7, length=2)
     ax.axvspan(switch, switch + ZOOM_STEPS, ymax=100 / TOP, color=PALETTE["reference"], alpha=0.12, linewidth=0)
 
 
@@ -102,13 +98,15 @@ def draw_tasks(ax: Axes, ends: tuple[int, ...]) -> None:
         ax.axvline(switch, color=PALETTE["reference"], linewidth=0.8, zorder=0)
 
 
-def draw(chains: pd.DataFrame, switches: pd.DataFrame) -> tuple[Figure, pd.DataFrame]:
+def draw(runs: pd.DataFrame, verdicts: dict[str, Judged]) -> tuple[Figure, pd.DataFrame]:
     """The figure and the numbers drawn.
 
     Args:
-        chains: the runs on the last of the three tasks, with the rows of those before.
-        switches: the runs on the second task, by which the claims are judged.
+        runs: those on the last of the three tasks, which are drawn, and those on the second, on which the claims are
+            judged, with the rows of the runs before.
+        verdicts: by id of the claim.
     """
+    chains = runs[runs.arm.isin(arms("chain", *CHAINED))]
     ends = next(iter(recorded(chains).values())).ends
     rows, worst = curves(chains, ends[0]), lowest(chains)
     means = mean_band(rows, by=["curve", "step"], value="accuracy")
@@ -131,6 +129,5 @@ def draw(chains: pd.DataFrame, switches: pd.DataFrame) -> tuple[Figure, pd.DataF
     draw_zoom(ax, rows, means, ends[0])
     label_lines(ax, labels)
     ax.text((ends[0] + ends[-1]) / 2, 105, "◆ – – ◆  all that evaluation at task ends sees", ha="center", fontsize=7)
-    note(ax, sentence(dense_evaluation_shows_a_drop, switches), corner="lower left")
-    note(ax, sentence(drop_is_temporary, switches), corner="lower right")
+    mark(ax, verdicts["G1"], verdicts["G4"])
     return fig, pd.concat([means.assign(shown="curve"), seen.assign(shown="task end"), worst.assign(shown="min-ACC")])

@@ -10,12 +10,9 @@ means over seeds, each at its own lowest update. After De Lange et al. 2022, who
 import numpy as np
 import pandas as pd
 
-from common.evidence.claims import sentence
+from common.evidence.claims import Judged
 from common.evidence.statistics import t_interval
-from common.plotting import PALETTE, Axes, Figure, draw_band, figure, label_lines, mean_band, note
-from studies.stability_gap.claims.gap import (
-    only_the_new_task_pulls_at_the_switch,
-)
+from common.plotting import PALETTE, Axes, Figure, draw_band, figure, label_lines, mark, mean_band
 from studies.stability_gap.gaps import POINTS
 from studies.stability_gap.gradients import (
     COSINE,
@@ -47,7 +44,7 @@ SHADES = {
     JOINT: COLORS["finetune"],
     COSINE: COLORS["finetune"],
 }
-"""The old task and what holds it have one colour, the new task and what pulls to it another."""
+"""The old task and its gradient have one colour, the new task and its gradient another."""
 PANELS = {
     "Joint training: accuracy": ("accuracy (%)", (NEW, OLD)),
     "Gradients of the joint loss": ("norm\n(nats per unit of weight)", NORMS),
@@ -88,7 +85,7 @@ def name_curves(ax: Axes, table: pd.DataFrame, names: tuple[str, ...]) -> None:
     label_lines(ax, [(last, ends[name], NAMES[name], SHADES[name]) for name in names])
 
 
-def draw(runs: pd.DataFrame) -> tuple[Figure, pd.DataFrame]:
+def draw(runs: pd.DataFrame, verdicts: dict[str, Judged]) -> tuple[Figure, pd.DataFrame]:
     """The figure and the numbers drawn."""
     rows = since_switch(runs)
     values = quantities(rows)
@@ -114,7 +111,7 @@ def draw(runs: pd.DataFrame) -> tuple[Figure, pd.DataFrame]:
         norms.annotate(times(where), (step, height), xytext=(5, 0), textcoords="offset points", fontsize=7, va="center")
     name_curves(accuracy, table, (OLD, NEW))
     name_curves(norms, table, NORMS)
-    note(norms, sentence(only_the_new_task_pulls_at_the_switch, runs), corner="lower right", width=90)
+    mark(norms, verdicts["G14"])
     angle.axhline(0, color="black", linewidth=0.5)
     angle.set(xlabel="updates after the switch (band: 95 % over seeds; thin: single seeds)", xlim=(0, table.step.max()))
     return fig, table

@@ -11,15 +11,9 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from common.evidence.claims import sentence
-from common.plotting import PALETTE, Axes, Figure, draw_band, figure, label_lines, mean_band, note
-from studies.stability_gap.claims.gap import (
-    LOW_PATH,
-    halves_are_joined_straight,
-    restart_opens_a_gap,
-    straight_path_is_low,
-)
-from studies.stability_gap.selections import own_excess
+from common.evidence.claims import Judged
+from common.plotting import PALETTE, Axes, Figure, draw_band, figure, label_lines, mark, mean_band
+from studies.stability_gap.selections import LOW_PATH, own_excess
 from studies.stability_gap.study import RESTARTED, ROTATED
 from studies.stability_gap.styles import COLORS
 
@@ -32,7 +26,7 @@ HALVES = {
 VALUES = {"val_accuracy_task0": 100, "val_loss_task0": 1}
 """Columns drawn, and their factors."""
 LINE, OWN = PALETTE["wsd_s"], COLORS["joint"]
-EXCESS = {ROTATED: ("0° to 80°", "-", 6), RESTARTED: ("two halves", ":", -10)}
+EXCESS = {ROTATED: ("0° to 80°", "-", -13), RESTARTED: ("two halves", ":", -10)}
 """Name, line and shift of the name, in points, of what is drawn of the straight lines."""
 
 
@@ -95,8 +89,8 @@ def draw_trajectory(ax: Axes, found: pd.DataFrame) -> None:
     start, end = found.iloc[0], found[found.kind == "training"].iloc[-1]
     for at, text in ((start, "switch"), (end, "end")):
         ax.plot(at.task1, at.task0, "o", color="black", markersize=4, zorder=4)
-        place = {"xytext": (0, -9), "textcoords": "offset points", "ha": "center"}
-        ax.annotate(text, (at.task1, at.task0), fontsize=6, **place)
+        place = {"xytext": (0, -11), "textcoords": "offset points", "ha": "center"}
+        ax.annotate(text, (at.task1, at.task0), fontsize=7, **place)
     ax.set(xscale="log", yscale="log")
     ax.set_xlim(1.6 * found.task1.max(), found.task1.min() / 1.6)
     ax.set_ylim(found.task0.min() / 1.7, 1.8 * found.task0.max())
@@ -122,30 +116,27 @@ def draw_excess(ax: Axes, found: pd.DataFrame, own: dict[str, float]) -> None:
         ax.text(1, height, text, color=OWN, fontsize=7, ha="right", va="bottom")
     ax.set_xlim(0, 1)
     low, high = ax.get_ylim()
-    ax.set_ylim(low - 0.1 * (high - low), high + 0.5 * (high - low))
+    ax.set_ylim(low - 0.1 * (high - low), high + 0.08 * (high - low))
 
 
-def draw(runs: pd.DataFrame, path: pd.DataFrame) -> tuple[Figure, pd.DataFrame]:
+def draw(runs: pd.DataFrame, path: pd.DataFrame, verdicts: dict[str, Judged]) -> tuple[Figure, pd.DataFrame]:
     """The figure and the numbers drawn."""
     found, way = curves(runs), trajectory(runs, path)
     above, own = excesses(runs, path)
     fig, ((accuracy, loss), (plane, line)) = figure(width="page", columns=2, rows=2, height=5.4)
-    accuracy.set(title="a  Then the other half of one data set", ylabel="accuracy since the switch (points)")
+    accuracy.set(title="a  Second half of the same data set", ylabel="accuracy since the switch (points)")
     loss.set(title="b  The same in loss", ylabel="loss since the switch (nats)")
     for ax, quantity in ((accuracy, "val_accuracy_task0"), (loss, "val_loss_task0")):
         ax.set_xlabel("updates after the switch")
         draw_halves(ax, found[found.quantity == quantity])
     draw_trajectory(plane, way)
-    plane.set(title="c  Two ways to the same weights (0° to 80°)", xlabel="loss on task 2 (nats), falling")
+    plane.set(title="c  Two paths to the same weights (0° to 80°)", xlabel="loss on task 2 (nats), falling")
     plane.set_ylabel("loss on task 1 (nats)")
     draw_excess(line, above, own)
     line.set(title="d  Hill on the straight line", xlabel="position on the line, switch to end")
     line.set_ylabel("task 1 loss above chord (nats)")
-    low, high = accuracy.get_ylim()
-    accuracy.set_ylim(low - 0.5 * (high - low), high)
-    note(accuracy, sentence(restart_opens_a_gap, runs), width=52)
-    note(loss, sentence(halves_are_joined_straight, runs, path=path), corner="upper right", width=40)
-    note(line, sentence(straight_path_is_low, runs, path=path), corner="upper left", width=56)
+    mark(accuracy, verdicts["G8"])
+    mark(line, verdicts["G9"], verdicts["G9a"])
     drawn = [
         found.assign(panel="halves"),
         way.assign(panel="ways"),

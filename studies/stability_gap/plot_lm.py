@@ -4,24 +4,17 @@ A byte transformer pre-trained on English prose continues with Python code (b) a
 is warmed again from 3e-4. Loss less that at the switch, mean and 95 % interval over five seeds; grey: prose continues,
 so that only the rate has changed. a: replay takes the place of new text, at equal compute. c: a batch of prose beside
 each batch of code, plain, with the weight of code growing over 50 updates, and with the rate growing over 50 updates.
-d: docstrings and comments of packages in no other corpus, scored with the code around them as context, which stand in
-for a task that needs old and new skills; Guo et al. measure the rate of right answers, here it is a loss.
+d: strategies of Guo et al. on docstrings and comments of packages in no other corpus, scored with the code around them
+as context, which stand in for a task that needs old and new skills; there the rate of correct answers is measured, here
+a loss.
 """
 
 from typing import Any
 
 import pandas as pd
 
-from common.evidence.claims import Claim, sentence
-from common.plotting import Axes, Figure, draw_band, figure, label_lines, mean_band, note, shades
-from studies.stability_gap.claims.cures import (
-    joint_training_makes_the_rise_transient,
-    quality_keeps_old_skill,
-    ramp_cures_text,
-    repetition_recovers_sooner,
-    replay_makes_the_rise_transient,
-    replay_shrinks_the_rise,
-)
+from common.evidence.claims import Judged
+from common.plotting import Axes, Figure, draw_band, figure, label_lines, mark, mean_band, shades
 from studies.stability_gap.domains import since_switch
 from studies.stability_gap.styles import COLORS, NAMES
 
@@ -48,38 +41,40 @@ LAST = 5
 """Evaluations over whose mean the name of a curve stands."""
 PANELS: tuple[dict[str, Any], ...] = (
     {
-        "title": "a  Old domain, prose: replay",
+        "title": "a  Prose (old), replay",
         "domain": "prose",
         "runs": LEVELS | SAME,
         "colors": REPLAY_COLORS,
-        "claims": (replay_makes_the_rise_transient, replay_shrinks_the_rise),
     },
-    {"title": "b  New domain, code: replay", "domain": "python", "runs": LEVELS | SAME, "colors": REPLAY_COLORS},
+    {"title": "b  Code (new), replay", "domain": "python", "runs": LEVELS | SAME, "colors": REPLAY_COLORS},
     {
-        "title": "c  Old domain, prose: joint training",
+        "title": "c  Prose (old), joint training",
         "domain": "prose",
         "runs": JOINT | SAME,
         "colors": JOINT_COLORS,
-        "claims": (joint_training_makes_the_rise_transient, ramp_cures_text),
     },
     {
-        "title": "d  English inside code: Guo's strategies",
+        "title": "d  English inside code",
         "domain": "documented",
         "runs": STRATEGIES | SAME,
         "colors": STRATEGY_COLORS,
-        "claims": (repetition_recovers_sooner, quality_keeps_old_skill),
     },
 )
+CLAIMS = {0: ("G15", "G17"), 2: ("G15a", "G12f"), 3: ("G16", "G16a")}
+"""Those shown by panel."""
 
 
-def draw(runs: pd.DataFrame) -> tuple[Figure, pd.DataFrame]:
+def draw(runs: pd.DataFrame, verdicts: dict[str, Judged]) -> tuple[Figure, pd.DataFrame]:
     """The figure and its numbers.
 
     Args:
         runs: rows of the runs that continue the pre-training (arms text_...), the base left out.
+        verdicts: by id of the claim.
     """
     fig, axes = figure(width="page", columns=2, rows=2, height=5.6, xlabel="updates after the switch")
     tables = [_draw_panel(ax, runs, panel) for ax, panel in zip(axes.flat, PANELS, strict=True)]
+    for i, names in CLAIMS.items():
+        mark(axes.flat[i], *(verdicts[name] for name in names))
     return fig, pd.concat(tables, ignore_index=True)
 
 
@@ -95,14 +90,5 @@ def _draw_panel(ax: Axes, runs: pd.DataFrame, panel: dict[str, Any]) -> pd.DataF
     last = curves.step.max()
     ax.set(title=panel["title"], ylabel=SINCE, xlim=(0, 1.34 * last))
     ax.set_xticks([tick for tick in ax.get_xticks() if 0 <= tick <= last])
-    claims = panel.get("claims", ())
-    low, high = ax.get_ylim()
-    ax.set_ylim(low, high + 0.2 * len(claims) * (high - low))
     label_lines(ax, ends)
-    note(ax, "\n".join(_verdict(claim, runs) for claim in claims), corner="upper left", width=64)
     return curves[curves.run.isin(panel["runs"])].assign(domain=panel["domain"])
-
-
-def _verdict(claim: Claim, runs: pd.DataFrame) -> str:
-    """The first two lines of a claim's sentence: its verdict and our number."""
-    return "\n".join(sentence(claim, runs).splitlines()[:2])

@@ -2,18 +2,14 @@
 
 Points of accuracy lost on task 1 while a task rotated by 80 degrees is trained: at the deepest (filled) and at the end
 (open); the arrow between them is what task ends hide. Right: worst-case accuracy, WC-ACC of De Lange et al. 2022, which
-is what training can count on. Means and 95 % t intervals over seeds. A drop without a way back, as of LwF here, is
-forgetting and no gap.
+is what one can rely on throughout training. Means and 95 % t intervals over seeds. A drop without recovery, as of LwF
+here, is forgetting, not a gap.
 """
 
 import pandas as pd
 
-from common.evidence.claims import sentence
-from common.plotting import PALETTE, Axes, Figure, draw_points, figure, mean_band, note
-from studies.stability_gap.claims.gap import (
-    all_families_drop,
-    all_families_recover,
-)
+from common.evidence.claims import Judged
+from common.plotting import PALETTE, Axes, Figure, draw_points, figure, mark, mean_band, note
 from studies.stability_gap.gaps import gaps
 from studies.stability_gap.study import OVERVIEW
 from studies.stability_gap.styles import COLORS, NAMES
@@ -48,7 +44,7 @@ def draw_worst(ax: Axes, found: pd.DataFrame) -> None:
         draw_points(ax, [place], rows, COLORS[name], across=True, fmt="s", markersize=5)
 
 
-def draw(runs: pd.DataFrame) -> tuple[Figure, pd.DataFrame]:
+def draw(runs: pd.DataFrame, verdicts: dict[str, Judged]) -> tuple[Figure, pd.DataFrame]:
     """The figure and the numbers drawn."""
     found = means(gaps(runs))
     fig, (left, right) = figure(width="page", columns=2, height=3.6, width_ratios=[2.2, 1], sharey=True)
@@ -58,11 +54,10 @@ def draw(runs: pd.DataFrame) -> tuple[Figure, pd.DataFrame]:
     for tick, name in zip(left.get_yticklabels(), PLACE, strict=True):
         tick.set_color(COLORS[name])
     right.tick_params(left=False)
-    left.set_ylim(-2.6, len(OVERVIEW) - 0.3)
-    left.vlines(0, -0.6, len(OVERVIEW) - 1.6, color=PALETTE["reference"], linewidth=0.6, zorder=0)
+    left.set_ylim(-0.6, len(OVERVIEW) + 0.1)
+    left.vlines(0, -0.6, len(OVERVIEW) - 0.8, color=PALETTE["reference"], linewidth=0.6, zorder=0)
     note(left, "● where it is lowest\n○ when task 2 ends: all that task ends show", corner="upper left")
     left.set(title="a  Points lost on task 1 while task 2 is trained", xlabel="points of accuracy lost on task 1")
-    right.set(title="b  What can be counted on", xlabel="worst-case accuracy WC-ACC (%)")
-    note(left, sentence(all_families_drop, runs), corner="lower left", width=45)
-    note(left, sentence(all_families_recover, runs), corner="lower right", width=45)
+    right.set(title="b  Worst case", xlabel="worst-case accuracy WC-ACC (%)")
+    mark(left, verdicts["G6"], verdicts["G6a"])
     return fig, found

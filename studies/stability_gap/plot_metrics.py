@@ -25,7 +25,7 @@ DEFINITIONS = {
     "ACC": "accuracy on all tasks, at the end",
     "FORG": "lost by old tasks since their own ends",
     "min-ACC": "lowest accuracy of old tasks since their ends",
-    "WC-ACC": "last task at the end, with min-ACC of the others",
+    "WC-ACC": "last task at the end, the others at min-ACC",
     "WF10": "largest drop within 10 evaluations",
     "WF100": "largest drop within 100 evaluations",
     "WP10": "largest rise within 10 evaluations",
@@ -46,8 +46,6 @@ STRONGEST = 50.0
 """Points from the value at period 1 at which the shade of a cell is deepest."""
 DEEPEST = 0.5
 """Opacity of that shade."""
-SMALL = 5.0
-"""Size of intervals."""
 
 
 def values(runs: pd.DataFrame) -> pd.DataFrame:
@@ -69,8 +67,9 @@ def draw_value(ax: Axes, x: float, y: float, row: pd.Series, dense: float) -> No
     ax.fill([left, right, right, left], [upper, upper, lower, lower], color=PALETTE["rewarm"], alpha=alpha, linewidth=0)
     ax.text(x, y - 0.01, f"{row['mean']:.1f}".replace("-", "−"), ha="center", va="bottom", fontsize=7)
     if math.isfinite(row["high"]):
-        half = f"±{row['high'] - row['mean']:.1f}"
-        ax.text(x, y + 0.1, half, ha="center", va="bottom", fontsize=SMALL, color=PALETTE["reference"])
+        half = row["high"] - row["mean"]
+        text = f"±{half:.{0 if half >= 10 else 1}f}"
+        ax.text(x, y + 0.1, text, ha="center", va="bottom", fontsize=7, color=PALETTE["reference"])
 
 
 def place(method: str, period: int | None) -> float:
@@ -85,8 +84,8 @@ def draw_head(ax: Axes, y: float, title: str) -> None:
         middle = (place(method, PERIODS[0]) + place(method, PERIODS[-1])) / 2
         ax.text(middle, y, NAMES[method], color=COLORS[method], ha="center", va="center", fontweight="bold")
         for period in PERIODS:
-            ax.text(place(method, period), y + 0.19, str(period or "end"), ha="center", va="center", fontsize=6.5)
-    ax.text(VALUES - 0.3, y + 0.19, "updates between evaluations:", ha="right", va="center", fontsize=6.5)
+            ax.text(place(method, period), y + 0.19, str(period or "end"), ha="center", va="center", fontsize=7)
+    ax.text(VALUES - 0.3, y + 0.19, "updates between evaluations:", ha="right", va="center", fontsize=7)
     ax.plot([0, place(CHAINED[-1], PERIODS[-1]) + ACROSS / 2], [y + 0.3, y + 0.3], color="black", linewidth=0.6)
 
 
@@ -95,7 +94,7 @@ def draw_block(ax: Axes, top: float, table: pd.DataFrame) -> float:
     y = top
     for metric, meaning in DEFINITIONS.items():
         ax.text(0, y, metric, va="center", fontsize=7, fontweight="bold")
-        ax.text(MEANING, y, meaning, va="center", fontsize=6.5)
+        ax.text(MEANING, y, meaning, va="center", fontsize=7)
         for method in CHAINED:
             rows = table[(table.metric == metric) & (table.method == method)]
             dense = rows[rows.period == 1]["mean"].item()
@@ -116,6 +115,6 @@ def draw(runs: pd.DataFrame) -> tuple[Figure, pd.DataFrame]:
         draw_head(ax, y, title)
         y = draw_block(ax, y + 0.46, table[table.scenario == scenario]) + BETWEEN - LINE / 2
     text = "in % or points, mean over seeds ± half of the 95 % interval; means over tasks; – too few evaluations"
-    ax.text(0, y - 0.2, text, fontsize=6.5, va="center")
-    ax.text(0, y - 0.05, "shaded: apart from the value under evaluation after every update", fontsize=6.5, va="center")
+    ax.text(0, y - 0.2, text, fontsize=7, va="center")
+    ax.text(0, y - 0.05, "shaded: apart from the value under evaluation after every update", fontsize=7, va="center")
     return fig, table

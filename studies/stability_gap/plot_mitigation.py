@@ -20,42 +20,20 @@ from typing import Any
 
 import pandas as pd
 
-from common.evidence.claims import Claim
-from common.plotting import PALETTE, Axes, Figure, draw_points, figure, label_lines, note
-from studies.stability_gap.claims.cures import (
-    ACCURACY_LOSS,
-    KEPT,
-    LEFT,
-    averages_are_more_stable,
-    averages_are_more_stable_on_classes,
-    ramp_costs_little,
-    ramp_cures_classes,
-    ramp_cures_rotation_joint,
-    ramp_cures_rotation_replay,
-    ramp_cures_text,
-    warmup_fails_on_classes,
-    warmup_fails_on_rotation,
-)
+from common.evidence.claims import Judged
+from common.plotting import PALETTE, Axes, Figure, draw_points, figure, label_lines, mark, note
 from studies.stability_gap.comparisons import TEXT, comparisons
+from studies.stability_gap.cures import ACCURACY_LOSS, KEPT, LEFT
 from studies.stability_gap.domains import TOLERANCE
 from studies.stability_gap.styles import COLORS, NAMES
 
-TITLES = {"rotation": "Rotated digits", "classes": "Five new digits", TEXT: "Text: prose, then code"}
-CLAIMS: dict[str, dict[str, Claim]] = {
-    "rotation": {
-        "ramp, joint": ramp_cures_rotation_joint,
-        "ramp, replay": ramp_cures_rotation_replay,
-        "warm-up fails": warmup_fails_on_rotation,
-        "averaged weights": averages_are_more_stable,
-    },
-    "classes": {
-        "ramp": ramp_cures_classes,
-        "warm-up fails": warmup_fails_on_classes,
-        "averaged weights": averages_are_more_stable_on_classes,
-        "ramp delays little": ramp_costs_little,
-    },
-    TEXT: {"ramp": ramp_cures_text},
+TITLES = {"rotation": "Rotation", "classes": "New classes", TEXT: "Text: prose, then code"}
+CLAIMS: dict[str, dict[int, tuple[str, ...]]] = {
+    "rotation": {0: ("G12e",), 1: ("G12", "G12a", "G12c", "G13")},
+    "classes": {1: ("G12b", "G12d", "G13a")},
+    TEXT: {1: ("G12f",)},
 }
+"""Those shown by scenario and row."""
 LABELS = {
     "depth": "depth of the gap\n(% of no cure)",
     "early": "new task, mean of the\nfirst 50 updates (points)",
@@ -63,15 +41,15 @@ LABELS = {
 }
 DELAY = "delay of the new task (updates)"
 KEYS = (
-    "dashes: without what is lost for good (depth minus residual, of both)",
-    "filled: joint training; open: replay (ER); larger above: larger rate",
-    "mean, 95 % interval over seeds",
+    "dashes: without what is lost for good",
+    "filled: joint, open: ER\nlarger above: larger rate",
+    "mean and 95 % interval",
 )
 FILL = {"joint": True, "er": False}
 SLOT = 0.11
 """Distance of two marks of one rate, in distances of two rates."""
 TOLERATED = {"rotation": ACCURACY_LOSS, "classes": ACCURACY_LOSS, TEXT: -TOLERANCE}
-LIMITS = {"delay": (-50, 135), "tradeoff": (0, 165), "depth": (0, 145)}
+LIMITS = {"delay": (-60, 135), "tradeoff": (0, 130), "depth": (0, 145)}
 NAMED_AT = 76
 """Delay beside which the names of the cures stand."""
 SIZES = (4, 5.5, 7)
@@ -121,7 +99,7 @@ def draw_tradeoff(ax: Axes, table: pd.DataFrame, *, across: str = "delay", up: s
     ax.axhline(100, color=PALETTE["reference"], linewidth=0.6, zorder=0)
     ax.plot([0, 0], [0, 100], color=PALETTE["reference"], linewidth=0.6, zorder=0)
     ax.plot(0, 100, "P", color="black", markersize=7, zorder=4)
-    ax.annotate("no cure", (0, 100), xytext=(-6, 4), textcoords="offset points", ha="right", fontsize=7)
+    ax.annotate("no cure", (0, 100), xytext=(-3, 4), textcoords="offset points", ha="right", fontsize=7)
     for row in rows.to_dict("records"):
         color, cost, left = COLORS[kind(row["cure"])], row["mean_cost"], row["mean"]
         bar: dict[str, Any] = {"color": color, "linewidth": 0.5, "alpha": 0.6, "zorder": 1}
@@ -162,11 +140,6 @@ def draw_transients(ax: Axes, table: pd.DataFrame) -> None:
         ax.plot(place, mean, "_", color=COLORS[kind(cure)], markersize=7, markeredgewidth=1.2)
 
 
-def short(claim: Claim, words: str, runs: pd.DataFrame) -> str:
-    """What is claimed in a few words, and the verdict."""
-    return f"{claim.id} {words}: {claim(runs).verdict}"
-
-
 def draw_scenario(axes: Sequence[Axes], table: pd.DataFrame, *, tolerated: float) -> None:
     """One column of the figure, from a table of one scenario as from `comparisons`.
 
@@ -195,7 +168,7 @@ def share_rows(panels: Any, table: pd.DataFrame) -> None:
         row[2].set_ylabel("nats/byte")
 
 
-def draw(runs: pd.DataFrame) -> tuple[Figure, pd.DataFrame]:
+def draw(runs: pd.DataFrame, verdicts: dict[str, Judged]) -> tuple[Figure, pd.DataFrame]:
     """The figure and the numbers drawn."""
     table = comparisons(runs)
     fig, panels = figure(
@@ -207,10 +180,10 @@ def draw(runs: pd.DataFrame) -> tuple[Figure, pd.DataFrame]:
         column[0].set_title(title)
         name_cures(column[0], table[table.scenario == scenario])
         column[-1].set_xlabel("learning rate")
-        verdicts = (short(claim, words, runs) for words, claim in CLAIMS[scenario].items())
-        note(column[0], "\n".join(verdicts), corner="upper left", width=50)
+        for row, names in CLAIMS[scenario].items():
+            mark(column[row], *(verdicts[name] for name in names))
     for ax, text in zip(panels[1], KEYS, strict=True):
-        note(ax, text, corner="upper left", width=40)
+        note(ax, text, corner="upper left", width=28)
     for ax, label in zip(panels[:, 0], (LABELS["depth"], *LABELS.values()), strict=True):
         ax.set_ylabel(label)
     return fig, table

@@ -8,12 +8,8 @@ classes that come two at a time. Diamonds: task ends. Means with 95 % intervals 
 
 import pandas as pd
 
-from common.evidence.claims import sentence
-from common.plotting import Axes, Figure, draw_points, figure, label_lines, mean_band, note
-from studies.stability_gap.claims.gap import (
-    gap_is_not_a_memory_problem,
-    sparse_evaluation_underestimates,
-)
+from common.evidence.claims import Judged
+from common.plotting import Axes, Figure, draw_points, figure, label_lines, mark, mean_band, note
 from studies.stability_gap.gaps import POINTS, recorded
 from studies.stability_gap.periods import PERIODS, depths
 from studies.stability_gap.study import ANGLE, CHAINED
@@ -31,12 +27,12 @@ APART = 1.04
 """Factor between the places of two methods, so that their bars do not cover each other."""
 
 
-def seen(chains: pd.DataFrame) -> pd.DataFrame:
+def seen(runs: pd.DataFrame) -> pd.DataFrame:
     """Mean depth seen, in points, with its 95 % interval over seeds, by scenario, method and period."""
     parts = []
     for scenario, switches in SWITCHES.items():
-        found = depths(recorded(chains[chains.arm.str.startswith(scenario)]), switches=switches)
-        arms = found.run.map(dict(zip(chains.run, chains.arm, strict=True)))
+        found = depths(recorded(runs[runs.arm.str.startswith(f"{scenario}_")]), switches=switches)
+        arms = found.run.map(dict(zip(runs.run, runs.arm, strict=True)))
         found = found.assign(scenario=scenario, method=arms.str.removeprefix(f"{scenario}_"))
         parts.append(found.assign(depth=POINTS * found.depth))
     return mean_band(pd.concat(parts), by=["scenario", "method", "period"], value="depth")
@@ -55,27 +51,27 @@ def draw_scenario(ax: Axes, table: pd.DataFrame) -> None:
         draw_points(ax, places[~dense], rows[~dense], color, fmt="D", markersize=4)
         labels.append((1.1 * TASK_END, rows["mean"].iloc[-1], NAMES[method], color))
     ax.axhline(0, color="black", linewidth=0.5)
-    ax.set(xscale="log", xlim=(0.85, 1.1 * TASK_END), ylim=(-5, 122), yticks=range(0, 101, 20))
+    ax.set(xscale="log", xlim=(0.85, 1.1 * TASK_END), ylim=(-5, 115), yticks=range(0, 101, 20))
     ticks = [period for period in PERIODS if period]
     ax.set_xticks([*ticks, TASK_END], labels=[*map(str, ticks), "task\nend"])
     ax.minorticks_off()
     label_lines(ax, labels)
 
 
-def draw(chains: pd.DataFrame, switches: pd.DataFrame) -> tuple[Figure, pd.DataFrame]:
+def draw(runs: pd.DataFrame, verdicts: dict[str, Judged]) -> tuple[Figure, pd.DataFrame]:
     """The figure and the numbers drawn.
 
     Args:
-        chains: the runs on the last task of each chain, with the rows of those before.
-        switches: the runs on the second task, by which the claims are judged.
+        runs: those on the last task of each chain, which are drawn, and those on the second task, on which the claims
+            are judged, with the rows of the runs before.
+        verdicts: by id of the claim.
     """
-    table = seen(chains)
+    table = seen(runs)
     fig, panels = figure(width="page", columns=2, height=3.3, sharey=True, xlabel="updates between evaluations")
     for ax, scenario in zip(panels, SWITCHES, strict=True):
         draw_scenario(ax, table[table.scenario == scenario])
         ax.set_title(TITLES[scenario])
     panels[0].set_ylabel("depth of the gap seen (points of accuracy)")
-    judged = (sparse_evaluation_underestimates, gap_is_not_a_memory_problem)
-    note(panels[0], "\n".join(sentence(claim, switches) for claim in judged), corner="upper right")
+    mark(panels[0], verdicts["G2"], verdicts["G5"])
     note(panels[1], "bars: 95 % over seeds", corner="upper right")
     return fig, table

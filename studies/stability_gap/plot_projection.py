@@ -8,11 +8,8 @@ intervals over seeds.
 
 import pandas as pd
 
-from common.evidence.claims import sentence
-from common.plotting import PALETTE, Axes, Figure, draw_points, figure, mean_band, note
-from studies.stability_gap.claims.gap import (
-    projection_does_not_help,
-)
+from common.evidence.claims import Judged
+from common.plotting import PALETTE, Axes, Figure, draw_points, figure, mark, mean_band, note
 from studies.stability_gap.gaps import gaps
 from studies.stability_gap.study import LEARNERS, PROJECTIONS
 from studies.stability_gap.styles import COLORS, NAMES
@@ -72,7 +69,7 @@ def name_methods(ax: Axes, family: str) -> None:
         ax.text(*place, NAMES[name], transform=ax.transAxes, color=COLORS[name], fontsize=7, va="top")
 
 
-def draw(runs: pd.DataFrame) -> tuple[Figure, pd.DataFrame]:
+def draw(runs: pd.DataFrame, verdicts: dict[str, Judged]) -> tuple[Figure, pd.DataFrame]:
     """The figure and the numbers drawn."""
     found = means(runs)
     rates = sorted(set(found.place) - {CLASSES}, key=float)
@@ -91,7 +88,7 @@ def draw(runs: pd.DataFrame) -> tuple[Figure, pd.DataFrame]:
     for ax, title in zip(panels[0], ("a  The drop", "b  The end", "c  How often it acts"), strict=True):
         ax.set_title(title)
     for ax in panels[0, [0, 2]]:
-        ax.set_ylim(0, 1.5 * ax.get_ylim()[1])
+        ax.set_ylim(0, 1.3 * ax.get_ylim()[1])
     note(panels[0, 2], "\n".join(SHARES.values()), corner="upper left")
-    note(panels[1, 2], sentence(projection_does_not_help, runs), corner="upper left", width=36)
+    mark(panels[0, 0], verdicts["G7"])
     return fig, found

@@ -11,12 +11,8 @@ from typing import Any
 import pandas as pd
 
 from common.continual.metrics import Recovery, median_recovery
-from common.evidence.claims import sentence
-from common.plotting import PALETTE, Axes, Figure, draw_points, figure, label_lines, mean_band, note
-from studies.stability_gap.claims.gap import (
-    gap_grows_with_dissimilarity,
-    similarity_cuts_both_ways,
-)
+from common.evidence.claims import Judged
+from common.plotting import PALETTE, Axes, Figure, draw_points, figure, label_lines, mark, mean_band, note
 from studies.stability_gap.gaps import gaps
 from studies.stability_gap.selections import with_angle
 from studies.stability_gap.study import LEARNERS
@@ -86,10 +82,10 @@ def name_methods(ax: Axes, found: pd.DataFrame) -> None:
 def draw_null(ax: Axes, height: float) -> None:
     """A grey strip where the new task is the old one."""
     ax.axvspan(-5, 5, color=PALETTE["reference"], alpha=0.15, linewidth=0)
-    ax.text(0, height, "null control", fontsize=6, rotation=90, color=PALETTE["reference"], ha="center", va="top")
+    ax.text(0, height, "null control", fontsize=7, rotation=90, color=PALETTE["reference"], ha="center", va="top")
 
 
-def draw(runs: pd.DataFrame) -> tuple[Figure, pd.DataFrame]:
+def draw(runs: pd.DataFrame, verdicts: dict[str, Judged]) -> tuple[Figure, pd.DataFrame]:
     """The figure and the numbers drawn."""
     table = methods(runs)
     depths, lost = means(table, "depth", *LEARNERS), means(table, "residual", "finetune")
@@ -99,15 +95,15 @@ def draw(runs: pd.DataFrame) -> tuple[Figure, pd.DataFrame]:
     draw_recovery(middle, table, times)
     draw_means(right, lost, "finetune")
     left.set(title="a  The drop", ylabel="depth on task 1 (points of accuracy)")
-    middle.set(title="b  The way back", ylabel="updates until within 1 point (median)")
-    right.set(title="c  Fine-tuning forgets", ylabel="points forgotten of task 1, at the end")
+    middle.set(title="b  Recovery", ylabel="updates until within 1 point (median)")
+    right.set(title="c  Forgetting", ylabel="points of task 1 that fine-tuning loses")
     for ax in (left, middle, right):
         ax.set_xlim(-5, 115)
-        ax.set_ylim(0, 1.5 * ax.get_ylim()[1])
+        ax.set_ylim(0, 1.1 * ax.get_ylim()[1])
         draw_null(ax, 0.6 * ax.get_ylim()[1])
     name_methods(left, depths)
     name_methods(middle, times)
-    note(left, sentence(gap_grows_with_dissimilarity, runs), corner="upper left", width=33)
-    note(right, sentence(similarity_cuts_both_ways, runs), corner="upper left", width=33)
+    mark(left, verdicts["G3"])
+    mark(right, verdicts["G18"])
     note(middle, "△ not back when task 2 ends", corner="upper left")
     return fig, pd.concat([depths, times, lost])

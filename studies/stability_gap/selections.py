@@ -11,6 +11,8 @@ from studies.stability_gap.study import ANGLE_OF, LR, OPTIMIZER_ARMS
 
 SPARSE = 50
 """Updates between evaluations that count as sparse."""
+LOW_PATH = 0.25
+"""Part of the excess of training's own path below which the straight line is a path of low loss."""
 
 Setting = tuple[str, float]
 """Arm and learning rate."""

@@ -35,7 +35,7 @@ from common.config import (
 
 SEEDS = tuple(range(10))
 FEWER = SEEDS[:5]
-"""Seeds of the comparisons in which no small difference decides."""
+"""Seeds of the comparisons that do not turn on small differences."""
 
 ANGLE = 80
 """Degrees between the two tasks of most comparisons."""
@@ -122,6 +122,8 @@ CHAINED = ("joint", "er", "finetune")
 PROJECTIONS = ("joint_agem", "joint_gem", "er_agem", "er_gem")
 OVERVIEW = ("finetune", "lwf", "ewc", "gem", "er", "er_agem", "er_large", "joint")
 """Those shown beside each other, from no protection against forgetting to all old data."""
+FAMILIES = ("er", "gem", "er_agem", "lwf", "ewc")
+"""Methods of all families: replay, constraint, both together, distillation, regularisation."""
 REPLAYING = ("er_large", *PROJECTIONS)
 """Small differences decide claims on these."""
 CURES: dict[str, dict[str, Any]] = {
@@ -425,43 +427,56 @@ def named(*runs: Run) -> Select:
     return Select(name=[run.name for run in runs])
 
 
+def cured(*scenarios: str) -> Select:
+    """Joint training and replay in some scenarios at three rates, plain and with each cure."""
+    return named(*(run for run in CURED if run.name.startswith(scenarios)))
+
+
+SWITCHES = arms("rotation", *CHAINED, "er_large")
+"""One switch between rotated digits, with and without enough old data to come back."""
+REPLAYS = [*arms("rotation", *LEARNERS), *arms("classes", *LEARNERS)]
 CHAINS = Select(arm=[*arms("chain", *CHAINED), *arms("pairs", *CHAINED)], lineage=True)
 """The last tasks of all chains."""
+ANGLED = Select(arm=[*arms("angle", *CHAINED), *arms("rotation", *CHAINED)], lr=LR)
+FAMILY = Select(arm=arms("rotation", *FAMILIES), lr=LR)
+WITH_PROJECTIONS = Select(arm=arms("rotation", *LEARNERS, *PROJECTIONS), lr=CURE_RATES) | Select(
+    arm=arms("classes", "joint", "joint_agem"), lr=LR
+)
+STRAIGHT = Select(arm=ROTATED, lr=LR) | Select(arm=RESTARTED)
+"""Training whose path is compared with the straight line to its end."""
+AVERAGES = named(*AVERAGED)
+MEASURED_GRADIENTS = named(*GRADIENTS)
+REPLAYED_TEXT = Select(arm=["text_replay", "text_pass", "text_same"])
+JOINT_TEXT = Select(arm="text_same") | named(*TEXT_JOINT)
+REPEATED_TEXT = Select(arm=["text_pass", "text_subset", "text_ranked"])
 FIGURES = [
     Figure(
         "curve",
-        runs={
-            "chains": Select(arm=arms("chain", *CHAINED), lineage=True),
-            "switches": Select(arm=arms("rotation", *CHAINED, "er_large"), lr=LR),
-        },
+        runs=Select(arm=arms("chain", *CHAINED), lineage=True) | Select(arm=SWITCHES, lr=LR, lineage=True),
+        claims=["G1", "G4"],
     ),
+    Figure("periodicity", runs=CHAINS | Select(arm=REPLAYS, lr=LR, lineage=True), claims=["G2", "G5"]),
+    Figure("similarity", runs=ANGLED, claims=["G3", "G18"]),
+    Figure("methods", runs=Select(arm=arms("rotation", *OVERVIEW), lr=LR), claims=["G6", "G6a"]),
+    Figure("gradients", runs=MEASURED_GRADIENTS, claims=["G14"]),
     Figure(
-        "periodicity",
-        runs={
-            "chains": CHAINS,
-            "switches": Select(arm=[*arms("rotation", *LEARNERS), *arms("classes", *LEARNERS)], lr=LR),
-        },
+        "lm",
+        runs=REPLAYED_TEXT | JOINT_TEXT | REPEATED_TEXT,
+        claims=["G15", "G17", "G15a", "G12f", "G16", "G16a"],
     ),
-    Figure("similarity", runs=Select(arm=[*arms("angle", *CHAINED), *arms("rotation", *CHAINED)], lr=LR)),
-    Figure("methods", runs=Select(arm=arms("rotation", *OVERVIEW), lr=LR)),
-    Figure("gradients", runs=named(*GRADIENTS)),
-    Figure("lm", runs=named(*REPLAYED, *STRATEGIES, *TEXT_JOINT)),
+    Figure("projection", runs=WITH_PROJECTIONS, claims=["G7"]),
+    Figure("homogeneous", runs=Select(arm=HALF_ARMS) | STRAIGHT, tables=["path"], claims=["G8", "G9", "G9a"]),
+    Figure("optimizer", runs=Select(arm=OPTIMIZER_ARMS), claims=["G10", "G10b", "G11", "G11a", "G10a"]),
     Figure(
-        "projection",
-        runs=Select(arm=arms("rotation", *LEARNERS, *PROJECTIONS), lr=CURE_RATES)
-        | Select(arm=arms("classes", "joint", "joint_agem"), lr=LR),
+        "mitigation",
+        runs=cured(*SCENARIOS) | AVERAGES | JOINT_TEXT,
+        claims=["G12e", "G12", "G12a", "G12c", "G13", "G12b", "G12d", "G13a", "G12f"],
     ),
-    Figure("homogeneous", runs=Select(arm=HALF_ARMS) | Select(arm=ROTATED, lr=LR), tables=["path"]),
-    Figure("optimizer", runs=Select(arm=OPTIMIZER_ARMS)),
-    Figure("mitigation", runs=named(*CURED, *AVERAGED) | Select(arm="text_same") | named(*TEXT_JOINT)),
     Figure("metrics", runs=CHAINS),
 ]
 MEASURES = [
     Measure(
         "path",
-        states={
-            "starts": Select(name=[f"first-rotation-lr{LR}", "first-halves-decayed"]),
-            "ends": Select(arm=ROTATED, lr=LR) | Select(arm=RESTARTED),
-        },
+        states={"starts": Select(name=[f"first-rotation-lr{LR}", "first-halves-decayed"]), "ends": STRAIGHT},
     ),
 ]

@@ -11,8 +11,8 @@ f_k / (R_k R_{k+1}) = 1/R_{k+1} - 1/R_k, summation by parts leaves (derived here
 
     D^2 / (2 base sum f_t) + base G^2 / 2 * (f_{T-1} + sum_{k < T-1} f_k^2 / sum_{t > k} f_t):
 
-what update k disturbs is divided by the way that the later updates go. Everything here is in units of D and G: base
-rates in D/G, values in D G. The theorem speaks of the iterate at which the last of the T gradients is taken.
+the disturbance of update k is divided by the distance that the later updates cover. Everything here is in units of D
+and G: base rates in D/G, values in D G. The theorem is about the iterate where the last of the T gradients is taken.
 """
 
 import math
@@ -31,9 +31,9 @@ class Bound(NamedTuple):
     """The bound as a function of the base rate: start / base + noise * base."""
 
     start: float
-    """What the way from the start costs, in D^2."""
+    """Cost of the distance from the start, in D^2."""
     noise: float
-    """What the size of the steps costs, in G^2."""
+    """Cost of the size of the steps, in G^2."""
 
     def value(self, base: float) -> float:
         """The bound at one base rate."""

@@ -1,383 +1,161 @@
-"""Claims on WSD: what the paper and its neighbours say, and when these runs agree.
+"""What the paper and related work say about WSD."""
 
-Thresholds were written down after a pilot with seeds 100 and 101, before the confirmatory seeds ran.
-"""
+from common.config import Claim, Select
+from studies.wsd.study import HEADLINE, PEAK, TRUNKS_AND_DECAYS, TUNED
 
-from itertools import pairwise
-
-import numpy as np
-import pandas as pd
-
-from common.evidence.claims import claim
-from common.evidence.statistics import log_log_slopes, paired_differences
-from common.evidence.verdicts import (
-    Verdict,
-    all_of,
-    any_of,
-    crossover,
-    equivalence,
-    exact,
-    greater,
-    less,
-    reported,
-    within,
-)
-from studies.wsd.bound import reference_cases
-from studies.wsd.losses import (
-    BEFORE_DECAY,
-    at_each_budget,
-    at_equal_sum,
-    best,
-    budgets_of,
-    cooldown_gains,
-    cooldowns,
-    falls,
-    final,
-    headline_peak,
-    last_loss,
-    late_stable_loss,
-    notches,
-    stable_loss,
-)
-from studies.wsd.study import MODES
-
-UNIT = "nats/byte"
 LOGS = "Schaipp et al. 2025, logs of the 124M model, 50k updates"
 WEN = "Wen et al. 2024"
 WEN_RUNS = f"{WEN}, 0.1B to 1.2B parameters"
-TABULAR_PEAK = 32.0
-"""At twice this peak the noise of the uncertain contexts hides what the certain ones gain in a tenth of the budget."""
 
-
-@claim(
-    "C1",
-    "the decay reveals progress that the constant phase hides",
-    source=LOGS,
-    published="fall 0.173 nats/token (3.103 to 2.930)",
-    published_mark="published",
-)
-def decay_reveals_progress(runs: pd.DataFrame) -> Verdict:
-    """Headline peak, last 10 % of the longest budget: fall at least 0.03 nats, and 3 times the fall before it."""
-    budget, lr = budgets_of(runs)[-1], headline_peak(runs)
-    start = stable_loss(runs, step=BEFORE_DECAY * budget, lr=lr)
-    fall = paired_differences(start, final(runs, "wsd", budget=budget, lr=lr))
-    before = paired_differences(stable_loss(runs, step=(2 * BEFORE_DECAY - 1) * budget, lr=lr), start)
-    excess = {seed: fall[seed] - 3 * before[seed] for seed in fall}
-    return all_of(
-        greater(fall, than=0.03, unit=UNIT, label="fall in the decay"),
-        greater(excess, than=0.0, unit=UNIT, label="fall minus 3 times the fall before"),
-    )
-
-
-@claim(
-    "C2",
-    "of two learning rates, the one that looks worse while constant is better after the decay",
-    source=LOGS,
-    published="5e-4 against 1e-3: -0.029 while constant, +0.008 after the decay",
-    published_mark="published",
-)
-def learning_rates_cross(runs: pd.DataFrame) -> Verdict:
-    """Smallest against largest peak, the pair that the pilot named: order over the last fifth, and after the decay."""
-    budget, before = budgets_of(runs)[-1], late_stable_loss(runs, share=0.2)
-    low, high = float(before.columns.min()), float(before.columns.max())
-    after = [final(runs, "wsd", budget=budget, lr=lr) for lr in (low, high)]
-    return crossover(
-        {(low, high): paired_differences(before[low], before[high])},
-        {(low, high): paired_differences(*after)},
-        unit=UNIT,
-    )
-
-
-@claim(
-    "C3",
-    "the excess over the river grows with the learning rate",
-    source="Wen et al. 2024, and the stationary variance of SGD on a quadratic (derived)",
-    published="eta sigma^2 / (2 (2 - eta lambda)) per hill",
-    published_mark="derived",
-)
-def excess_grows(runs: pd.DataFrame, river: pd.DataFrame) -> Verdict:
-    """River toy: measured excess within 5 % of the exact one at each rate; of the transformer the slope is reported."""
-    rows = river[river.part == "excess"].assign(ratio=lambda rows: rows.excess / rows.predicted_excess)
-    toy = [
-        within(group.set_index("seed").ratio, low=0.95, high=1.05, unit="of exact", label=f"toy, eta {lr:g}")
-        for lr, group in rows.groupby("lr")
-    ]
-    table = falls(runs, budgets_of(runs)[-1])
-    slopes = log_log_slopes([float(lr) for lr in table.columns], {seed: list(row) for seed, row in table.iterrows()})
-    return all_of(*toy, reported(slopes, unit="d log fall / d log lr", label="transformer"))
-
-
-@claim(
-    "C4",
-    "the clock of the river is the sum of learning rates",
-    source=WEN,
-    published="equal sums, equal progress along the river",
-    published_mark="recalled",
-)
-def clock_is_the_sum_of_rates(runs: pd.DataFrame, river: pd.DataFrame) -> Verdict:
-    """River toy: x within 2 % of the river flow; transformer: decayed losses at equal sums agree within 0.03 nats.
-
-    From the toy's x the push of its noise is taken off, a known number of zero mean: without it 512 seeds leave 1 %.
-    """
-    rows = river[river.part == "clock"].assign(ratio=lambda rows: (rows.x - rows.x_push) / rows.predicted_x)
-    toy = [
-        within(group.set_index("seed").ratio, low=0.98, high=1.02, unit="of river flow", label=f"toy, eta {lr:g}")
-        for lr, group in rows.groupby("lr")
-    ]
-    middle, peaks = budgets_of(runs)[1], sorted(runs[runs.arm == "wsd"].lr.unique())
-    trained = [
-        equivalence(
-            at_equal_sum(runs, budget=middle, lr=high, other=low),
-            margin=0.03,
-            unit=UNIT,
-            label=f"transformer, {high:g} minus {low:g}",
-        )
-        for low, high in pairwise(peaks)
-    ]
-    return all_of(*toy, *trained)
-
-
-@claim(
-    "C5",
-    "the gradient on the river is the eigenvector of the smallest eigenvalue",
-    source="Wen et al. 2024 (definition of the river); offset derived",
-    published="offset -g f' / (lambda (1 + f'^2))",
-    published_mark="derived",
-    seeds=1,
-)
-def river_is_consistent(river: pd.DataFrame) -> Verdict:
-    """Winding valley: cosine of gradient and eigenvector at least 0.999; offset within 2 % of the closed form."""
-    rows = river[river.part == "river"]
-    return all_of(
-        exact(rows.cosine, low=0.999, unit="cosine", label="gradient and eigenvector"),
-        exact(rows.offset / rows.predicted_offset, low=0.98, high=1.02, unit="of closed form", label="offset"),
-    )
-
-
-def line_of(interpolation: pd.DataFrame, kind: str, *, end: int) -> pd.DataFrame:
-    """Loss by seed (rows) and share (columns) along the lines of a kind that end at an update."""
-    rows = interpolation[(interpolation.kind == kind) & (interpolation.end == end)]
-    return rows.pivot(index="seed", columns="share", values="loss")
-
-
-@claim(
-    "C6a",
-    "the mean of two stable checkpoints is better than both",
-    source="Wen et al. 2024 (figure of interpolations); half of the excess for independent offsets derived",
-    published="0.5 of the excess",
-    published_mark="derived",
-)
-def mean_of_stable_beats_both(interpolation: pd.DataFrame) -> Verdict:
-    """Last two kept trunk states a decay apart: gain of the middle at least a quarter of the fall in that decay."""
-    end = interpolation.end.max()
-    stable, decay = (line_of(interpolation, kind, end=end) for kind in ("stable", "decay"))
-    gain = (stable[0.0] + stable[1.0]) / 2 - stable[0.5]
-    return all_of(
-        greater(np.minimum(stable[0.0], stable[1.0]) - stable[0.5], than=0.0, unit=UNIT, label="below the better end"),
-        greater(gain - 0.25 * (decay[0.0] - decay[1.0]), than=0.0, unit=UNIT, label="gain minus a quarter of the fall"),
-    )
-
-
-@claim(
-    "C6b",
-    "decayed checkpoints lie on one descending path",
-    source="Wen et al. 2024 (figure of interpolations)",
-    published="",
-    published_mark="none",
-)
-def decayed_lie_on_a_path(interpolation: pd.DataFrame) -> Verdict:
-    """Lines between neighbouring budgets: nowhere more than 0.01 nats above the chord, and descending throughout."""
-    parts = []
-    for end in sorted(interpolation[interpolation.kind == "decayed"].end.unique()):
-        line = line_of(interpolation, "decayed", end=end)
-        shares = line.columns.to_numpy()
-        chord = np.outer(line[0.0], 1 - shares) + np.outer(line[1.0], shares)
-        above = (line - chord).max(axis=1)
-        rise = line.diff(axis=1).max(axis=1)
-        parts += [
-            less(above, than=0.01, unit=UNIT, label=f"above the chord to {end}"),
-            less(rise, than=0.0, unit=UNIT, label=f"largest step to {end}"),
-        ]
-    return all_of(*parts)
-
-
-@claim(
-    "C7a",
-    "the decay gains on uncertain contexts, the stable phase on certain ones",
-    source="Wen et al. 2024 (bigram data)",
-    published="",
-    published_mark="none",
-)
-def uncertain_contexts_gain(tabular: pd.DataFrame, bigram: pd.DataFrame) -> Verdict:
-    """Tabular bigram: at least 80 % of the decay's gain uncertain, and of the gain in the tenth before certain."""
-    decay, stable = (tabular_gain(tabular, phase) for phase in ("decay", "stable"))
-    trained = bigram_gain(bigram)
-    return all_of(
-        greater(decay.uncertain - 4 * decay.certain, than=0.0, unit="nats", label="decay: uncertain - 4 certain"),
-        greater(stable.certain - 4 * stable.uncertain, than=0.0, unit="nats", label="stable: certain - 4 uncertain"),
-        reported(trained.uncertain / trained.sum(axis=1), unit="of the gain", label="transformer, decay: uncertain"),
-    )
-
-
-def tabular_gain(tabular: pd.DataFrame, phase: str) -> pd.DataFrame:
-    """Fall of the excess of the tabular WSD runs in a phase, by seed (rows) and kind of context (columns)."""
-    rows = tabular[(tabular.arm == "wsd") & (tabular.lr == TABULAR_PEAK)].set_index("seed")
-    tenth = rows.step.max() // 10
-    end = rows.step.max() - (0 if phase == "decay" else tenth)
-    before, after = (rows[rows.step == step][["certain", "uncertain"]] for step in (end - tenth, end))
-    fall: pd.DataFrame = before - after
-    return fall
-
-
-def bigram_gain(bigram: pd.DataFrame) -> pd.DataFrame:
-    """Fall of the excess in the decay of the transformer, by seed (rows) and kind of context (columns)."""
-    decay = bigram[bigram.arm == "bigram_wsd"].sort_values("step").groupby("seed")[["certain", "uncertain"]]
-    return decay.first() - decay.last()
-
-
-@claim(
-    "C7b",
-    "on real text, too, the decay gains where the next token is uncertain",
-    source="Wen et al. 2024 (entropy of contexts)",
-    published="",
-    published_mark="none",
-)
-def uncertain_bytes_gain(entropy: pd.DataFrame) -> Verdict:
-    """The third of the positions with the highest entropy has at least half of the decay's gain."""
-    return greater(top_third(entropy, "decay"), than=0.5, unit="of the gain")
-
-
-def top_third(entropy: pd.DataFrame, phase: str) -> pd.Series:
-    """Share, by seed, of a phase's gain that comes from the third of the positions with the highest entropy."""
-    gains = entropy[entropy.phase == phase].pivot(index="seed", columns="bucket", values="gain")
-    top = gains.columns.to_numpy() >= 2 / 3 * len(gains.columns)
-    share: pd.Series = gains.loc[:, top].sum(axis=1) / gains.sum(axis=1)
-    return share
-
-
-@claim(
-    "C8",
-    "WSD is as good as a cosine made for each budget",
-    source=LOGS + ", both to learning rate 0",
-    published="gap 0.006 to 0.012 nats/token (20 % decay)",
-    published_mark="published",
-)
-def wsd_matches_cosine(runs: pd.DataFrame) -> Verdict:
-    """Equivalence within 0.02 nats at each budget, each schedule with its best peak, equal final factor 0.1."""
-    decayed, cosine = last_loss(runs, "wsd"), last_loss(runs, "cosine")
-    gaps = []
-    for budget in budgets_of(runs):
-        gap = paired_differences(best(decayed, budget)[1], best(cosine, budget)[1])
-        gaps.append(equivalence(gap, margin=0.02, unit=UNIT, label=f"budget {budget}, WSD minus cosine"))
-    return all_of(*gaps)
-
-
-@claim(
-    "C9",
-    "WSD-S is not worse than WSD at equal total compute",
-    source=WEN_RUNS,
-    published="WSD-S is better than WSD",
-    published_mark="published",
-)
-def wsd_s_not_worse(runs: pd.DataFrame) -> Verdict:
-    """Mode total, second and third budget: WSD-S minus WSD below 0.005 nats; mode lineage is reported."""
-    peak, budgets = headline_peak(runs), budgets_of(runs)[1:]
-    parts = []
-    for mode in MODES:
-        for budget, loss in zip(budgets, at_each_budget(runs, f"wsd_s_{mode}"), strict=True):
-            gap = paired_differences(loss, final(runs, "wsd", budget=budget, lr=peak))
-            name = f"{mode}, budget {budget}"
-            total = mode == "total"
-            parts += [less(gap, than=0.005, unit=UNIT, label=name) if total else reported(gap, unit=UNIT, label=name)]
-    return all_of(*parts)
-
-
-@claim(
-    "C10",
-    "a cyclic cosine is worse than WSD-S",
-    source=WEN_RUNS,
-    published="WSD-S is better than cyclic cosine",
-    published_mark="published",
-)
-def cyclic_cosine_is_worse(runs: pd.DataFrame) -> Verdict:
-    """Equal updates (mode lineage), cyclic at its best peak: at least 0.01 nats worse at the second or third budget."""
-    pairs = zip(
-        budgets_of(runs)[1:], at_each_budget(runs, "cyclic"), at_each_budget(runs, "wsd_s_lineage"), strict=True
-    )
-    return any_of(
-        *(
-            greater(paired_differences(cyclic, wsd_s), than=0.01, unit=UNIT, label=f"budget {budget}")
-            for budget, cyclic, wsd_s in pairs
-        )
-    )
-
-
-@claim(
-    "C11",
-    "a decay over 10 % of the budget has most of the gain",
-    source=LOGS,
-    published="83 % of the best (0.155 of 0.187 nats/token at 60 %)",
-    published_mark="published",
-)
-def short_decay_suffices(runs: pd.DataFrame) -> Verdict:
-    """Linear decays at the headline peak: 10 % gains at least 0.7 of what the best length gains."""
-    gains = cooldown_gains(runs, shape="linear", lr=headline_peak(runs))
-    most = gains.mean().idxmax()
-    return greater(gains[0.1] / gains[most], than=0.7, unit=f"of the gain with {most:.0%}")
-
-
-@claim(
-    "C12",
-    "a decay of the shape 1 - sqrt is better than a linear one",
-    source=LOGS + ", and 25k updates",
-    published="by 0.006 to 0.007 nats/token (20 % decay)",
-    published_mark="published",
-)
-def sqrt_beats_linear(runs: pd.DataFrame) -> Verdict:
-    """Reported: linear minus 1 - sqrt, both over 20 % of the longest budget."""
-    table = cooldowns(runs)
-    table = table[(table.share == 0.2) & (table.lr == headline_peak(runs))]
-    losses = table.pivot(index="seed", columns="shape", values="val_loss")
-    return reported(paired_differences(losses["linear"], losses["sqrt"]), unit=UNIT)
-
-
-@claim(
-    "C13",
-    "the best constant learning rate is about half the best one of the cosine",
-    source="Schaipp et al. 2025, logs of the 124M model, 25k updates; convex bound 1.90 (derived)",
-    published="cosine 2e-3, WSD with 20 % decay 1e-3",
-    published_mark="published",
-)
-def constant_rate_is_half(runs: pd.DataFrame) -> Verdict:
-    """Longest budget, best peak of each seed on a grid of factor 2: the cosine's is one or two notches higher."""
-    budget = budgets_of(runs)[-1]
-    return within(notches(runs, budget), low=0.5, high=2.5, unit="factors of 2")
-
-
-@claim(
-    "C14",
-    "the convex bound has the values that theory gives",
-    source="Schaipp et al. 2025, bound; values derived",
-    published="constant 0.1375, WSD 20 % 0.1093, cosine 0.1034",
-    published_mark="derived",
-    seeds=1,
-)
-def bound_is_reproduced() -> Verdict:
-    """Every reference value within 1e-4."""
-    differences = {case.name: case.value - case.reference for case in reference_cases()}
-    return exact(differences, low=-1e-4, high=1e-4, unit="D G")
-
-
-@claim(
-    "C15",
-    "the final learning rate matters more than the choice between WSD and cosine",
-    source="Schaipp et al. 2025, logs of the 124M model, peak 2e-3",
-    published="cosine to 0 beats cosine to 10 % by 0.016 (25k) and 0.037 (50k) nats/token",
-    published_mark="published",
-)
-def final_rate_is_a_confounder(runs: pd.DataFrame) -> Verdict:
-    """Reported: cosine to a tenth minus cosine to zero, at the headline peak and the budget where both exist."""
-    peak, to_zero = headline_peak(runs), last_loss(runs, "cosine_to_zero")
-    (budget,) = to_zero.budget.unique()
-    gap = paired_differences(final(runs, "cosine", budget=budget, lr=peak), to_zero.set_index("seed").val_loss)
-    return reported(gap, unit=UNIT, label=f"budget {budget}")
+CLAIMS = [
+    Claim(
+        "W1",
+        "the decay reveals progress that the constant phase hides",
+        verdict="decay_reveals_progress",
+        source=LOGS,
+        published="fall 0.173 nats/token (3.103 to 2.930)",
+        mark="published",
+        runs=TRUNKS_AND_DECAYS,
+    ),
+    Claim(
+        "W2",
+        "of two learning rates, the one that looks worse in the constant phase is better after the decay",
+        verdict="learning_rates_cross",
+        source=LOGS,
+        published="5e-4 against 1e-3: -0.029 in the constant phase, +0.008 after the decay",
+        mark="published",
+        runs=TRUNKS_AND_DECAYS,
+    ),
+    Claim(
+        "W3",
+        "the excess loss above the river grows with the learning rate",
+        verdict="excess_grows",
+        source=f"{WEN}, and the stationary variance of SGD on a quadratic (derived)",
+        published="eta sigma^2 / (2 (2 - eta lambda)) per hill",
+        mark="derived",
+        runs=TRUNKS_AND_DECAYS,
+        tables=["river"],
+    ),
+    Claim(
+        "W4",
+        "progress along the river depends only on the cumulative learning rate",
+        verdict="clock_is_the_sum_of_rates",
+        source=WEN,
+        published="equal cumulative rates, equal progress along the river",
+        mark="recalled",
+        runs=TRUNKS_AND_DECAYS,
+        tables=["river"],
+    ),
+    Claim(
+        "W5",
+        "on the river, the gradient points along the eigenvector of the smallest eigenvalue",
+        verdict="river_is_consistent",
+        source=f"{WEN} (definition of the river); offset derived",
+        published="offset -g f' / (lambda (1 + f'^2))",
+        mark="derived",
+        seeds=1,
+        tables=["river"],
+    ),
+    Claim(
+        "W6a",
+        "the mean of two checkpoints from the stable phase is better than either",
+        verdict="mean_of_stable_beats_both",
+        source=f"{WEN} (figure of interpolations); half of the excess for independent offsets derived",
+        published="0.5 of the excess",
+        mark="derived",
+        tables=["interpolation"],
+    ),
+    Claim(
+        "W6b",
+        "decayed checkpoints lie on a single descending path",
+        verdict="decayed_lie_on_a_path",
+        source=f"{WEN} (figure of interpolations)",
+        tables=["interpolation"],
+    ),
+    Claim(
+        "W7a",
+        "the decay lowers the loss on uncertain contexts, the stable phase on certain ones",
+        verdict="uncertain_contexts_gain",
+        source=f"{WEN} (bigram data)",
+        tables=["tabular", "bigram"],
+    ),
+    Claim(
+        "W7b",
+        "on real text, too, the decay gains mainly where the next token is uncertain",
+        verdict="uncertain_bytes_gain",
+        source=f"{WEN} (entropy of contexts)",
+        tables=["entropy"],
+    ),
+    Claim(
+        "W8",
+        "WSD is as good as a cosine run tuned for each budget",
+        verdict="wsd_matches_cosine",
+        source=f"{LOGS}, both to learning rate 0",
+        published="gap 0.006 to 0.012 nats/token (20 % decay)",
+        mark="published",
+        runs=TUNED,
+    ),
+    Claim(
+        "W9",
+        "WSD-S is no worse than WSD at equal total compute",
+        verdict="wsd_s_not_worse",
+        source=WEN_RUNS,
+        published="WSD-S is better than WSD",
+        mark="published",
+        runs=Select(arm=HEADLINE, lr=PEAK) | Select(arm=["wsd_s_total", "wsd_s_lineage"]),
+    ),
+    Claim(
+        "W10",
+        "a cyclic cosine is worse than WSD-S",
+        verdict="cyclic_cosine_is_worse",
+        source=WEN_RUNS,
+        published="WSD-S is better than cyclic cosine",
+        mark="published",
+        runs=Select(arm="wsd", lr=PEAK) | Select(arm=["wsd_s_lineage", "cyclic"]),
+    ),
+    Claim(
+        "W11",
+        "a decay over 10 % of the budget achieves most of the gain",
+        verdict="short_decay_suffices",
+        source=LOGS,
+        published="83 % of the best (0.155 of 0.187 nats/token at 60 %)",
+        mark="published",
+        runs=Select(arm=["stable", "cooldown_linear"], lr=PEAK),
+    ),
+    Claim(
+        "W12",
+        "a 1 - sqrt decay is better than a linear one",
+        verdict="sqrt_beats_linear",
+        source=f"{LOGS}, and 25k updates",
+        published="by 0.006 to 0.007 nats/token (20 % decay)",
+        mark="published",
+        runs=Select(arm=["stable", "cooldown_linear", "cooldown_sqrt"], lr=PEAK),
+    ),
+    Claim(
+        "W13",
+        "the best constant learning rate is about half the best peak of the cosine",
+        verdict="constant_rate_is_half",
+        source="Schaipp et al. 2025, logs of the 124M model, 25k updates; convex bound 1.90 (derived)",
+        published="cosine 2e-3, WSD with 20 % decay 1e-3",
+        mark="published",
+        runs=TUNED,
+    ),
+    Claim(
+        "W14",
+        "our convex bound reproduces its known values",
+        verdict="bound_is_reproduced",
+        source="Schaipp et al. 2025, bound; values derived",
+        published="constant 0.1375, WSD 20 % 0.1093, cosine 0.1034",
+        mark="derived",
+        seeds=1,
+    ),
+    Claim(
+        "W15",
+        "the final learning rate matters more than the choice between WSD and cosine",
+        verdict="final_rate_is_a_confounder",
+        source="Schaipp et al. 2025, logs of the 124M model, peak 2e-3",
+        published="cosine to 0 beats cosine to 10 % by 0.016 (25k) and 0.037 (50k) nats/token",
+        mark="published",
+        runs=Select(arm=["stable", "cosine", "cosine_to_zero"], lr=PEAK),
+    ),
+]

@@ -10,9 +10,9 @@ from collections.abc import Sequence
 
 import pandas as pd
 
-from common.evidence.claims import sentence
-from common.plotting import PALETTE, Axes, Figure, draw_band, figure, label_lines, mean_band, note
-from studies.wsd.claims import TABULAR_PEAK, uncertain_bytes_gain, uncertain_contexts_gain
+from common.evidence.claims import Judged
+from common.plotting import PALETTE, Axes, Figure, draw_band, figure, label_lines, mark, mean_band
+from studies.wsd.measure_tabular import TABULAR_PEAK
 from studies.wsd.study import BIGRAMS
 
 KINDS = {"certain": (PALETTE["constant"], "certain"), "uncertain": (PALETTE["rewarm"], "uncertain")}
@@ -63,6 +63,7 @@ def draw(
     tabular: pd.DataFrame,
     bigram: pd.DataFrame,
     entropy: pd.DataFrame,
+    verdicts: dict[str, Judged],
 ) -> tuple[Figure, pd.DataFrame]:
     """The figure and the numbers drawn.
 
@@ -71,6 +72,7 @@ def draw(
         tabular: excess of the table.
         bigram: excess of the transformer.
         entropy: gains on real bytes.
+        verdicts: W7a on the first panel, W7b on the last.
     """
     fig, panels = figure(width="page", columns=3, height=3.0, xlabel="update")
     table = excess_curves(tabular[tabular.lr == TABULAR_PEAK], arms=["constant", "wsd"], part="tabular")
@@ -79,13 +81,9 @@ def draw(
     draw_excess(panels[0], table)
     draw_excess(panels[1], trained)
     draw_buckets(panels[2], real)
-    panels[0].set(title="a  Bigram table", ylabel="excess loss (nats)")
-    panels[1].set(title="b  Transformer on bigrams")
+    panels[0].set(title="a  Table", ylabel="excess loss on bigrams (nats)")
+    panels[1].set(title="b  Transformer")
     panels[2].set(title="c  Python text", xlabel="entropy of the next byte (nats)", ylabel="share of the gain (%)")
-    text = sentence(uncertain_contexts_gain, tabular=tabular, bigram=bigram)
-    panels[0].set_ylim(bottom=table["mean"].min() / 2.5)
-    note(panels[0], text, width=42)
-    text = sentence(uncertain_bytes_gain, entropy=entropy)
-    panels[2].set_ylim(top=1.35 * panels[2].get_ylim()[1])
-    note(panels[2], text, corner="upper left", width=40)
+    mark(panels[0], verdicts["W7a"])
+    mark(panels[2], verdicts["W7b"])
     return fig, pd.concat([table, trained, real])

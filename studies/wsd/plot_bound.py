@@ -165,7 +165,7 @@ def note_ratio(ax: Axes, table: pd.DataFrame, rate: str) -> None:
     """Say in a panel by how much the cosine's rate is above that of WSD at the largest budget."""
     last = table[table.end == table.end.max()].groupby("arm")[rate].first()
     text = f"longest cosine:\n{last.cosine / last.wsd:.1f} × WSD's rate"
-    ax.text(0.97, 0.97, text, fontsize=6.5, ha="right", va="top", transform=ax.transAxes)
+    ax.text(0.97, 0.97, text, fontsize=7, ha="right", va="top", transform=ax.transAxes)
 
 
 def draw_gains(ax: Axes, table: pd.DataFrame) -> None:

@@ -1,18 +1,17 @@
 """Final loss by shape and by length of the decay.
 
 All decays end at the longest budget. Left: final loss of each shape of the decay minus that of the linear one of equal
-length, paired by seed. Right: final loss after linear decays of different lengths, and without decay (0 %). Means and
-95 % intervals over seeds.
+length, paired by seed. Right: final loss after linear decays of different lengths, and without decay (0 %); the
+percentages are shares of the largest gain. Means and 95 % intervals over seeds.
 """
 
 from typing import Any
 
 import pandas as pd
 
-from common.evidence.claims import sentence
+from common.evidence.claims import Judged
 from common.evidence.statistics import t_interval
-from common.plotting import PALETTE, Axes, Figure, draw_points, figure, mean_band, note, shades
-from studies.wsd.claims import short_decay_suffices, sqrt_beats_linear
+from common.plotting import PALETTE, Axes, Figure, draw_points, figure, mark, mean_band, shades
 from studies.wsd.losses import cooldown_gains, cooldowns, headline_peak, stable_loss
 
 NAMES = {"sqrt": "1 - sqrt"}
@@ -41,10 +40,10 @@ def draw_shapes(ax: Axes, table: pd.DataFrame) -> None:
         rows = table[table.share == share].set_index("shape").loc[order]
         y = [place + 0.16 * (i - (len(shares) - 1) / 2) for place in range(len(rows))]
         draw_points(ax, y, rows, color, across=True)
-        ax.text(0.98, 0.2 - 0.06 * i, f"over {share:.0%}", transform=ax.transAxes, fontsize=7, color=color, ha="right")
+        ax.text(0.98, 0.95 - 0.06 * i, f"over {share:.0%}", transform=ax.transAxes, fontsize=7, color=color, ha="right")
     ax.axvline(0, color=PALETTE["reference"], linewidth=0.8)
     ax.set_yticks(range(len(order)), [NAMES.get(shape, shape) for shape in order])
-    ax.set_ylim(-1.8, len(order) - 0.4)
+    ax.set_ylim(-0.6, len(order) - 0.4)
 
 
 def length_losses(runs: pd.DataFrame) -> pd.DataFrame:
@@ -64,10 +63,12 @@ def draw_lengths(ax: Axes, table: pd.DataFrame, gains: pd.DataFrame) -> None:
     decayed = table[table.share > 0]
     for share, high in zip(decayed.share, decayed.high, strict=True):
         place: dict[str, Any] = {"xytext": (0, 5), "textcoords": "offset points", "ha": "center"}
-        ax.annotate(f"{shares[share]:.0%} of\nthe gain", (100 * share, high), fontsize=6, color=color, **place)
+        ax.annotate(f"{shares[share]:.0%}", (100 * share, high), fontsize=7, color=color, **place)
+    ax.margins(y=0.12)
+    ax.text(0.02, 0.02, "labels: share of the largest gain", transform=ax.transAxes, fontsize=7, color=color)
 
 
-def draw(runs: pd.DataFrame) -> tuple[Figure, pd.DataFrame]:
+def draw(runs: pd.DataFrame, verdicts: dict[str, Judged]) -> tuple[Figure, pd.DataFrame]:
     """The figure and the numbers drawn."""
     fig, (left, right) = figure(width="page", columns=2, height=3.1)
     shapes, lengths = shape_gaps(runs), length_losses(runs)
@@ -75,6 +76,6 @@ def draw(runs: pd.DataFrame) -> tuple[Figure, pd.DataFrame]:
     draw_lengths(right, lengths, cooldown_gains(runs, shape="linear", lr=headline_peak(runs)))
     left.set(title="a  Shape of the decay, against linear", xlabel="difference of final loss (0.001 nats/byte)")
     right.set(title="b  Length of a linear decay", xlabel="decay (% of the budget)", ylabel="final loss (nats/byte)")
-    note(left, sentence(sqrt_beats_linear, runs))
-    note(right, sentence(short_decay_suffices, runs), corner="upper right")
+    mark(left, verdicts["W12"])
+    mark(right, verdicts["W11"])
     return fig, pd.concat([shapes, lengths])

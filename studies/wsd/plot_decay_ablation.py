@@ -7,9 +7,8 @@ peaks.
 
 import pandas as pd
 
-from common.evidence.claims import sentence
-from common.plotting import PALETTE, Axes, Figure, draw_points, figure, label_lines, mean_band, note, shades
-from studies.wsd.claims import constant_rate_is_half
+from common.evidence.claims import Judged
+from common.plotting import PALETTE, Axes, Figure, draw_points, figure, label_lines, mark, mean_band, shades
 from studies.wsd.losses import budgets_of, cooldowns, last_loss
 
 STYLE = {"wsd": "-", "cosine": "--"}
@@ -56,13 +55,13 @@ def draw_lengths(ax: Axes, table: pd.DataFrame) -> None:
     label_lines(ax, labels)
 
 
-def draw(runs: pd.DataFrame) -> tuple[Figure, pd.DataFrame]:
+def draw(runs: pd.DataFrame, verdicts: dict[str, Judged]) -> tuple[Figure, pd.DataFrame]:
     """The figure and the numbers drawn."""
     peaks, lengths = peak_losses(runs), length_losses(runs)
     fig, (left, right) = figure(width="page", columns=2, height=3.1, ylabel="final loss (nats/byte)")
-    left.set(title="a  Peak: WSD (solid), cosine (dashed)", xlabel="peak learning rate (1e-3)")
+    left.set(title="a  WSD (solid), cosine (dashed)", xlabel="peak learning rate (1e-3)")
     right.set(title="b  Length of a linear decay", xlabel="decay (% of the longest budget)")
     draw_peaks(left, peaks)
     draw_lengths(right, lengths)
-    note(left, sentence(constant_rate_is_half, runs), corner="upper right")
+    mark(left, verdicts["W13"])
     return fig, pd.concat([peaks, lengths])

@@ -7,14 +7,13 @@ into a decay, and the way from one decayed checkpoint to the next, lead downhill
 
 import pandas as pd
 
-from common.evidence.claims import sentence
-from common.plotting import PALETTE, Axes, Figure, figure, label_lines, mean_band, note, shades
-from studies.wsd.claims import decayed_lie_on_a_path, mean_of_stable_beats_both
+from common.evidence.claims import Judged
+from common.plotting import PALETTE, Axes, Figure, figure, label_lines, mark, mean_band, shades
 
 PANELS = {
-    "stable": "a  Constant rate to constant",
+    "stable": "a  Constant rate",
     "decay": "b  Into the decay",
-    "decayed": "c  Decayed to decayed",
+    "decayed": "c  Decayed states",
 }
 SHADE = {"stable": "constant", "decay": "wsd", "decayed": "wsd_s"}
 
@@ -34,21 +33,23 @@ def draw_lines(ax: Axes, table: pd.DataFrame, kind: str) -> None:
 def draw(
     runs: pd.DataFrame,  # noqa: ARG001
     interpolation: pd.DataFrame,
+    verdicts: dict[str, Judged],
 ) -> tuple[Figure, pd.DataFrame]:
     """The figure and the numbers drawn.
 
     Args:
         runs: rows of the runs between whose states the lines lie; they only tell where the figure comes from.
         interpolation: what was measured on the lines.
+        verdicts: W6a on the first panel, W6b on the last.
     """
     table = mean_band(interpolation, by=["kind", "start", "end", "share"], value="loss")
     fig, panels = figure(width="page", columns=3, height=2.9, sharey=True, xlabel="position on the line")
     panels[0].set_ylabel("validation loss (nats/byte)")
-    room = 0.3 * (table["mean"].max() - table["mean"].min())
-    panels[0].set_ylim(table["mean"].min() - 1.4 * room, table["mean"].max() + room / 3)
+    margin = 0.1 * (table["mean"].max() - table["mean"].min())
+    panels[0].set_ylim(table["mean"].min() - margin, table["mean"].max() + margin)
     for ax, (kind, title) in zip(panels, PANELS.items(), strict=True):
         draw_lines(ax, table, kind)
         ax.set_title(title)
-    for ax, claim in ((panels[0], mean_of_stable_beats_both), (panels[2], decayed_lie_on_a_path)):
-        note(ax, sentence(claim, interpolation=interpolation), width=40)
+    mark(panels[0], verdicts["W6a"])
+    mark(panels[2], verdicts["W6b"])
     return fig, table

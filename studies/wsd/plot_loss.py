@@ -7,9 +7,8 @@ each cosine is trained for its own budget; the inset shows the learning rates. R
 
 import pandas as pd
 
-from common.evidence.claims import sentence
-from common.plotting import PALETTE, Axes, Figure, draw_band, figure, label_lines, mean_band, note, shades
-from studies.wsd.claims import decay_reveals_progress, learning_rates_cross, wsd_matches_cosine
+from common.evidence.claims import Judged
+from common.plotting import PALETTE, Axes, Figure, draw_band, figure, label_lines, mark, mean_band, shades
 from studies.wsd.losses import best, headline_peak, last_loss
 
 
@@ -33,7 +32,7 @@ def chosen(table: pd.DataFrame, runs: pd.DataFrame) -> dict[str, list[tuple[floa
 
 def draw_schedules(ax: Axes, table: pd.DataFrame, runs: pd.DataFrame) -> None:
     """Panel a: one constant run with a decay for each budget, and the cosine of each budget; inset: learning rates."""
-    names = {"stable": "constant", "wsd": "WSD: its decays", "cosine": "cosine, one run\nfor each budget"}
+    names = {"stable": "constant", "wsd": "WSD decays", "cosine": "cosine, one run\nfor each budget"}
     inset = ax.inset_axes((0.42, 0.7, 0.56, 0.25))
     labels = []
     for arm, members in chosen(table, runs).items():
@@ -41,14 +40,12 @@ def draw_schedules(ax: Axes, table: pd.DataFrame, runs: pd.DataFrame) -> None:
         for peak, budget in members:
             draw_band(ax, series(table, arm=arm, lr=peak, end=budget), color)
             run = series(runs, arm=arm, lr=peak, end=budget, seed=runs.seed.min()).dropna(subset="learning_rate")
-            inset.plot(run.step, run.learning_rate, color=color, linewidth=0.9)
+            inset.plot(run.step, 1e3 * run.learning_rate, color=color, linewidth=0.9)
         last = series(table, arm=arm, lr=members[-1][0], end=members[-1][1]).iloc[-1]
         labels.append((last.step, last["mean"], names[arm], color))
     label_lines(ax, labels)
-    inset.set_title("learning rate", fontsize=6.5, fontweight="normal", pad=2)
-    inset.ticklabel_format(axis="y", style="sci", scilimits=(0, 0))
-    inset.yaxis.get_offset_text().set_fontsize(5.5)
-    inset.tick_params(labelsize=5.5, length=2)
+    inset.set_title("learning rate (1e-3)", fontsize=7, fontweight="normal", pad=2)
+    inset.tick_params(labelsize=7, length=2)
 
 
 def draw_peaks(ax: Axes, table: pd.DataFrame) -> None:
@@ -63,19 +60,18 @@ def draw_peaks(ax: Axes, table: pd.DataFrame) -> None:
     label_lines(ax, labels)
 
 
-def draw(runs: pd.DataFrame) -> tuple[Figure, pd.DataFrame]:
+def draw(runs: pd.DataFrame, verdicts: dict[str, Judged]) -> tuple[Figure, pd.DataFrame]:
     """The figure and the numbers drawn."""
     runs = runs.assign(end=runs.groupby("run").step.transform("max"))
     table = curves(runs)
     seen = table[table.step > table.step.max() / 20]
     margin = 0.06 * (seen["mean"].max() - seen["mean"].min())
-    limits = (seen["mean"].min() - 8 * margin, seen["mean"].max() + margin)
+    limits = (seen["mean"].min() - 3 * margin, seen["mean"].max() + margin)
     fig, (left, right) = figure(width="page", columns=2, height=3.4, sharey=True, xlabel="update", ylim=limits)
-    left.set(ylabel="validation loss (nats/byte)", title="a  WSD and a cosine for each budget")
-    right.set(title="b  Constant rates (solid), their decays (dashed)")
+    left.set(ylabel="validation loss (nats/byte)", title="a  WSD, one cosine per budget")
+    right.set(title="b  Constant rates and decays")
     draw_schedules(left, table, runs)
     draw_peaks(right, table)
-    note(left, sentence(wsd_matches_cosine, runs))
-    lines = "\n".join(sentence(claim, runs) for claim in (decay_reveals_progress, learning_rates_cross))
-    note(right, lines)
+    mark(left, verdicts["W8"])
+    mark(right, verdicts["W1"], verdicts["W2"])
     return fig, table

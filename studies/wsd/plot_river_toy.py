@@ -1,4 +1,4 @@
-"""Winding valley: trajectories, progress against the sum of learning rates, excess against the rate.
+"""Winding valley: trajectories, progress against the cumulative learning rate, excess against the rate.
 
 SGD in a winding river valley: how far it gets, how high it hovers, and what a decay reveals. The loss is
 -g x + (lam/2)(y - a sin(k x))^2, with noise in y only. Black: theory, nothing fitted. a: y is drawn larger than x, and
@@ -44,7 +44,7 @@ def paths(table: pd.DataFrame) -> dict[str, pd.DataFrame]:
 
 
 def draw_valley(ax: Axes, table: pd.DataFrame) -> None:
-    """Panel a: the loss from above, the river, and one seed's way at two rates and in a decay."""
+    """Panel a: the loss from above, the river, and one seed's path at two rates and in a decay."""
     ax.set(xlim=(-0.4, 12.3), ylim=(-0.95, 0.95), xlabel="x, along the valley", ylabel="y, across")
     ax.set_title(f"a  The valley from above, and one run of {STEPS} updates at each rate (y drawn larger than x)")
     across, up = np.meshgrid(np.linspace(*ax.get_xlim(), 400), np.linspace(*ax.get_ylim(), 300))
@@ -55,7 +55,7 @@ def draw_valley(ax: Axes, table: pd.DataFrame) -> None:
     ax.plot(river.x, river.y, **THEORY)
     for name, rows in paths(table).items():
         ax.plot(rows.x, rows.y, color=WAY[name], **DOTS)
-    ax.text(0.0, -0.45, f"rate {SMALL:g}: near the river,\nhardly downstream", color="#666666", va="top", **NOTE)
+    ax.text(0.0, -0.45, f"rate {SMALL:g}: near the river,\nlittle progress", color="#666666", va="top", **NOTE)
     ax.text(4.3, -0.7, f"rate {PEAK:g}: far downstream,\nhigh up the hills", color=SHADE[PEAK], va="top", **NOTE)
     ax.text(12.2, -0.42, "decay: drops\nonto the river", color=PALETTE["wsd"], va="top", ha="right", **NOTE)
 
@@ -68,13 +68,13 @@ def draw_settling(ax: Axes, table: pd.DataFrame) -> None:
         ax.plot(rows.step, rows.y - WINDING.floor(rows.x.to_numpy()), color=WAY[name], **DOTS)
     ax.axhline(0, **THEORY)
     ax.set(xticks=[STEPS - last_steps(STEPS), STEPS], yticks=[-0.5, 0, 0.5], ylim=(-0.65, 0.65), facecolor="white")
-    ax.set_title("distance from the river by update", fontsize=6, fontweight="normal", pad=2, loc="center")
-    ax.tick_params(labelsize=5.5, length=2, pad=1)
+    ax.set_title("distance from the river by update", fontsize=7, fontweight="normal", pad=2, loc="center")
+    ax.tick_params(labelsize=7, length=2, pad=1)
 
 
 def draw_loss(ax: Axes, table: pd.DataFrame) -> None:
     """Panel b: loss against the clock; the river's loss is the theory's without noise."""
-    ax.set(xlabel="sum of learning rates", ylabel="loss", title="b  A decay reveals the river", xlim=(0, 82))
+    ax.set(xlabel="cumulative learning rate", ylabel="loss", title="b  A decay reveals the river", xlim=(0, 82))
     curve = table[table.part == "curve"]
     for _, rows in curve.groupby(["arm", "lr", "budget"]):
         arm, lr, budget = rows[["arm", "lr", "budget"]].iloc[0]
@@ -88,14 +88,14 @@ def draw_loss(ax: Axes, table: pd.DataFrame) -> None:
     ax.plot(longest.clock, river_loss(WINDING, longest.predicted_x.to_numpy()), **THEORY, linestyle="--")
     ax.text(40, 0.42, f"constant {PEAK:g}", color=SHADE[PEAK], **NOTE)
     ax.text(2.5, 0.27, "cosine", color=PALETTE["cosine"], **NOTE)
-    ax.text(70, -1.0, "WSD:\nits decays", color=PALETTE["wsd"], ha="right", **NOTE)
+    ax.text(70, -1.0, "WSD\ndecays", color=PALETTE["wsd"], ha="right", **NOTE)
     ax.text(1, -0.55, f"constant\n{SMALL:g}", color="#777777", va="top", **NOTE)
     ax.text(58, -1.5, "river", color="black", ha="right", **NOTE)
 
 
 def draw_clock(ax: Axes, table: pd.DataFrame) -> None:
     """Panel c: position against the clock for every schedule, and in the inset against the updates."""
-    ax.set(xlabel="sum of learning rates", ylabel="x, along the valley", title="c  The clock is the sum of rates")
+    ax.set(xlabel="cumulative learning rate", ylabel="x, along the valley", title="c  Only summed rates matter")
     ax.set(xlim=(-3, 140), ylim=(-0.5, 20))
     inset = ax.inset_axes((0.1, 0.64, 0.32, 0.3))
     curve = table[(table.part == "curve") & (table.budget == STEPS)]
@@ -106,13 +106,13 @@ def draw_clock(ax: Axes, table: pd.DataFrame) -> None:
         ax.plot(sparse.clock, sparse.x, color=color, **{**DOTS, "markersize": 3.5})
         inset.plot(rows.step, rows.x, color=color, linewidth=0.9)
         if arm == "constant":
-            place: dict[str, Any] = {"xytext": (4, -7), "textcoords": "offset points", "fontsize": 6}
+            place: dict[str, Any] = {"xytext": (4, -7), "textcoords": "offset points", "fontsize": 7}
             ax.annotate(f"{lr:g}", (rows.clock.iloc[-1], rows.x.iloc[-1]), color=color, **place)
     farthest = curve[curve.lr == CONSTANT_LRS[-1]]
     ax.plot(farthest.clock, farthest.predicted_x, **THEORY)
     inset.set(xticks=[0, STEPS], yticks=[])
-    inset.set_title("x by update", fontsize=6, fontweight="normal", pad=2)
-    inset.tick_params(labelsize=5.5, length=2)
+    inset.set_title("x by update", fontsize=7, fontweight="normal", pad=2)
+    inset.tick_params(labelsize=7, length=2)
 
 
 def draw_excess(ax: Axes, table: pd.DataFrame) -> None:

@@ -1,7 +1,7 @@
 """WSD, WSD-S, cyclic and oracle cosine at three budgets.
 
-Top: learning rates. Bottom left: validation loss, mean and 95 % interval over seeds. Bottom right: what each loses or
-gains, as paired difference to WSD at each budget. In mode total, WSD-S spends as many updates on all three checkpoints
+Top: learning rates. Bottom left: validation loss, mean and 95 % interval over seeds. Bottom right: paired
+difference of each to WSD at each budget. In mode total, WSD-S spends as many updates on all three checkpoints
 as WSD does; in mode lineage each checkpoint has as many updates behind it. WSD and WSD-S have the headline peak, each
 cosine the best of its peaks.
 """
@@ -10,10 +10,9 @@ from collections.abc import Iterator
 
 import pandas as pd
 
-from common.evidence.claims import sentence
+from common.evidence.claims import Judged
 from common.evidence.statistics import paired_differences, t_interval
-from common.plotting import PALETTE, Axes, Figure, draw_band, draw_points, figure, label_lines, mean_band, note
-from studies.wsd.claims import cyclic_cosine_is_worse, wsd_s_not_worse
+from common.plotting import PALETTE, Axes, Figure, draw_band, draw_points, figure, label_lines, mark, mean_band
 from studies.wsd.losses import at_each_budget, best, budgets_of, final, headline_peak, last_loss
 from studies.wsd.study import RIVALS
 
@@ -30,7 +29,7 @@ LOOKS = dict(
         strict=True,
     )
 )
-"""Name, colour and marker of what is held against WSD."""
+"""Name, colour and marker of what is compared with WSD."""
 
 
 def curves(runs: pd.DataFrame) -> Iterator[tuple[str, int, str, pd.DataFrame]]:
@@ -73,7 +72,8 @@ def draw_curves(rates: dict[str, Axes], losses: Axes, runs: pd.DataFrame) -> pd.
         labels[arm] = (table.step.iloc[-1], table["mean"].iloc[-1], names[arm], color)
     drawn = pd.concat(tables)
     late = drawn[drawn.step > drawn.step.max() / 10]["mean"]
-    losses.set_ylim(late.min() - 0.15, late.max() + 0.04)
+    span = late.max() - late.min()
+    losses.set_ylim(late.min() - 0.27 * span, late.max() + 0.07 * span)
     label_lines(losses, list(labels.values()))
     return drawn
 
@@ -101,13 +101,13 @@ def draw_gaps(ax: Axes, table: pd.DataFrame) -> None:
         x = [budgets.index(end) + 0.13 * (i - 2) for end in rows.end]
         draw_points(ax, x, rows, color, fmt=marker, label=name)
     low, high = table.low.min(), table.high.max()
-    ax.set(ylim=(low - 0.75 * (high - low), high + 0.5 * (high - low)), xlim=(-0.5, len(budgets) - 0.5))
+    ax.set(ylim=(low - 0.1 * (high - low), high + 0.5 * (high - low)), xlim=(-0.5, len(budgets) - 0.5))
     ax.set_xticks(range(len(budgets)), [f"{budget:g}" for budget in budgets])
     ax.annotate("WSD", (-0.48, 0), (0, 2), textcoords="offset points", fontsize=7, color=PALETTE["wsd"])
-    ax.legend(loc="upper left", ncols=2, fontsize=6, handletextpad=0.3, columnspacing=0.8)
+    ax.legend(loc="upper left", ncols=2, handletextpad=0.3, columnspacing=0.8)
 
 
-def draw(runs: pd.DataFrame) -> tuple[Figure, pd.DataFrame]:
+def draw(runs: pd.DataFrame, verdicts: dict[str, Judged]) -> tuple[Figure, pd.DataFrame]:
     """The figure and the numbers drawn, from rows that include those of each run's parents."""
     runs = runs.assign(end=runs.groupby("run").step.transform("max"))
     fig, panels = figure(width="page", columns=2, rows=2, height=4.6, height_ratios=[1, 2.6], xlabel="update")
@@ -115,10 +115,9 @@ def draw(runs: pd.DataFrame) -> tuple[Figure, pd.DataFrame]:
     top_left.set(title="a  WSD (decays discarded) and WSD-S (kept)", ylabel="rate (1e-3)", xlabel="")
     top_right.set(title="b  A cosine for each budget, and cyclic", xlabel="")
     losses.set(title="c  Validation loss", ylabel="nats/byte")
-    differences.set(title="d  Loss minus WSD's at each budget", ylabel="nats/byte", xlabel="budget (updates)")
+    differences.set(title="d  Loss minus WSD's", ylabel="nats/byte", xlabel="budget (updates)")
     curves_drawn = draw_curves({"wsd": top_left, "cosine": top_right}, losses, runs)
     table = gaps(runs)
     draw_gaps(differences, table)
-    text = "\n".join(sentence(claim, runs) for claim in (wsd_s_not_worse, cyclic_cosine_is_worse))
-    note(differences, text)
+    mark(differences, verdicts["W9"], verdicts["W10"])
     return fig, pd.concat([curves_drawn, table])

@@ -265,28 +265,38 @@ RUNS = [
 HEADLINE = ("stable", "wsd")
 """Arms of the constant runs and of the decays that branch off them."""
 RIVALS = ("wsd_s_total", "wsd_s_lineage", "cosine", "cyclic", "cyclic_rewarm")
-"""Arms that are held against WSD at each budget."""
+"""Arms that are compared with WSD at each budget."""
 BIGRAMS = ("bigram_stable", "bigram_wsd")
 
+TRUNKS_AND_DECAYS = Select(arm=HEADLINE)
+"""Constant runs and their decays at every peak."""
+TUNED = Select(arm=["wsd", "cosine"])
+"""Runs among which each schedule has its best peak at each budget."""
 PEAKS_AND_LENGTHS = Select(arm=[*HEADLINE, "cosine", "cooldown_linear"])
 """Runs that tell final losses by peak, and by length of a linear decay."""
 
 FIGURES = [
-    Figure("loss", runs=Select(arm=[*HEADLINE, "cosine"])),
+    Figure("loss", runs=Select(arm=[*HEADLINE, "cosine"]), claims=["W1", "W2", "W8"]),
     Figure("river_toy", tables=["river"]),
-    Figure("interpolation", runs=Select(arm=HEADLINE, lr=PEAK), tables=["interpolation"]),
+    Figure("interpolation", runs=Select(arm=HEADLINE, lr=PEAK), tables=["interpolation"], claims=["W6a", "W6b"]),
     Figure(
         "bigram",
         runs=Select(arm=HEADLINE, lr=PEAK) | Select(arm=BIGRAMS),
         tables=["tabular", "bigram", "entropy"],
+        claims=["W7a", "W7b"],
     ),
     Figure(
         "s_vs_cosine",
         runs=Select(arm=HEADLINE, lr=PEAK, lineage=True) | Select(arm=RIVALS, lineage=True),
+        claims=["W9", "W10"],
     ),
     Figure("bound", runs=PEAKS_AND_LENGTHS, records=PEAKS_AND_LENGTHS),
-    Figure("cooldown_shape", runs=Select(arm=[*HEADLINE, *(f"cooldown_{shape}" for shape in SHAPES)])),
-    Figure("decay_ablation", runs=PEAKS_AND_LENGTHS),
+    Figure(
+        "cooldown_shape",
+        runs=Select(arm=[*HEADLINE, *(f"cooldown_{shape}" for shape in SHAPES)]),
+        claims=["W12", "W11"],
+    ),
+    Figure("decay_ablation", runs=PEAKS_AND_LENGTHS, claims=["W13"]),
 ]
 
 BRANCHED = {"trunks": Select(arm="stable", lr=PEAK), "decays": Select(arm="wsd", lr=PEAK)}

@@ -8,7 +8,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from common.pipeline import build
+from common.pipeline import build, new_study
 from common.pipeline.studies import Studies
 from common.runs.origin import ROOT
 from common.runs.owner import OWNER
@@ -159,47 +159,53 @@ def script(tmp_path, monkeypatch) -> Path:
 
 
 def test_the_first_line_of_a_script_is_read_without_running_it(script):
-    assert build.first_line("fresh", "plot_loss") == "The loss against the update."
+    assert build._first_line("fresh", "plot_loss") == "The loss against the update."
     (script.parent / "measure_path.py").write_text('"""The path, in one line."""\n')
-    assert build.first_line("fresh", "measure_path") == "The path, in one line."
+    assert build._first_line("fresh", "measure_path") == "The path, in one line."
 
 
 def test_a_script_without_a_docstring_has_its_name_as_first_line(script):
     script.write_text("import math\n")
-    assert build.first_line("fresh", "plot_loss") == "plot_loss"
+    assert build._first_line("fresh", "plot_loss") == "plot_loss"
 
 
-def test_the_caption_is_the_docstring_in_a_file_with_an_absolute_path(script, tmp_path):
-    file = Path(build.caption("fresh", "loss"))
-    assert file == tmp_path / ".snakemake/captions/fresh_loss.rst"
-    assert file.read_text() == "The loss against the update.\n\nOne line for each run.\n"
-
-
-def test_the_caption_is_written_again_only_if_it_changes(script):
-    """Every job reads the rules, and all of them share the file."""
-    file = Path(build.caption("fresh", "loss"))
-    os.utime(file, ns=(1, 1))
-    assert build.caption("fresh", "loss") == str(file) and file.stat().st_mtime_ns == 1
-    script.write_text(SCRIPT.replace("One line", "A line"))
-    build.caption("fresh", "loss")
-    assert file.read_text() == "The loss against the update.\n\nA line for each run.\n"
+def test_a_caption_is_named_from_the_root_and_written_by_the_job_of_its_figure(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert build.caption("figures/fresh_loss.rst") == str(tmp_path / "figures/fresh_loss.rst")
+    assert list(tmp_path.iterdir()) == []
 
 
 RULES = """
-from common.pipeline import build
+from pathlib import Path
 
-for name in ("first", "second"):
+import studies as package
+from common.pipeline import build
+from common.pipeline.studies import Studies
+
+package.__path__[:] = [str(Path("studies").resolve())]
+build.ROOT = Path.cwd()
+STUDIES = Studies.load()
+
+for name in ("fresh", "fresh_loss", "fresh_measure_path", "fresh_verdicts_F1", "fresh_verdicts_F2"):
 
     rule:
         name: name
         output: f"{name}.txt"
         shell: "touch {output}"
 
-    build.explain(workflow, name, f"What the {name} one makes.")
+build.explain(workflow, STUDIES)
 """
 
 
-def test_rules_that_are_made_in_a_loop_are_explained_in_the_list(tmp_path):
+def test_rules_that_are_made_in_loops_are_explained_in_the_list(tmp_path):
+    folder = new_study.write("fresh", root=tmp_path)
+    with (folder / "study.py").open("a") as file:
+        file.write("\nfrom common.config import Measure\n\nMEASURES = [Measure('path')]\n")
+    (folder / "measure_path.py").write_text('"""The path, in one line.\n\nMore."""\n\n\ndef measure():\n    pass\n')
+    claims = (folder / "claims.py").read_text()
+    more = ' Claim("F2", "it is", verdict="larger_is_lower", source="ours", runs=Select(lr=[0.01, 0.1], seed=0)),\n'
+    same = ' Claim("F3", "it is", verdict="larger_is_lower", source="ours", runs=Select(lr=[0.01, 0.1])),\n'
+    (folder / "claims.py").write_text(claims.replace("\n]\n", f"\n{more}{same}]\n"))
     (tmp_path / "Snakefile").write_text(RULES)
     done = subprocess.run(
         [sys.executable, "-m", "snakemake", "--list"],
@@ -208,9 +214,15 @@ def test_rules_that_are_made_in_a_loop_are_explained_in_the_list(tmp_path):
         capture_output=True,
         text=True,
         timeout=60,
-        check=True,
+        check=False,
     )
-    assert done.stdout == "first (What the first one makes.)\nsecond (What the second one makes.)\n"
+    assert done.stdout == (
+        "fresh (Every figure and verdict of the study fresh.)\n"
+        "fresh_loss (Validation loss against update.)\n"
+        "fresh_measure_path (The path, in one line.)\n"
+        "fresh_verdicts_F1 (Verdicts on F1, F3 of fresh.)\n"
+        "fresh_verdicts_F2 (Verdicts on F2 of fresh.)\n"
+    ), done.stderr
 
 
 def test_companions_know_the_build_and_end_with_it(monkeypatch):
@@ -232,7 +244,10 @@ def test_companions_know_the_build_and_end_with_it(monkeypatch):
     companions.start()
     companions.finish()
     assert [command[1:] for command in started] == [
-        ["-m", "common.runs.forkserver", "--owner", str(os.getpid())],
+        *(
+            ["-m", "common.runs.forkserver", name, "--preload", code, "--owner", str(os.getpid())]
+            for name, code in build.SERVERS.items()
+        ),
         ["-m", "common.tracking", "watch", "--owner", str(os.getpid())],
     ]
-    assert [process.events for process in companions.processes] == [[True, "asked", "waited for"]] * 2
+    assert [process.events for process in companions.processes] == [[True, "asked", "waited for"]] * 3

@@ -23,6 +23,7 @@ from common.config import (
     Select,
     Transformer,
 )
+from common.evidence.claims import Statement
 from common.pipeline import provenance
 from common.pipeline.studies import NAME, STUDY_NAME, Studies, Study
 from common.runs.place import Place
@@ -62,6 +63,7 @@ def write(folder: Path, name: str, text: str | bytes, **scripts: str | bytes) ->
     (folder / name).mkdir(parents=True)
     for module, content in {"study": text, **scripts}.items():
         file = folder / name / f"{module}.py"
+        file.parent.mkdir(exist_ok=True)
         file.write_bytes(content.encode() if isinstance(content, str) else content)
     importlib.invalidate_caches()
 
@@ -245,6 +247,10 @@ MALFORMED = {
     "name with a line end": (SOUND.replace("a-s0", "a\\ns0"), [r"run 'a\ns0': the name must be letters"]),
     "name goes up": (SOUND.replace("a-s0", ".."), ["run '..': the name must be letters"]),
     "name of a file": (SOUND.replace("a-s0", "claims.json"), ["run 'claims.json'", "not end with"]),
+    "name of the folder of the verdicts": (
+        SOUND.replace("a-s0", "claims"),
+        ["run 'claims'", "not be claims and not end"],
+    ),
     "name is a number": (SOUND.replace('"a-s0"', "3"), ["studies/bad/study.py: the name 3 must be a text"]),
     "name is a list": (SOUND.replace('"a-s0"', '["a"]'), ["studies/bad/study.py: the name ['a'] must be a text"]),
     "empty name": (SOUND.replace("a-s0", ""), ['study.py: Run needs a name, and it stands first: Run("name", ...)']),
@@ -480,6 +486,276 @@ def test_faulty_figure_or_measurement_is_one_clear_line_and_leaves_the_others_us
     assert loaded_beside_a_sound_study(folder, capsys) == [f"study bad, {line}"]
 
 
+CLAIMED = LOSS.replace("Select(), ", "Select(), claims=['X1'], ")
+CLAIM = """Claim("X1", "it is low", verdict="is_low", source="ours", runs=Select(arm="wsd"), tables=["river"])"""
+IS_LOW = "def is_low(runs, river):\n    pass\n"
+
+
+def claims(*entries: str) -> str:
+    """A module claims.py with these claims."""
+    return f"from common.config import Claim, Measure, Select\n\nCLAIMS = [{', '.join(entries)}]\n"
+
+
+JUDGED = SCRIPTS | {
+    "plot_loss": DRAW.replace("river", "river, verdicts"),
+    "claims": claims(CLAIM),
+    "verdicts": IS_LOW,
+}
+"""Scripts of a sound study with one claim, which its figure shows."""
+
+
+def renamed(name: str) -> dict[str, str]:
+    """The claim under another id."""
+    return {"claims": claims(CLAIM.replace("X1", name))}
+
+
+NAMED = "must be named by a capital letter and a number, such as W8 or W6a"
+NOT_READ = "but does not read it; judge it on less, or let the figure read more"
+
+WRONG_CLAIMS = {
+    "unknown function": (
+        [CLAIMED, RIVER],
+        {"claims": claims(CLAIM.replace("is_low", "is_lov"))},
+        "studies/bad/verdicts.py must define is_lov(runs, river), which Claim('X1') calls",
+    ),
+    "no functions": (
+        [CLAIMED, RIVER],
+        {"verdicts": "is_low = None\n"},
+        "studies/bad/verdicts.py must define is_low(runs, river), which Claim('X1') calls",
+    ),
+    "function without a parameter": (
+        [CLAIMED, RIVER],
+        {"verdicts": "import math\n\n" + IS_LOW.replace(", river", "")},
+        "studies/bad/verdicts.py:3: is_low(runs) must take what Claim('X1') gives it: is_low(runs, river)",
+    ),
+    "function with one too many": (
+        [CLAIMED, RIVER],
+        {"verdicts": IS_LOW.replace("river", "river, hills")},
+        "studies/bad/verdicts.py:1: is_low(runs, river, hills) must take what Claim('X1') gives it: is_low(runs, ri",
+    ),
+    "parameter by another name": (
+        [CLAIMED, RIVER],
+        {"claims": claims(CLAIM.replace("Select(arm=", "{'chains': Select(arm=").replace("), tables", ")}, tables"))},
+        "studies/bad/verdicts.py:1: is_low(runs, river) must take what Claim('X1') gives it: is_low(chains, river)",
+    ),
+    "functions with a syntax error": (
+        [CLAIMED, RIVER],
+        {"claims": claims(CLAIM, CLAIM.replace("X1", "X2")), "verdicts": IS_LOW + "\n(\n"},
+        "studies/bad/verdicts.py:4: SyntaxError: '(' was never closed",
+    ),
+    "unknown table": (
+        [CLAIMED.replace(" claims=['X1'],", ""), RIVER],
+        {
+            "plot_loss": DRAW,
+            "claims": claims(CLAIM.replace("river", "rivers")),
+            "verdicts": IS_LOW.replace("river", "rivers"),
+        },
+        "Claim('X1') reads the table 'rivers', which no Measure makes; did you mean 'river'?",
+    ),
+    "value that no run has": (
+        [CLAIMED, RIVER],
+        {"claims": claims(CLAIM.replace("wsd", "wsds"))},
+        "Claim('X1'): study 'bad' selects arm='wsds', which no run of 'bad' has; did you mean 'wsd'?",
+    ),
+    "selection of an unknown study": (
+        [CLAIMED, RIVER],
+        {"claims": claims(CLAIM.replace("arm=", "study='soud', arm="))},
+        "Claim('X1'): no sound study 'soud'; closest: sound",
+    ),
+    "id given twice": (
+        [CLAIMED, RIVER],
+        {"claims": claims(CLAIM, CLAIM.replace("it is low", "it is lower"))},
+        "studies/bad/claims.py: the name 'X1' is given twice; each needs its own",
+    ),
+    "id is a number": (
+        [CLAIMED, RIVER],
+        {"claims": claims(CLAIM.replace('"X1"', "1"))},
+        "studies/bad/claims.py: the name 1 must be a text",
+    ),
+    "figure shows an unknown claim": (
+        [CLAIMED.replace("X1", "X12"), RIVER],
+        renamed("X13"),
+        "Figure('loss') shows 'X12', which is no claim; did you mean 'X13'?",
+    ),
+    "figure shows an unknown claim, none like it": (
+        [CLAIMED.replace("X1", "W9"), RIVER],
+        {},
+        "Figure('loss') shows 'W9', which is no claim",
+    ),
+    "figure shows the claim of a study without any": (
+        [CLAIMED, RIVER],
+        {"claims": claims()},
+        "Figure('loss') shows 'X1', which is no claim",
+    ),
+    "figure does not read a table": (
+        [CLAIMED.replace(', tables=["river"]', ""), RIVER],
+        {"plot_loss": "def draw(runs, verdicts):\n    pass\n"},
+        f"Figure('loss') shows X1, which is judged on results/bad/river.csv too, {NOT_READ}",
+    ),
+    "figure does not read a run": (
+        [CLAIMED.replace("Select()", "Select(seed=1)"), RIVER],
+        {},
+        f"Figure('loss') shows X1, which is judged on results/bad/wsd-s0/metrics.csv too, {NOT_READ}",
+    ),
+    "figure reads the states alone": (
+        [CLAIMED.replace("runs=Select()", "states={'runs': Select()}"), RIVER],
+        {},
+        f"Figure('loss') shows X1, which is judged on results/bad/wsd-s0/metrics.csv too, {NOT_READ}",
+    ),
+    "figure that does not take the verdicts": (
+        [CLAIMED, RIVER],
+        {"plot_loss": DRAW},
+        "studies/bad/plot_loss.py:1: draw(runs, river) must take what Figure('loss') gives it: draw(runs, river, ver",
+    ),
+    "claims of a figure as a text": (
+        [CLAIMED.replace("['X1']", "'X1'"), RIVER],
+        {},
+        "studies/bad/study.py:10: Figure('loss'): claims='X1' must be a list of ids",
+    ),
+    **{
+        f"id {name}": (
+            [CLAIMED.replace(" claims=['X1'],", ""), RIVER],
+            {"plot_loss": DRAW, **renamed(name)},
+            f"Claim({name!r}) {NAMED}",
+        )
+        for name in ("x1", "X", "1", "XY1", "X1ab", "X1A", "X-1", "X1.json", "../X1")
+    },
+    # a broken claims.py
+    "syntax error": (
+        [CLAIMED, RIVER],
+        {"claims": claims(CLAIM) + "(\n"},
+        "studies/bad/claims.py:4: SyntaxError: '(' was never closed",
+    ),
+    "exception": (
+        [CLAIMED, RIVER],
+        {"claims": claims(CLAIM) + "\n1 / 0\n"},
+        "studies/bad/claims.py:5: ZeroDivisionError: division by zero",
+    ),
+    "exit": (
+        [CLAIMED, RIVER],
+        {"claims": "raise SystemExit('enough')\n"},
+        "studies/bad/claims.py:1: SystemExit: enough",
+    ),
+    "null byte": (
+        [CLAIMED, RIVER],
+        {"claims": claims(CLAIM) + "\0"},
+        "studies/bad/claims.py: SyntaxError: source code string cannot contain null bytes",
+    ),
+    "unknown module": (
+        [CLAIMED, RIVER],
+        {"claims": "from studies.bad.helper import HEADLINE\n"},
+        "studies/bad/claims.py:1: ModuleNotFoundError: No module named 'studies.bad.helper'",
+    ),
+    "unknown selection of the study": (
+        [CLAIMED, RIVER],
+        {"claims": "from studies.bad.study import HEADLINE\n"},
+        "studies/bad/claims.py:1: ImportError: cannot import name 'HEADLINE' from 'studies.bad.study' (",
+    ),
+    "unknown field": (
+        [CLAIMED, RIVER],
+        {"claims": claims(CLAIM.replace("source=", "sauce="))},
+        "studies/bad/claims.py:3: TypeError: Claim.__init__() got an unexpected keyword argument 'sauce'",
+    ),
+    "selection of an unknown field": (
+        [CLAIMED, RIVER],
+        {"claims": claims(CLAIM.replace("arm=", "amr="))},
+        "studies/bad/claims.py:3: Select: amr='wsd' is no field of Run; did you mean arm?",
+    ),
+    "number without a mark": (
+        [CLAIMED, RIVER],
+        {"claims": claims(CLAIM.replace("runs=", "published='0.1', runs="))},
+        "studies/bad/claims.py:3: Claim('X1'): published='0.1' does not fit mark='none': ",
+    ),
+    "decorated function of the first edition": (
+        [CLAIMED, RIVER],
+        {"claims": "from common.evidence.claims import claim\n"},
+        "studies/bad/claims.py:1: ImportError: cannot import name 'claim' from 'common.evidence.claims' (",
+    ),
+    "no CLAIMS": (
+        [CLAIMED, RIVER],
+        {"claims": "FOUND = []\n"},
+        'studies/bad/claims.py must define CLAIMS, a list of Claim("X1", ...); found None',
+    ),
+    "claims by name": (
+        [CLAIMED, RIVER],
+        {"claims": "CLAIMS = {'X1': 'it is low'}\n"},
+        "studies/bad/claims.py must define CLAIMS, a list of Claim(\"X1\", ...); found {'X1': 'it is low'}",
+    ),
+    "CLAIMS is a single one": (
+        [CLAIMED, RIVER],
+        {"claims": claims(CLAIM).replace("[Claim", "Claim").replace(")]", ")")},
+        'studies/bad/claims.py must define CLAIMS, a list of Claim("X1", ...); found Claim(',
+    ),
+    "measurement among the claims": (
+        [CLAIMED, RIVER],
+        {"claims": claims(CLAIM, "Measure('river')")},
+        'studies/bad/claims.py must define CLAIMS, a list of Claim("X1", ...); found Measure(',
+    ),
+}
+
+
+@pytest.mark.parametrize("case", WRONG_CLAIMS)
+def test_faulty_claim_is_one_clear_line_and_leaves_the_others_usable(folder, case, capsys):
+    entries, scripts, line = WRONG_CLAIMS[case]
+    write(folder, "bad", steps(*entries), **(JUDGED | scripts))
+    [told] = loaded_beside_a_sound_study(folder, capsys)
+    assert told.startswith(f"study bad, {line}")
+
+
+def test_claims_without_their_functions_are_told_each(folder, capsys):
+    written = JUDGED | {"claims": claims(CLAIM, CLAIM.replace("X1", "X2").replace("is_low", "is_high"))}
+    write(folder, "bad", steps(CLAIMED, RIVER), **{name: text for name, text in written.items() if name != "verdicts"})
+    assert loaded_beside_a_sound_study(folder, capsys) == [
+        "study bad, studies/bad/verdicts.py must define is_low(runs, river), which Claim('X1') calls",
+        "study bad, studies/bad/verdicts.py must define is_high(runs, river), which Claim('X2') calls",
+    ]
+
+
+def test_an_id_of_another_study_is_told_and_leaves_that_study_usable(folder):
+    for name in ("first", "second", "third"):
+        write(folder, name, steps(CLAIMED, RIVER), **(JUDGED | (renamed("X1") if name != "third" else {})))
+    write(folder, "fourth", steps(CLAIMED.replace("X1", "Y1"), RIVER), **(JUDGED | renamed("Y1")))
+    studies = Studies.load()
+    assert list(studies) == ["first", "fourth"]
+    assert [str(problem) for problem in studies.problems] == [
+        "study second, Claim('X1') is a claim of the study first too; ids are unique",
+        "study third, Claim('X1') is a claim of the study first too; ids are unique",
+    ]
+
+
+def test_a_claim_on_the_runs_of_a_faulty_study_says_where_the_fault_is(folder):
+    write(folder, "bad", one(lr="-1"))
+    on_both = CLAIM.replace('Select(arm="wsd")', 'Select(arm="wsd") | Select(study="bad")')
+    write(folder, "judged", steps(RIVER, LOSS), **(JUDGED | {"plot_loss": DRAW, "claims": claims(on_both)}))
+    fault = "study bad, run a: lr=-1.0 must be greater than 0"
+    assert [str(problem) for problem in Studies.load().problems] == [
+        fault,
+        f"study judged, Claim('X1'): no sound study 'bad'; closest: judged; {fault}",
+    ]
+
+
+SOUND_FUNCTIONS = {
+    "more than it is given": {"verdicts": "def is_low(runs, river, *, margin=0.1):\n    pass\n"},
+    "any tables": {"verdicts": "def is_low(**tables):\n    pass\n"},
+    "a package": {"verdicts/__init__": "from studies.sound.verdicts.low import is_low\n", "verdicts/low": IS_LOW},
+}
+
+
+@pytest.mark.parametrize("case", SOUND_FUNCTIONS)
+def test_where_and_how_a_claim_may_be_judged(folder, case):
+    scripts = {name: text for name, text in JUDGED.items() if name != "verdicts"} | SOUND_FUNCTIONS[case]
+    write(folder, "sound", steps(CLAIMED, RIVER), **scripts)
+    studies = Studies.load()
+    assert not studies.problems
+    [judgement] = studies.judgements()
+    assert judgement.starts == ["studies.sound.verdicts:is_low"]
+
+
+def test_judging_functions_are_not_imported_when_studies_are_read(folder):
+    write(folder, "sound", steps(CLAIMED, RIVER), **(JUDGED | {"verdicts": "import nothing_of_that_name\n\n" + IS_LOW}))
+    assert not Studies.load().problems
+
+
 @pytest.mark.parametrize("draw", ["draw(runs, river, *, height=2)", "draw(river, runs=None)", "draw(**tables)"])
 def test_a_script_may_take_more_than_it_is_given(folder, draw):
     write(folder, "sound", steps(LOSS, RIVER), **(SCRIPTS | {"plot_loss": f"def {draw}:\n    pass\n"}))
@@ -531,7 +807,9 @@ def test_equal_problems_of_many_runs_are_one_line(folder, capsys):
     assert capsys.readouterr().err == "study bad, run s0: lr=-1.0 must be greater than 0 (and 29 more runs)\n"
 
 
-@pytest.mark.parametrize("name", ["data", "common", "class", "Wsd", "my-study", "2nd", "étude", "_x"])
+@pytest.mark.parametrize(
+    "name", ["data", "common", "claims", "verdicts", "class", "Wsd", "my-study", "2nd", "étude", "_x"]
+)
 def test_folder_of_a_study_must_suit_the_rules(folder, name):
     write(folder, name, SOUND)
     [problem] = Studies.load().problems
@@ -642,7 +920,8 @@ def test_lookups(folder):
         "hills": ["results/sound/hills.csv"],
     }
     assert studies.inputs("sound", hills) == {"start": states[:1], "end": states}
-    assert studies.every_run("sound") == [f"results/sound/{name}/metrics.csv" for name in "xyz"]
+    assert studies["sound"].claims == {} and studies.verdicts("sound") == studies.statements("sound") == []
+    assert list(studies.judgements()) == []
     assert studies.figures() == studies.figures("sound") == ["figures/sound_loss.pdf"]
     assert studies.measured("sound") == ["results/sound/hills.csv"]
     assert studies.describe("sound", "x")["data"] == {"kind": "digits", "loss": "cross_entropy"}
@@ -711,6 +990,123 @@ def test_selections_from_other_studies(two):
         two.selected("first", Select(study="second", arm="z"))
     with pytest.raises(LookupError, match="no sound study 'secnd'; closest: second"):
         two.selected("first", Select(study="secnd"))
+
+
+# Claims
+
+
+def several(**inputs: str) -> str:
+    """A module claims.py with a claim for each of some inputs, as written, all judged by functions named alike."""
+    return claims(
+        *(
+            f'Claim("{name}", "it is {name}", verdict="is_{name}", source="ours", {text})'
+            for name, text in inputs.items()
+        )
+    )
+
+
+@pytest.fixture
+def judged(folder) -> Studies:
+    """A study with claims on equal and on other inputs."""
+    write(
+        folder,
+        "sound",
+        steps(
+            'MEASURES = [Measure("river"), Measure("hills")]',
+            'FIGURES = [Figure("loss", runs=Select(), claims=["X5", "X1"])]',
+        ),
+        plot_loss="def draw(runs, verdicts):\n    pass\n",
+        measure_river="def measure():\n    pass\n",
+        measure_hills="def measure():\n    pass\n",
+        claims=several(
+            X1='runs=Select(arm="wsd")',
+            X2='runs=Select(), tables=["river", "hills"]',
+            X3='runs=Select(name=["wsd-s1", "wsd-s0"])',
+            X4='runs={"chains": Select(arm="wsd")}',
+            X5='runs=Select(arm="wsd"), published="0.1", mark="recalled", seeds=2',
+            X6='runs=Select(arm="wsd", lineage=True)',
+            X7='tables=["hills", "river"], runs=Select(arm=["wsd", "cosine"])',
+            X8="",
+            X9='runs=Select(arm="wsd", seed=0)',
+        ),
+        verdicts="".join(f"def is_X{i}(**tables):\n    pass\n\n\n" for i in range(1, 10)),
+    )
+    studies = Studies.load()
+    assert not studies.problems
+    return studies
+
+
+WSD = ["results/sound/wsd-s0/metrics.csv", "results/sound/wsd-s1/metrics.csv"]
+
+
+def test_claims_with_equal_inputs_are_judged_together(judged):
+    found = list(judged.judgements())
+    assert [list(each.functions) for each in found] == [
+        ["X1", "X3", "X5"],
+        ["X2", "X7"],
+        ["X4"],
+        ["X6"],
+        ["X8"],
+        ["X9"],
+    ]
+    first, both, chains, lineage, alone, _ = found
+    assert first.inputs == {"runs": WSD} and chains.inputs == {"chains": WSD} and alone.inputs == {}
+    assert list(both.inputs) == ["runs", "river", "hills"] and both.inputs["hills"] == ["results/sound/hills.csv"]
+    assert lineage.inputs == first.inputs and lineage.claims[0].sources == {"runs": "lineage"}
+    assert first.functions == {"X1": "is_X1", "X3": "is_X3", "X5": "is_X5"}
+    assert first.starts == [f"studies.sound.verdicts:is_X{i}" for i in (1, 3, 5)]
+    assert [each.rule for each in found] == [f"sound_verdicts_X{i}" for i in (1, 2, 4, 6, 8, 9)]
+
+
+def test_every_claim_is_judged_once(judged):
+    judged_claims = [name for each in judged.judgements() for name in each.functions]
+    assert sorted(judged_claims) == list(judged["sound"].claims)
+
+
+def test_claims_may_have_equal_inputs_at_a_smaller_scale_alone(folder):
+    write(
+        folder,
+        "sound",
+        lines("RUNS = [Run(f'a{i}', **SMALL, lr=0.1, steps=100, seed=i) for i in range(4)]"),
+        claims=several(X1="runs=Select(seed=range(2))", X2="runs=Select()"),
+        verdicts="def is_X1(runs):\n    pass\n\n\ndef is_X2(runs):\n    pass\n",
+    )
+    assert [list(each.functions) for each in Studies.load().judgements()] == [["X1"], ["X2"]]
+    assert [list(each.functions) for each in Studies.load(scale="smoke").judgements()] == [["X1", "X2"]]
+
+
+def test_claims_of_two_studies_are_judged_apart(folder):
+    for name, letter in (("first", "X"), ("second", "Y")):
+        on_first = (
+            CLAIM.replace("X1", f"{letter}1").replace("arm=", "study='first', arm=").replace(', tables=["river"]', "")
+        )
+        write(folder, name, steps(), claims=claims(on_first), verdicts="def is_low(runs):\n    pass\n")
+    studies = Studies.load()
+    assert not studies.problems
+    first, second = studies.judgements()
+    assert (first.rule, second.rule) == ("first_verdicts_X1", "second_verdicts_Y1")
+    assert first.inputs == second.inputs
+
+
+def test_verdicts_lie_in_files_of_their_own(judged):
+    assert judged.verdicts("sound") == [f"results/sound/claims/X{i}.json" for i in range(1, 10)]
+    assert judged.verdicts("sound", ["X5", "X1"]) == ["results/sound/claims/X5.json", "results/sound/claims/X1.json"]
+    loss = judged["sound"].figures["loss"]
+    assert judged.inputs("sound", loss)["verdicts"] == judged.verdicts("sound", loss.claims)
+    assert "verdicts" not in judged.inputs("sound", judged["sound"].measures["river"])
+
+
+def test_statements_are_the_words_of_the_claims_as_plain_values(judged):
+    words = {"source": "ours", "published": "", "mark": "none", "seeds": 5}
+    assert judged.statements("sound", ["X5", "X1"]) == [
+        {"id": "X5", "statement": "it is X5"} | words | {"published": "0.1", "mark": "recalled", "seeds": 2},
+        {"id": "X1", "statement": "it is X1"} | words,
+    ]
+    everything = judged.statements("sound")
+    assert [each["id"] for each in everything] == list(judged["sound"].claims)
+    assert judged.statements("sound", ()) == []
+    for plain, claim in zip(everything, judged["sound"].claims.values(), strict=True):
+        assert Statement(**plain) == Statement.of(claim)
 
 
 def test_a_smaller_scale_may_leave_out_what_is_selected(folder):
@@ -782,7 +1178,7 @@ def test_corpora_of_a_run_with_other_data():
     fields = {"model": Transformer(heads=2), "lr": 0.1, "steps": 9, "seed": 0, "batch_size": 2}
     mixed = Mixture(python, cpp, share=0.1)
     run = Run("x", **fields, data=mixed, watched={"old": prose}, continual=Continual(past=(prose,)))
-    study = Study("sound", "Why?", {"x": run}, {}, {}, Path())
+    study = Study("sound", "Why?", {"x": run}, {}, {}, {}, Path())
     names = ["python", "cpp", "prose"]
     assert Studies({"sound": study}).corpus("sound", "x") == [f"results/data/{name}/manifest.json" for name in names]
 
@@ -798,7 +1194,8 @@ def test_studies_of_the_repository_are_sound_at_every_scale(scale):
     assert studies.problems == []
     assert list(studies)
     for study in studies:
-        for step in (*studies[study].figures.values(), *studies[study].measures.values()):
+        found = studies[study]
+        for step in (*found.figures.values(), *found.measures.values(), *found.claims.values()):
             assert all(studies.inputs(study, step).values()), (study, step.name)
 
 

@@ -1,11 +1,13 @@
 """The picture of all claims: every one with its verdict and its interval."""
 
+import dataclasses
+
 import pytest
 
-from common.evidence.claims import Report, judge
-from common.evidence.verdicts import all_of, crossover, greater, less
-from common.plotting import scoreboard
-from tests.evidence.test_claims import RUNS, first_claim, second_claim, third_claim
+from common.evidence.claims import Report
+from common.evidence.verdicts import OUTCOMES, all_of, crossover, exact, greater, less, reported
+from common.plotting import PALETTE, scoreboard
+from tests.evidence.test_claims import FIRST, judged
 
 UP = (0.04, 0.05, 0.06)
 DOWN = (-0.04, -0.05, -0.06)
@@ -19,16 +21,16 @@ def over(values, **options):
 
 @pytest.fixture
 def report() -> Report:
-    judged = judge([first_claim, second_claim, third_claim], RUNS)
-    return Report(study="toy", question="Does it?", judged=tuple(judged))
+    return Report(study="toy", question="Does it?", judged=tuple(judged()))
 
 
 def test_the_figure_shows_every_claim(report, tmp_path):
     fig = scoreboard.draw([report])
     fig.savefig(tmp_path / "claims.png")
     texts = " ".join(text.get_text() for ax in fig.axes for text in ax.texts)
-    assert all(word in texts for word in ("toy", "Does it?", "C1", "C2", "C9", "1 supported", "0 contradicted"))
-    assert list(scoreboard.table([report]).claim) == ["C2", "C1", "C9"]
+    assert all(word in texts for word in ("toy", "Does it?", "T1", "T2", "T9", "1 supported", "0 contradicted"))
+    table = scoreboard.table([report])
+    assert list(table.claim) == ["T2", "T1", "T9"] and list(table.verdict) == ["undecided", "supported", "reported"]
 
 
 def test_the_figure_draws_both_ends_of_a_crossover():
@@ -36,3 +38,30 @@ def test_the_figure_draws_both_ends_of_a_crossover():
     assert [part.label for part in scoreboard.shown(cross)] == ["ac, before", "ac, after"]
     mixed = all_of(over(UP, label="a"), over(UNCLEAR, label="b"), less(UP, than=1.0, unit="nats"))
     assert [part.label for part in scoreboard.shown(mixed)] == ["a", "b"]
+
+
+def test_every_outcome_has_a_shape_of_its_own_beside_its_colour():
+    assert tuple(scoreboard.MARK) == OUTCOMES and len(set(scoreboard.MARK.values())) == len(OUTCOMES)
+    found = {
+        "supported": over(UP),
+        "contradicted": over(DOWN),
+        "undecided": over(UNCLEAR),
+        "reported": reported(UP, unit="nats"),
+    }
+    lines = tuple(dataclasses.replace(FIRST, id=f"T{i}", verdict=verdict) for i, verdict in enumerate(found.values()))
+    fig = scoreboard.draw([Report(study="toy", question="Does it?", judged=lines)])
+    drawn = [(ax.lines[0].get_marker(), ax.lines[0].get_color()) for ax in fig.axes[6::3]]
+    assert drawn == [(scoreboard.MARK[outcome], PALETTE[outcome]) for outcome in found]
+
+
+def test_verdicts_of_every_kind_can_be_drawn():
+    kinds = [
+        over(UP),
+        over([0.1]),
+        reported([1.0], unit=""),
+        exact([0.0, 0.0], low=0.0, high=1.0, unit=""),
+        greater([0.0, 0.0, 0.0], than=0.0, unit=""),
+        all_of(over(UP), less(DOWN, than=0.0, unit="nats")),
+    ]
+    lines = tuple(dataclasses.replace(FIRST, id=f"T{i}", verdict=verdict) for i, verdict in enumerate(kinds))
+    scoreboard.draw([Report(study="toy", question="Does it?", judged=lines)]).draw_without_rendering()

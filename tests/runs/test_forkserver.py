@@ -34,20 +34,25 @@ def plain(run: config.Run, results: str) -> dict:
     return {**about, "results": results, "run": config.identity(run)}
 
 
+def train(job: dict) -> int:
+    return forkserver.call("training", "common.runs.job:run", {"job": job}, terminal=2)
+
+
 def test_a_forked_job_leaves_the_same_rows(digits_run, tmp_path, monkeypatch):
-    assert forkserver.run(plain(digits_run, "alone"), 2) == 0
+    assert train(plain(digits_run, "alone")) == 0
     monkeypatch.setenv(OWNER, str(os.getpid()))
-    server = subprocess.Popen([sys.executable, "-m", "common.runs.forkserver", "--owner", str(os.getpid())])
+    command = [sys.executable, "-m", "common.runs.forkserver", "training", "--preload", "common.runs.job:preload"]
+    server = subprocess.Popen([*command, "--owner", str(os.getpid())])
     try:
-        while not forkserver.socket_of(os.getpid()).exists():
+        while not forkserver.socket_of("training", os.getpid()).exists():
             assert server.poll() is None
             time.sleep(0.05)
         time.sleep(0.1)
-        monkeypatch.setattr(forkserver, "_train", lambda *_: pytest.fail("trained in the client's process"))
-        assert forkserver.run(plain(digits_run, "forked"), 2) == 0
+        monkeypatch.setattr(forkserver, "_call", lambda *_: pytest.fail("trained in the client's process"))
+        assert train(plain(digits_run, "forked")) == 0
         broken = plain(digits_run, "broken")
         broken["run"]["lr"] = "high"
-        assert forkserver.run(broken, 2) == 1
+        assert train(broken) == 1
     finally:
         server.kill()
         server.wait()
@@ -57,7 +62,7 @@ def test_a_forked_job_leaves_the_same_rows(digits_run, tmp_path, monkeypatch):
 
 def test_the_code_of_every_kind_is_loaded_before_the_first_fork():
     code = (
-        "import sys; from common import config; from common.runs import forkserver; forkserver._preload()\n"
+        "import sys; from common import config; from common.runs import job; job.preload()\n"
         "for family in (config.Model, config.Data, config.Optimizer, config.Schedule, config.Probe):\n"
         "    for kind in family.kinds().values():\n"
         "        assert kind.code.partition(':')[0] in sys.modules, kind\n"
@@ -65,3 +70,12 @@ def test_the_code_of_every_kind_is_loaded_before_the_first_fork():
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout == "[]\n"
+
+
+def test_pictures_are_loaded_without_torch():
+    code = (
+        "import sys; from common.pipeline import steps; steps.preload()\n"
+        "print(sorted({'torch', 'mlflow', 'matplotlib', 'pandas', 'scipy'} & set(sys.modules)))\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout == "['matplotlib', 'pandas', 'scipy']\n"

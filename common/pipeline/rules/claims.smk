@@ -1,8 +1,7 @@
 rule claims:
-    """Judge every claim of a study."""
+    """Put the verdicts of a study together."""
     input:
-        runs=lambda wildcards: STUDIES.every_run(wildcards.study),
-        measured=lambda wildcards: STUDIES.measured(wildcards.study),
+        lambda wildcards: STUDIES.verdicts(wildcards.study),
     output:
         "results/{study}/claims.json",
     log:
@@ -10,8 +9,10 @@ rule claims:
     conda:
         "../../../envs/environment.yml"
     params:
+        study=lambda wildcards: wildcards.study,
         question=lambda wildcards: STUDIES[wildcards.study].question,
-        code=lambda wildcards: provenance.digest([f"studies.{wildcards.study}.claims"]),
+        statements=lambda wildcards: STUDIES.statements(wildcards.study),
+        scale=STUDIES.scale,
     script:
         "claims.py"
 
@@ -27,7 +28,8 @@ rule scoreboard:
     conda:
         "../../../envs/environment.yml"
     params:
-        code=provenance.digest(["common.evidence.claims"]),
+        scale=STUDIES.scale,
+        code=provenance.later("common.evidence.claims:scoreboard"),
     script:
         "scoreboard.py"
 
@@ -44,7 +46,8 @@ rule claims_figure:
     conda:
         "../../../envs/environment.yml"
     params:
-        code=provenance.digest(["common.plotting.scoreboard"]),
+        scale=STUDIES.scale,
+        code=provenance.later("common.plotting.scoreboard"),
     script:
         "plot_claims.py"
 
@@ -61,6 +64,7 @@ rule verdicts_figure:
     conda:
         "../../../envs/environment.yml"
     params:
-        code=provenance.digest(["common.plotting.overview"]),
+        scale=STUDIES.scale,
+        code=provenance.later("common.plotting.overview"),
     script:
         "plot_verdicts.py"

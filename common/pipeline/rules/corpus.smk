@@ -25,7 +25,7 @@ rule corpus:
             "torch",
             "werkzeug",
         ),
-        code=provenance.digest(["common.data.corpora"]),
+        code=provenance.later("common.data.corpora"),
     script:
         "corpus.py"
 

@@ -1,7 +1,5 @@
 """Adapter: draw one figure of a study."""
 
-from common.pipeline import steps
-from common.runs.progress import logged
+from common.pipeline import adapter
 
-with logged(snakemake.log[0]):
-    steps.draw(snakemake.params, snakemake.input, snakemake.output)
+adapter.run(snakemake, "common.pipeline.steps:draw")

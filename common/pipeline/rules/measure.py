@@ -1,7 +1,5 @@
 """Adapter: measure what a study wants to know of its trained states."""
 
-from common.pipeline import steps
-from common.runs.progress import logged
+from common.pipeline import adapter
 
-with logged(snakemake.log[0]):
-    steps.measure(snakemake.params, snakemake.input, snakemake.output)
+adapter.run(snakemake, "common.pipeline.steps:measure", server="training")

@@ -1,9 +1,5 @@
 """Adapter: the verdicts of all studies on one page."""
 
-from pathlib import Path
+from common.pipeline import adapter
 
-from common.evidence.claims import scoreboard
-from common.runs.progress import logged
-
-with logged(snakemake.log[0]):
-    Path(snakemake.output[0]).write_text(scoreboard(map(Path, snakemake.input)), encoding="utf-8")
+adapter.run(snakemake, "common.pipeline.steps:tabulate")

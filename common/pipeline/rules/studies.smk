@@ -5,68 +5,82 @@ for study in STUDIES:
             study
         input:
             STUDIES.figures(study),
+            STUDIES.measured(study),
             f"results/{study}/claims.json",
 
-    build.explain(
-        workflow, study, f"Every figure and verdict of the study {study}."
-    )
 
-    for step in STUDIES[study].figures.values():
+for study, figure in STUDIES.every("figures"):
 
-        rule:
-            name:
-                f"{study}_{step.name}"
-            input:
-                **STUDIES.inputs(study, step),
-            output:
-                report(
-                    f"figures/{study}_{step.name}.pdf",
-                    category=study,
-                    caption=build.caption(study, step.name),
-                ),
-                multiext(f"figures/{study}_{step.name}", ".png", ".csv", ".json"),
-            log:
-                f"logs/figures/{study}_{step.name}.log",
-            conda:
-                "../../../envs/environment.yml"
-            params:
-                study=study,
-                step=step.name,
-                sources=step.sources,
-                code=provenance.digest([f"studies.{study}.plot_{step.name}"]),
-            script:
-                "figure.py"
+    rule:
+        name:
+            f"{study}_{figure.name}"
+        input:
+            **STUDIES.inputs(study, figure),
+        output:
+            report(
+                f"figures/{study}_{figure.name}.pdf",
+                category=study,
+                caption=build.caption(f"figures/{study}_{figure.name}.rst"),
+            ),
+            multiext(f"figures/{study}_{figure.name}", ".png", ".csv", ".json", ".rst"),
+        log:
+            f"logs/figures/{study}_{figure.name}.log",
+        conda:
+            "../../../envs/environment.yml"
+        params:
+            study=study,
+            step=figure.name,
+            sources=figure.sources,
+            statements=STUDIES.statements(study, figure.claims),
+            scale=STUDIES.scale,
+            code=provenance.later(f"studies.{study}.plot_{figure.name}"),
+        script:
+            "figure.py"
 
-        build.explain(
-            workflow,
-            f"{study}_{step.name}",
-            build.first_line(study, f"plot_{step.name}"),
-        )
 
-    for step in STUDIES[study].measures.values():
+for study, measure in STUDIES.every("measures"):
 
-        rule:
-            name:
-                f"{study}_measure_{step.name}"
-            input:
-                **STUDIES.inputs(study, step),
-            output:
-                f"results/{study}/{step.name}.csv",
-            log:
-                f"logs/{study}/measure_{step.name}.log",
-            conda:
-                "../../../envs/environment.yml"
-            threads: 1
-            params:
-                study=study,
-                step=step.name,
-                sources=step.sources,
-                code=provenance.digest([f"studies.{study}.measure_{step.name}"]),
-            script:
-                "measure.py"
+    rule:
+        name:
+            f"{study}_measure_{measure.name}"
+        input:
+            **STUDIES.inputs(study, measure),
+        output:
+            f"results/{study}/{measure.name}.csv",
+        log:
+            f"logs/{study}/measure_{measure.name}.log",
+        conda:
+            "../../../envs/environment.yml"
+        threads: 1
+        params:
+            study=study,
+            step=measure.name,
+            sources=measure.sources,
+            code=provenance.later(f"studies.{study}.measure_{measure.name}"),
+        script:
+            "measure.py"
 
-        build.explain(
-            workflow,
-            f"{study}_measure_{step.name}",
-            build.first_line(study, f"measure_{step.name}"),
-        )
+
+for judgement in STUDIES.judgements():
+
+    rule:
+        name:
+            judgement.rule
+        input:
+            **judgement.inputs,
+        output:
+            STUDIES.verdicts(judgement.study, judgement.functions),
+        log:
+            f"logs/{judgement.study}/{judgement.rule}.log",
+        conda:
+            "../../../envs/environment.yml"
+        params:
+            study=judgement.study,
+            claims=judgement.functions,
+            sources=judgement.claims[0].sources,
+            code=provenance.later(*judgement.starts),
+        script:
+            "judge.py"
+
+
+build.explain(workflow, STUDIES)

@@ -15,4 +15,4 @@ with logged(snakemake.log[0]) as terminal:
         "scale": snakemake.config.get("scale", "default"),
         "save_seconds": snakemake.config.get("save_seconds", 10),
     }
-    sys.exit(forkserver.run(job, terminal.fileno()))
+    sys.exit(forkserver.call("training", "common.runs.job:run", {"job": job}, terminal=terminal.fileno()))

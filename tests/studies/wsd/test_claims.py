@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 
 from common.pipeline.studies import Studies
-from studies.wsd import claims, losses
+from studies.wsd import losses, verdicts
 from tests.studies.wsd.world import HILL, lineage_rates, runs_of
 
 FLAT = 0.02 * HILL
@@ -23,13 +23,13 @@ def plain():
 
 
 def test_the_decay_reveals_progress_only_where_there_is_a_hill(valley, plain):
-    assert claims.decay_reveals_progress(valley).verdict == "supported"
-    assert claims.decay_reveals_progress(plain).verdict == "contradicted"
+    assert verdicts.decay_reveals_progress(valley).verdict == "supported"
+    assert verdicts.decay_reveals_progress(plain).verdict == "contradicted"
 
 
 def test_rates_cross_where_the_hill_hides_the_faster_river(valley, plain):
-    assert claims.learning_rates_cross(runs_of(hill=2 * HILL)).verdict == "supported"
-    assert claims.learning_rates_cross(plain).verdict == "contradicted"
+    assert verdicts.learning_rates_cross(runs_of(hill=2 * HILL)).verdict == "supported"
+    assert verdicts.learning_rates_cross(plain).verdict == "contradicted"
 
 
 def test_the_clock_of_this_world_is_the_sum_of_rates(valley):
@@ -50,7 +50,7 @@ def test_sums_outside_the_other_budgets_are_refused(valley):
 
 def test_a_bigger_clock_is_worth_what_it_costs(valley):
     """Here the loss follows the sum of rates: WSD-S pays for its decays only, and a larger total more than makes up."""
-    verdict = claims.wsd_s_not_worse(valley)
+    verdict = verdicts.wsd_s_not_worse(valley)
     assert verdict.verdict == "supported"
     total, lineage = ([part for part in verdict.parts if mode in part.label] for mode in ("total", "lineage"))
     assert [part.verdict for part in lineage] == ["reported", "reported"]
@@ -111,13 +111,13 @@ def interpolation(middle, *, decayed_bump=0.0):
 
 def test_middle_of_stable_checkpoints():
     """A fall of 0.1 asks for a gain of 0.025 in the middle."""
-    assert claims.mean_of_stable_beats_both(interpolation=interpolation(0.05)).verdict == "supported"
-    assert claims.mean_of_stable_beats_both(interpolation=interpolation(0.01)).verdict == "contradicted"
+    assert verdicts.mean_of_stable_beats_both(interpolation=interpolation(0.05)).verdict == "supported"
+    assert verdicts.mean_of_stable_beats_both(interpolation=interpolation(0.01)).verdict == "contradicted"
 
 
 def test_path_of_decayed_checkpoints():
-    assert claims.decayed_lie_on_a_path(interpolation=interpolation(0.05)).verdict == "supported"
-    bent = claims.decayed_lie_on_a_path(interpolation=interpolation(0.05, decayed_bump=0.02))
+    assert verdicts.decayed_lie_on_a_path(interpolation=interpolation(0.05)).verdict == "supported"
+    bent = verdicts.decayed_lie_on_a_path(interpolation=interpolation(0.05, decayed_bump=0.02))
     assert (bent.verdict, bent.label) == ("contradicted", "") and "above the chord to 1200" in bent.note
 
 
@@ -127,4 +127,4 @@ def test_top_third_of_the_entropy():
         for seed in range(3)
         for bucket in range(12)
     ]
-    assert claims.top_third(pd.DataFrame(rows), "decay").to_list() == pytest.approx([12 / 16] * 3)
+    assert verdicts.top_third(pd.DataFrame(rows), "decay").to_list() == pytest.approx([12 / 16] * 3)

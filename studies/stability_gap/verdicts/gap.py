@@ -1,4 +1,4 @@
-"""Claims on what the gap is and what sets it: tasks, methods, straight paths, rates, gradients."""
+"""Verdicts on what the gap is and what sets it: tasks, methods, straight paths, rates, gradients."""
 
 from itertools import pairwise
 from math import log2
@@ -6,13 +6,13 @@ from math import log2
 import numpy as np
 import pandas as pd
 
-from common.evidence.claims import claim
 from common.evidence.statistics import paired_differences
 from common.evidence.verdicts import Verdict, all_of, equivalence, greater, less, reported
 from studies.stability_gap.cures import excess
 from studies.stability_gap.gaps import by_seed, gaps
 from studies.stability_gap.gradients import at_lowest, at_switch, ratios, since_switch
 from studies.stability_gap.selections import (
+    LOW_PATH,
     Setting,
     at_rate,
     by_angle,
@@ -27,6 +27,7 @@ from studies.stability_gap.selections import (
 )
 from studies.stability_gap.study import (
     ANGLE,
+    FAMILIES,
     HALF_ARMS,
     LEARNERS,
     LR,
@@ -40,23 +41,15 @@ from studies.stability_gap.study import (
 )
 from studies.stability_gap.styles import NAMES
 
-DE_LANGE = "De Lange et al. 2022 (arXiv:2205.13452)"
-HESS = "Hess et al. 2023 (arXiv:2311.04898)"
-KAMATH = "Kamath et al. 2024 (arXiv:2406.05114)"
-DELFT = "bachelor theses, TU Delft 2025 (code: KseniaSycheva/Stability-Gap-SAM), abstracts"
-
 POINTS_DEEP = "points of depth"
 NEAR, FAR = 10, ANGLE
 """Degrees between the tasks of the two depths whose ratio is judged."""
-FAMILIES = ("er", "gem", "er_agem", "lwf", "ewc")
 SEEN = 5
 """Points from which a drop is one: four standard errors of an accuracy of 97 % on 360 images are 3.6."""
 CLEAR = 0.2
 """Share of the depth from which a benefit is clear."""
 GAIN = 2
 """Points of final accuracy from which a gain is clear."""
-LOW_PATH = 0.25
-"""Part of the excess of training's own path below which the straight line is a path of low loss."""
 UNDERTRAINED = 3.0
 """Points by which the first task may differ before the switch in comparisons that are about the depth alone."""
 AMPLIFIED = 1.5
@@ -111,14 +104,6 @@ def amplified(table: pd.DataFrame, with_it: Setting, without: Setting) -> Verdic
     )
 
 
-@claim(
-    "C1",
-    "evaluation after every update shows a drop that evaluation at task ends hides",
-    source=DE_LANGE,
-    published="forgetting, then recovery",
-    published_mark="published",
-    seeds=10,
-)
 def dense_evaluation_shows_a_drop(runs: pd.DataFrame) -> Verdict:
     """Joint training, first task during the second: depth at least 10 points, residual within 2."""
     return all_of(
@@ -127,14 +112,6 @@ def dense_evaluation_shows_a_drop(runs: pd.DataFrame) -> Verdict:
     )
 
 
-@claim(
-    "C2",
-    "sparse evaluation underestimates the worst case",
-    source=f"{DE_LANGE}, figure 2",
-    published="min-ACC lower at a shorter period",
-    published_mark="recalled",
-    seeds=10,
-)
 def sparse_evaluation_underestimates(runs: pd.DataFrame) -> Verdict:
     """Joint training on rotated digits: depth seen after every update at least 3 times that seen every 50."""
     return all_of(
@@ -156,13 +133,6 @@ def sparse_evaluation_underestimates(runs: pd.DataFrame) -> Verdict:
     )
 
 
-@claim(
-    "C3",
-    "the gap grows with the dissimilarity of the tasks",
-    source=f"{DE_LANGE}, abstract",
-    published="increases when tasks are more dissimilar",
-    published_mark="published",
-)
 def gap_grows_with_dissimilarity(runs: pd.DataFrame) -> Verdict:
     """Joint training: rank correlation of depth and angle, 10 to 110 degrees, above 0.9; depth at 80 over 3x at 10."""
     depth = by_angle(runs, "joint", "depth")
@@ -174,13 +144,6 @@ def gap_grows_with_dissimilarity(runs: pd.DataFrame) -> Verdict:
     )
 
 
-@claim(
-    "C4",
-    "with enough replay the drop is temporary, with fine-tuning it is not",
-    source=DE_LANGE,
-    published="forgetting, then recovery",
-    published_mark="published",
-)
 def drop_is_temporary(runs: pd.DataFrame) -> Verdict:
     """Residual at most 3 points of joint training and of a large memory, at least 50 of fine-tuning."""
     return all_of(
@@ -193,14 +156,6 @@ def drop_is_temporary(runs: pd.DataFrame) -> Verdict:
     )
 
 
-@claim(
-    "C5",
-    "the gap is not a problem of memory: training on all old data has it as well",
-    source=HESS,
-    published="even with a perfect approximation to the joint loss",
-    published_mark="published",
-    seeds=10,
-)
 def gap_is_not_a_memory_problem(runs: pd.DataFrame) -> Verdict:
     """Depth of joint training at least 0.8 of that of ER with 100 examples, by seed."""
     joint, er = (of_gap(runs, method, "depth") for method in LEARNERS)
@@ -211,13 +166,6 @@ def gap_is_not_a_memory_problem(runs: pd.DataFrame) -> Verdict:
     )
 
 
-@claim(
-    "C6",
-    "methods of all families lose the old task after the switch",
-    source=f"{DE_LANGE}, abstract and code",
-    published="shown for replay, constraint, distillation and regularisation methods",
-    published_mark="published",
-)
 def all_families_drop(runs: pd.DataFrame) -> Verdict:
     """Depth above 5 points for ER, GEM, ER + A-GEM, LwF and EWC, at 80 degrees."""
     table = gaps(at_rate(runs, *arms("rotation", *FAMILIES)))
@@ -229,13 +177,6 @@ def all_families_drop(runs: pd.DataFrame) -> Verdict:
     )
 
 
-@claim(
-    "C6a",
-    "methods of all families recover part of what they lost",
-    source=f"{DE_LANGE}, abstract; threshold derived here",
-    published="substantial forgetting followed by recovery",
-    published_mark="published",
-)
 def all_families_recover(runs: pd.DataFrame) -> Verdict:
     """Depth minus residual above 5 points for the same methods: without it a drop is forgetting, and no gap."""
     table = gaps(at_rate(runs, *arms("rotation", *FAMILIES)))
@@ -248,13 +189,6 @@ def all_families_recover(runs: pd.DataFrame) -> Verdict:
     )
 
 
-@claim(
-    "C7",
-    "gradient projection does not remove the gap of joint training and replay",
-    source=HESS,
-    published="fails to show clear and consistent benefits",
-    published_mark="published",
-)
 def projection_does_not_help(runs: pd.DataFrame) -> Verdict:
     """At every rate: less than 20 % of the depth saved, and less than 2 points of final accuracy gained.
 
@@ -271,14 +205,6 @@ def projection_does_not_help(runs: pd.DataFrame) -> Verdict:
     return all_of(*parts, reported(saved, unit=f"{POINTS_DEEP} saved", label="new classes"))
 
 
-@claim(
-    "C8",
-    "a restart of the rate opens a gap even between two halves of one data set",
-    source=KAMATH,
-    published="a gap in joint incremental learning of homogeneous tasks",
-    published_mark="published",
-    seeds=10,
-)
 def restart_opens_a_gap(runs: pd.DataFrame) -> Verdict:
     """Depth after decay and restart above twice the depth at a constant rate; 10 seeds."""
     table = gaps(runs[runs.arm.isin(HALF_ARMS)])
@@ -292,13 +218,6 @@ def restart_opens_a_gap(runs: pd.DataFrame) -> Verdict:
     )
 
 
-@claim(
-    "C9",
-    "a straight path of low loss leads to where training on a rotated task ends",
-    source=f"{KAMATH}, there between parts of one distribution",
-    published="straight low-loss paths exist",
-    published_mark="published",
-)
 def straight_path_is_low(runs: pd.DataFrame, path: pd.DataFrame) -> Verdict:
     """Largest loss above the line's chord below 25 % of the excess of training's own path; 0 to 80 degrees.
 
@@ -307,26 +226,11 @@ def straight_path_is_low(runs: pd.DataFrame, path: pd.DataFrame) -> Verdict:
     return low_path(runs, path, ROTATED)
 
 
-@claim(
-    "C9a",
-    "a straight path of low loss joins the minima of two halves of one data set",
-    source=KAMATH,
-    published="straight low-loss paths exist",
-    published_mark="published",
-    seeds=10,
-)
 def halves_are_joined_straight(runs: pd.DataFrame, path: pd.DataFrame) -> Verdict:
-    """As C9, from the decayed minimum of one half to the end of training on both with the rate restarted."""
+    """As G9, from the decayed minimum of one half to the end of training on both with the rate restarted."""
     return low_path(runs, path, RESTARTED)
 
 
-@claim(
-    "C10",
-    "the larger the learning rate, the deeper the gap",
-    source=DELFT,
-    published="larger rates: more severe gap",
-    published_mark="published",
-)
 def larger_rates_deepen_the_gap(runs: pd.DataFrame) -> Verdict:
     """Depth of joint training rises at each of three steps from lr 0.01 to 0.3 (momentum 0.9).
 
@@ -348,13 +252,6 @@ def larger_rates_deepen_the_gap(runs: pd.DataFrame) -> Verdict:
     return all_of(*steps, *equally_trained(table, *others, base=(ROTATED, LR)))
 
 
-@claim(
-    "C10a",
-    "the smaller the learning rate, the longer the gap",
-    source=DELFT,
-    published="smaller rates: slower recovery",
-    published_mark="published",
-)
 def smaller_rates_lengthen_the_gap(runs: pd.DataFrame) -> Verdict:
     """Recovery to within a point takes more updates at lr 0.03 than at 0.3.
 
@@ -365,15 +262,8 @@ def smaller_rates_lengthen_the_gap(runs: pd.DataFrame) -> Verdict:
     return greater(longer, than=0, unit="updates")
 
 
-@claim(
-    "C10b",
-    "the depth of the gap grows with the logarithm of the learning rate",
-    source=DELFT,
-    published="larger rates: more severe gap",
-    published_mark="published",
-)
 def depth_rises_with_the_rate(runs: pd.DataFrame) -> Verdict:
-    """The least-squares slope of the depth over four rates is above 0: C10 without the order of neighbours."""
+    """The least-squares slope of the depth over four rates is above 0: G10 without the order of neighbours."""
     table = optimizer_gaps(runs)
     rates = sorted(table[table.arm == ROTATED].lr.unique())
     depths = pd.DataFrame(settings(table, "depth", *((ROTATED, lr) for lr in rates)))
@@ -381,37 +271,16 @@ def depth_rises_with_the_rate(runs: pd.DataFrame) -> Verdict:
     return greater(slopes, than=0, unit="points per octave")
 
 
-@claim(
-    "C11",
-    "momentum deepens the gap at an equal learning rate",
-    source=DELFT,
-    published="increasing momentum amplifies the steepness",
-    published_mark="published",
-)
 def momentum_deepens_the_gap(runs: pd.DataFrame) -> Verdict:
     """Depth with momentum 0.9 at least 1.5 times that without, both at lr 0.1 and equally good before the switch."""
     return amplified(optimizer_gaps(runs), (MOMENTUM_ARMS[0.9], LR), (MOMENTUM_ARMS[0.0], LR))
 
 
-@claim(
-    "C11a",
-    "momentum deepens the gap also at equal lr / (1 - momentum)",
-    source=DELFT,
-    published="increasing momentum amplifies the steepness",
-    published_mark="published",
-)
 def momentum_deepens_the_gap_at_matched_rates(runs: pd.DataFrame) -> Verdict:
     """Depth with momentum 0.9 at lr 0.03 at least 1.5 times that without at 0.3, equally good before the switch."""
     return amplified(optimizer_gaps(runs), (MOMENTUM_ARMS[0.9], MATCHED[0.9]), (MOMENTUM_ARMS[0.0], MATCHED[0.0]))
 
 
-@claim(
-    "C14",
-    "at the switch the stability gradient is nearly zero and the plasticity gradient large",
-    source=f"{DE_LANGE}, conceptual analysis",
-    published="stability gradient near zero at the switch",
-    published_mark="published",
-)
 def only_the_new_task_pulls_at_the_switch(runs: pd.DataFrame) -> Verdict:
     """Norm of the plasticity over that of the stability gradient: at least 5 at the switch, at most 2 at the lowest.
 
@@ -428,13 +297,6 @@ def only_the_new_task_pulls_at_the_switch(runs: pd.DataFrame) -> Verdict:
     )
 
 
-@claim(
-    "C18",
-    "as tasks align, forgetting rises and the gap shrinks",
-    source=f"Doan et al. 2021 (arXiv:2010.04003), abstract; {DE_LANGE}, abstract",
-    published="forgetting rises as tasks align; the gap as they differ",
-    published_mark="published",
-)
 def similarity_cuts_both_ways(runs: pd.DataFrame) -> Verdict:
     """Rank correlation with the angle: below 0 of fine-tuning's final forgetting, above 0 of joint training's depth."""
     forgotten, depth = rank_correlation(runs, "finetune", "residual"), rank_correlation(runs, "joint", "depth")

@@ -1,28 +1,19 @@
-"""Claims on what removes the gap: a ramp, a warm-up and averages on digits, replay and other strategies on text."""
+"""Verdicts on what removes the gap: a ramp, a warm-up and averages on digits, replay and other strategies on text."""
 
 from collections.abc import Hashable
 from itertools import pairwise
 
 import pandas as pd
 
-from common.evidence.claims import claim
 from common.evidence.statistics import paired_differences
 from common.evidence.verdicts import Verdict, all_of, greater, less, reported
 from studies.stability_gap.comparisons import conditions, viewed
-from studies.stability_gap.cures import excess
+from studies.stability_gap.cures import ACCURACY_LOSS, KEPT, LEFT, excess
 from studies.stability_gap.domains import TOLERANCE, at_end, of_run, rises
 from studies.stability_gap.gaps import by_seed
 from studies.stability_gap.study import CURE_STEPS, DECAYS, LEARNERS, SCENARIOS
 
-GUO = "Guo et al. 2024 (arXiv:2406.14833), abstract"
-
-LEFT = 0.4
-"""Share of the plain depth that a cure which works may leave."""
-KEPT = 0.7
-"""Share of the plain depth that a cure which does not work leaves at least."""
 LEFT_BY_AVERAGE = 0.6
-ACCURACY_LOSS = -1.0
-"""Points of final accuracy, mean of both tasks, that a cure may cost; it may gain any."""
 SHARES = {"text-pass": "0 %", "text-replay5": "5 %", "text-replay25": "25 %", "text-replay50": "50 %"}
 """Replay by run."""
 NATS = "nats per byte"
@@ -83,79 +74,31 @@ def _rise_without_a_switch(runs: pd.DataFrame) -> Verdict:
     return reported(of_run(rises(runs, "prose"), "text-same", "rise"), unit=NATS, label="rise without a switch")
 
 
-@claim(
-    "C12",
-    "ramping up the new task's weight removes most of the gap of joint training on rotated digits",
-    source="derived here",
-    published="",
-    published_mark="none",
-    seeds=10,
-)
 def ramp_cures_rotation_joint(runs: pd.DataFrame) -> Verdict:
     """Depth at most 40 % of plain's, and no more than 1 point of final accuracy lost, at each of three rates."""
     return ramp_verdict(runs, "rotation", "joint")
 
 
-@claim(
-    "C12a",
-    "the ramp removes as much with replay from a small memory on rotated digits",
-    source="derived here",
-    published="",
-    published_mark="none",
-    seeds=10,
-)
 def ramp_cures_rotation_replay(runs: pd.DataFrame) -> Verdict:
-    """As C12. The depth contains what is lost for good, which no cure of the transient can remove."""
+    """As G12. The depth contains what is lost for good, which no cure of the transient can remove."""
     return ramp_verdict(runs, "rotation", "er")
 
 
-@claim(
-    "C12b",
-    "the ramp removes as much when new classes come, joint and with replay",
-    source="derived here",
-    published="",
-    published_mark="none",
-    seeds=10,
-)
 def ramp_cures_classes(runs: pd.DataFrame) -> Verdict:
-    """As C12, for both methods."""
+    """As G12, for both methods."""
     return ramp_verdict(runs, "classes", *LEARNERS)
 
 
-@claim(
-    "C12c",
-    "warming up the learning rate as long leaves most of the gap on rotated digits",
-    source="derived here",
-    published="",
-    published_mark="none",
-    seeds=10,
-)
 def warmup_fails_on_rotation(runs: pd.DataFrame) -> Verdict:
     """Depth at least 70 % of plain's at each of three rates, joint and with replay."""
     return warmup_verdict(runs, "rotation")
 
 
-@claim(
-    "C12d",
-    "warming up the learning rate leaves most of the gap when new classes come",
-    source="derived here",
-    published="",
-    published_mark="none",
-    seeds=10,
-)
 def warmup_fails_on_classes(runs: pd.DataFrame) -> Verdict:
     """Depth at least 70 % of plain's at each of three rates, joint and with replay."""
     return warmup_verdict(runs, "classes")
 
 
-@claim(
-    "C12e",
-    "the ramp delays the new task by less than half its own length",
-    source="derived here",
-    published="",
-    published_mark="none",
-    seeds=10,
-)
 def ramp_costs_little(runs: pd.DataFrame) -> Verdict:
     """Updates until the new task has 90 % of its final accuracy: fewer than 25 more than plain, in all 12 conditions.
 
@@ -169,13 +112,6 @@ def ramp_costs_little(runs: pd.DataFrame) -> Verdict:
     return all_of(*parts)
 
 
-@claim(
-    "C12f",
-    "the ramp removes as much in joint training on text",
-    source="derived here",
-    published="",
-    published_mark="none",
-)
 def ramp_cures_text(runs: pd.DataFrame) -> Verdict:
     """Rise of the loss on prose at most 40 % of plain's, and the mean loss of both domains within 0.02 at the end.
 
@@ -196,39 +132,16 @@ def ramp_cures_text(runs: pd.DataFrame) -> Verdict:
     )
 
 
-@claim(
-    "C13",
-    "averaged weights have a shallower gap than the weights they average, on rotated digits",
-    source="Soutif-Cormerais et al. 2023 (arXiv:2306.16817), abstract",
-    published="performance and stability drastically increased",
-    published_mark="published",
-    seeds=10,
-)
 def averages_are_more_stable(runs: pd.DataFrame) -> Verdict:
     """Depth of the average at most 60 % of that of the weights of the same run, with decays 0.95 and 0.98."""
     return average_verdict(runs, "rotation")
 
 
-@claim(
-    "C13a",
-    "averaged weights have a shallower gap than the weights they average, when new classes come",
-    source="Soutif-Cormerais et al. 2023 (arXiv:2306.16817), abstract",
-    published="performance and stability drastically increased",
-    published_mark="published",
-    seeds=10,
-)
 def averages_are_more_stable_on_classes(runs: pd.DataFrame) -> Verdict:
-    """As C13."""
+    """As G13."""
     return average_verdict(runs, "classes")
 
 
-@claim(
-    "C15",
-    "on text, a quarter of replay makes the rise of the old domain's loss transient",
-    source=GUO,
-    published="drop, then recovery",
-    published_mark="published",
-)
 def replay_makes_the_rise_transient(runs: pd.DataFrame) -> Verdict:
     """25 % replay at equal compute: loss on prose rises by at least 0.05 nats per byte and ends within 0.02.
 
@@ -237,25 +150,11 @@ def replay_makes_the_rise_transient(runs: pd.DataFrame) -> Verdict:
     return all_of(*rise_and_return(runs, "text-replay25"), _rise_without_a_switch(runs))
 
 
-@claim(
-    "C15a",
-    "on text, joint training makes the rise of the old domain's loss transient",
-    source="derived here",
-    published="",
-    published_mark="none",
-)
 def joint_training_makes_the_rise_transient(runs: pd.DataFrame) -> Verdict:
-    """As C15, with a batch of prose beside each batch of code: twice the compute for each update."""
+    """As G15, with a batch of prose beside each batch of code: twice the compute for each update."""
     return all_of(*rise_and_return(runs, "text-joint"), _rise_without_a_switch(runs))
 
 
-@claim(
-    "C16",
-    "on text, four epochs over a quarter bring English inside code back sooner than one pass over all",
-    source=GUO,
-    published="36.2 % to 40.7 % with 40 % of the budget",
-    published_mark="published",
-)
 def repetition_recovers_sooner(runs: pd.DataFrame) -> Verdict:
     """Updates until the loss is back, at most 0.8 times those of one pass, and no loss on new code.
 
@@ -278,13 +177,6 @@ def repetition_recovers_sooner(runs: pd.DataFrame) -> Verdict:
     )
 
 
-@claim(
-    "C16a",
-    "on text, four epochs over the most commented quarter keep English inside code better than one pass over all",
-    source=GUO,
-    published="strategy 2: the part of highest quality",
-    published_mark="published",
-)
 def quality_keeps_old_skill(runs: pd.DataFrame) -> Verdict:
     """Loss on English inside code at the end, the most commented quarter minus one pass, below 0.
 
@@ -300,13 +192,6 @@ def quality_keeps_old_skill(runs: pd.DataFrame) -> Verdict:
     )
 
 
-@claim(
-    "C17",
-    "on text, a mixture closer to the old distribution shrinks the gap",
-    source=GUO,
-    published="strategy 3: a mixture like that of the pre-training",
-    published_mark="published",
-)
 def replay_shrinks_the_rise(runs: pd.DataFrame) -> Verdict:
     """The largest rise of the loss on prose falls from each share of replay to the next: 0, 5, 25, 50 %."""
     table = rises(runs, "prose")

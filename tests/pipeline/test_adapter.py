@@ -1,0 +1,65 @@
+"""A job of Snakemake reaches a function as plain values."""
+
+import json
+import os
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+from snakemake.iocontainers import InputFiles, Log, OutputFiles, Params
+
+from common.pipeline import adapter
+from common.runs.owner import OWNER
+
+
+def echo(params: dict, inputs: dict, outputs: list, *, terminal) -> None:
+    """Writes what it is given."""
+    Path(outputs[0]).write_text(json.dumps({"params": params, "inputs": inputs, "outputs": outputs}))
+    os.write(1, b"said in the log\n")
+
+
+def fail(params: dict, inputs: dict, outputs: list, *, terminal) -> None:
+    raise ValueError("it does not work")
+
+
+def job(tmp_path, inputs: InputFiles) -> SimpleNamespace:
+    params = Params()
+    params.extend(["fresh", ["a", "b"]])
+    params._set_name("study", 0)
+    params._set_name("ids", 1)
+    outputs = OutputFiles([str(tmp_path / "out.json"), str(tmp_path / "more.csv")])
+    return SimpleNamespace(params=params, input=inputs, output=outputs, log=Log([str(tmp_path / "job.log")]))
+
+
+@pytest.fixture(autouse=True)
+def alone(monkeypatch, tmp_path, capfd):
+    """No server answers; the descriptors that the log took are given back."""
+    monkeypatch.delenv(OWNER, raising=False)
+    monkeypatch.chdir(tmp_path)
+    kept = [(number, os.dup(number)) for number in (1, 2)]
+    yield
+    for number, copy in kept:
+        os.dup2(copy, number)
+        os.close(copy)
+
+
+@pytest.mark.parametrize("named", [True, False])
+def test_a_job_reaches_a_function_as_plain_values(tmp_path, named):
+    inputs = InputFiles(["one.csv", "two.csv", "table.csv"])
+    if named:
+        inputs._set_name("runs", 0, end=2)
+        inputs._set_name("table", 2)
+    with pytest.raises(SystemExit) as end:
+        adapter.run(job(tmp_path, inputs), f"{__name__}:echo")
+    assert end.value.code == 0
+    given = json.loads((tmp_path / "out.json").read_text())
+    assert given["params"] == {"study": "fresh", "ids": ["a", "b"]}
+    every = ["one.csv", "two.csv", "table.csv"]
+    assert given["inputs"] == ({"runs": every[:2], "table": every[2:]} if named else {"": every})
+    assert given["outputs"] == [str(tmp_path / "out.json"), str(tmp_path / "more.csv")]
+    assert (tmp_path / "job.log").read_text() == "said in the log\n"
+
+
+def test_an_error_is_that_of_the_function(tmp_path):
+    with pytest.raises(ValueError, match="it does not work"):
+        adapter.run(job(tmp_path, InputFiles([])), f"{__name__}:fail")
