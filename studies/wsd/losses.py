@@ -1,4 +1,7 @@
-"""Losses of the study's runs, picked from the table of all rows: by arm, budget, peak and seed."""
+"""Losses of the study's runs, picked from the table of all rows: by arm, budget, peak and seed.
+
+A run is a sweep over seeds: one training is told from the others by its run and its seed.
+"""
 
 import numpy as np
 import pandas as pd
@@ -10,9 +13,9 @@ BEFORE_DECAY = 1 - DECAY_SHARE
 
 
 def last_loss(runs: pd.DataFrame, *arms: str) -> pd.DataFrame:
-    """Last validation loss of each run of some arms, with its run, budget (updates behind), steps, arm, lr and seed."""
+    """Last validation loss of each training of some arms, with run, budget (updates behind), steps, arm, lr, seed."""
     rows = runs[runs.arm.isin(arms) & runs.val_loss.notna()].sort_values("step")
-    last = rows.groupby("run").tail(1)
+    last = rows.groupby(["run", "seed"]).tail(1)
     return last.rename(columns={"step": "budget"})[["run", "budget", "steps", "arm", "lr", "seed", "val_loss"]]
 
 
@@ -89,25 +92,24 @@ def falls(runs: pd.DataFrame, budget: int) -> pd.DataFrame:
 
 
 def lr_sums(runs: pd.DataFrame) -> pd.Series:
-    """Sum of learning rates behind the end of each WSD run, by run: its trunk's up to the branch, and its own.
+    """Sum of learning rates behind the end of each WSD run and seed: its trunk's up to the branch, and its own.
 
     ASSUME: a row's rate holds for all updates since the row before. In the warm-up and the decay, where the rate
     changes within these ten updates, this is off by less than 1 % of the whole sum.
     """
     logged = runs[runs.arm.isin(["stable", "wsd"])].dropna(subset="learning_rate").sort_values("step")
-    spans = logged.step - logged.groupby("run").step.shift().fillna(logged.start_step)
+    spans = logged.step - logged.groupby(["run", "seed"]).step.shift().fillna(logged.start_step)
     spent = logged.assign(spent=logged.learning_rate * spans)
     ends = (
         spent[spent.arm == "wsd"]
-        .groupby("run")
-        .agg(parent=("parent", "first"), start=("start_step", "first"), spent=("spent", "sum"))
+        .groupby(["run", "seed"])
+        .agg(parent=("parent", "first"), seed=("seed", "first"), start=("start_step", "first"), spent=("spent", "sum"))
     )
-    return pd.Series(
-        {
-            run: end.spent + spent[(spent.run == end.parent) & (spent.step <= end.start)].spent.sum()
-            for run, end in ends.iterrows()
-        }
-    )
+    sums = {}
+    for training, end in ends.iterrows():
+        trunk = spent[(spent.run == end.parent) & (spent.seed == end.seed) & (spent.step <= end.start)]
+        sums[training] = end.spent + trunk.spent.sum()
+    return pd.Series(sums).rename_axis(ends.index.names)
 
 
 def at_equal_sum(runs: pd.DataFrame, *, budget: int, lr: float, other: float) -> dict[int, float]:
@@ -118,7 +120,7 @@ def at_equal_sum(runs: pd.DataFrame, *, budget: int, lr: float, other: float) ->
     Raises: LookupError if the sum lies outside those of the other peak's budgets.
     """
     losses = last_loss(runs, "wsd")
-    table = losses.assign(lr_sum=losses.run.map(lr_sums(runs)))
+    table = losses.join(lr_sums(runs).rename("lr_sum"), on=["run", "seed"])
     differences = {}
     for _, group in table.groupby("seed"):
         here = group[(group.lr == lr) & (group.budget == budget)].iloc[0]

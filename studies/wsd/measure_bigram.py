@@ -1,27 +1,27 @@
 """Excess loss of the transformer on bigrams by kind of context, at each kept state."""
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 import pandas as pd
 
 from common.config import Bigram
-from common.runs import checkpoint, snapshots
 from common.runs.place import Place
 from common.runs.snapshots import Trained
 from common.training.evaluation import token_losses
+from studies.wsd.states import at, kept_steps
 
 
-def kept_states(path: Path) -> Iterator[Trained]:
-    """Every kept state of a run in order; before those of a decay the one that it continues."""
-    last, place = snapshots.read(path), Place.of(path)
+def kept_states(path: Path) -> dict[int, list[Trained]]:
+    """Every kept state of a run in order, by seed; before those of a decay the one that it continues."""
+    ends, place = at(path), Place.of(path)
+    last = next(iter(ends.values()))
+    found = [at(path, step, dataset=last.dataset) for step in kept_steps(path)]
     if last.run.parent:
         parent = Place.named(last.run.parent, study=place.study, results=place.results)
-        yield snapshots.read(parent.state, str(last.run.parent_step), dataset=last.dataset)
-    kept = (int(label) for label in checkpoint.labels(path) if label != "final")
-    yield from (snapshots.read(path, str(step), dataset=last.dataset) for step in sorted(kept))
-    yield last
+        found.insert(0, at(parent.state, last.run.parent_step, dataset=last.dataset))
+    return {seed: [*(states[seed] for states in found), end] for seed, end in ends.items()}
 
 
 def excess(model: Trained) -> dict[str, float]:
@@ -43,7 +43,7 @@ def measure(states: Sequence[Path]) -> pd.DataFrame:
     """Columns arm, lr, seed, step (updates behind the state), certain, uncertain."""
     rows = []
     for path in states:
-        run = snapshots.read(path).run
-        about = {"arm": run.arm, "lr": run.lr, "seed": run.seed}
-        rows += [{**about, "step": model.state.step, **excess(model)} for model in kept_states(path)]
+        for seed, models in kept_states(path).items():
+            about = {"arm": models[-1].run.arm, "lr": models[-1].run.lr, "seed": seed}
+            rows += [{**about, "step": model.state.step, **excess(model)} for model in models]
     return pd.DataFrame(rows)

@@ -9,9 +9,9 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from common.runs import snapshots
 from common.runs.snapshots import Trained
 from common.training.evaluation import token_entropies, token_losses
+from studies.wsd.states import at, branches
 
 BUCKETS = 12
 """Equal shares of the validation bytes, from the most certain to the most uncertain."""
@@ -48,22 +48,19 @@ def measure(trunks: Sequence[Path], decays: Sequence[Path]) -> pd.DataFrame:
     positions on which itself is measured.
 
     Args:
-        trunks: states of constant runs of one peak, one for each seed.
-        decays: states of the runs that branch off them, several for each seed.
+        trunks: states of the constant run of one peak, a sweep over seeds.
+        decays: states of the runs that branch off it.
     """
-    dataset = snapshots.read(trunks[0]).dataset
-    ends = sorted((snapshots.read(path, dataset=dataset) for path in decays), key=lambda end: end.state.step)
-    by_seed = {snapshots.read(path, dataset=dataset).run.seed: path for path in trunks}
+    [trunk] = trunks
+    dataset = next(iter(at(trunk).values())).dataset
+    by_seed = branches(trunk, decays, dataset=dataset)
     seeds = sorted(by_seed)
-    decayed = {seed: [end for end in ends if end.run.seed == seed] for seed in seeds}
     tables = []
     for seed, following in zip(seeds, [*seeds[1:], seeds[0]], strict=True):
-        reference = decayed[following][-1]
+        _, reference = by_seed[following][-1]
         entropies = token_entropies(reference.model, dataset).double().numpy()
-        earlier, later = (
-            snapshots.read(by_seed[seed], str(end.run.parent_step), dataset=dataset) for end in decayed[seed][-2:]
-        )
-        for phase, before, after in (("stable", earlier, later), ("decay", later, decayed[seed][-1])):
+        (earlier, _), (later, end) = by_seed[seed][-2:]
+        for phase, before, after in (("stable", earlier, later), ("decay", later, end)):
             about: dict[str, int | str] = {
                 "seed": seed,
                 "phase": phase,

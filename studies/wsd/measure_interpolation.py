@@ -11,13 +11,14 @@ from pathlib import Path
 import pandas as pd
 
 from common import data
-from common.config import Corpus, Files
+from common.config import Corpus, Files, run_from_dict
 from common.curvature.line import distance, losses_along
 from common.data import Dataset
-from common.runs import snapshots
+from common.runs import records
 from common.runs.place import Place
 from common.runs.snapshots import Trained
 from common.training.evaluation import evaluate
+from studies.wsd.states import at, branches
 
 SHARES = tuple(i / 10 for i in range(11))
 """Positions on a line, from its start to its end."""
@@ -25,24 +26,26 @@ SHARES = tuple(i / 10 for i in range(11))
 
 def probe_set(trunk: Path) -> Dataset:
     """Half as many validation windows as the training used; the same for every line."""
-    whole = snapshots.read(trunk).run.data
+    whole = run_from_dict(records.read_record(trunk)["description"]).data
     assert isinstance(whole, Corpus | Files)
     half = dataclasses.replace(whole, validation_windows=whole.validation_windows // 2)
     return data.load(half, corpora=Place.of(trunk).corpora)
 
 
-def lines(trunk: Path, decays: Sequence[Path], dataset: Dataset) -> Iterator[tuple[str, Trained, Trained]]:
+def lines(decays: Sequence[tuple[Trained, Trained]], last: Trained) -> Iterator[tuple[str, Trained, Trained]]:
     """Kind, start and end of each line of one seed.
 
     `stable` joins branch points that follow each other, and the last one with the end of the trunk; `decay` joins a
     branch point with the end of its decay; `decayed` joins the ends of decays that follow each other.
+
+    Args:
+        decays: branch point and end of each decay, the earliest first.
+        last: end of the trunk.
     """
-    ends = sorted((snapshots.read(path, dataset=dataset) for path in decays), key=lambda end: end.state.step)
-    branches = [snapshots.read(trunk, str(end.run.parent_step), dataset=dataset) for end in ends]
-    stable = [*branches, snapshots.read(trunk, dataset=dataset)]
+    stable = [*(branch for branch, _ in decays), last]
     yield from (("stable", *pair) for pair in list(pairwise(stable))[1:])
-    yield from (("decay", *pair) for pair in list(zip(branches, ends, strict=True))[1:])
-    yield from (("decayed", *pair) for pair in pairwise(ends))
+    yield from (("decay", *pair) for pair in decays[1:])
+    yield from (("decayed", *pair) for pair in pairwise(end for _, end in decays))
 
 
 def measure_line(kind: str, start: Trained, end: Trained) -> list[dict[str, object]]:
@@ -65,14 +68,14 @@ def measure(trunks: Sequence[Path], decays: Sequence[Path]) -> pd.DataFrame:
     """Every line of every seed: columns seed, kind, start, end, distance, share, loss.
 
     Args:
-        trunks: states of constant runs of one peak, one for each seed.
-        decays: states of the runs that branch off them.
+        trunks: states of the constant run of one peak, a sweep over seeds.
+        decays: states of the runs that branch off it.
     """
-    dataset = probe_set(trunks[0])
-    children = [(path, snapshots.read(path, dataset=dataset).run) for path in decays]
+    [trunk] = trunks
+    dataset = probe_set(trunk)
+    lasts, by_seed = at(trunk, dataset=dataset), branches(trunk, decays, dataset=dataset)
     rows = []
-    for trunk in trunks:
-        seed = snapshots.read(trunk, dataset=dataset).run.seed
-        for line in lines(trunk, [path for path, run in children if run.seed == seed], dataset):
+    for seed, last in lasts.items():
+        for line in lines(by_seed[seed], last):
             rows += measure_line(*line)
     return pd.DataFrame(rows)

@@ -3,6 +3,8 @@
 No training run.
 """
 
+from collections.abc import Mapping, Sequence
+
 import pandas as pd
 
 from common.config import WSD, Constant, Cosine, Schedule
@@ -24,7 +26,7 @@ SCHEDULES: dict[str, Schedule] = {
 }
 TABULAR_PEAK = 32.0
 """At twice this peak the noise of the uncertain contexts hides what the certain ones gain in a tenth of the budget."""
-PEAKS = {"constant": (8.0, 32.0, 64.0), "wsd": (32.0, 64.0), "cosine": (32.0, 64.0)}
+PEAKS: Mapping[str, Sequence[float]] = {"constant": (8.0, 32.0, 64.0), "wsd": (32.0, 64.0), "cosine": (32.0, 64.0)}
 
 LOG_EVERY = 20
 DENSE_STEPS = 20
@@ -38,7 +40,7 @@ def log_steps() -> set[int]:
     return {*range(0, STEPS + 1, LOG_EVERY), *dense}
 
 
-def measure_arm(arm: str, lr: float) -> list[dict[str, object]]:
+def measure_arm(arm: str, lr: float, *, seeds: Sequence[int] = SEEDS) -> list[dict[str, object]]:
     """Rows of one arm at one peak: each logged step for each seed; the learning rate is that of the update before."""
     schedule = rates(SCHEDULES[arm], steps=STEPS, lr=lr)
     return [
@@ -52,11 +54,16 @@ def measure_arm(arm: str, lr: float) -> list[dict[str, object]]:
             "uncertain": uncertain,
             "total": certain + uncertain,
         }
-        for step, found in train(DATA, rates=schedule, batch_size=BATCH_SIZE, seeds=SEEDS, log_steps=log_steps())
-        for seed, certain, uncertain in zip(SEEDS, found.certain, found.uncertain, strict=True)
+        for step, found in train(DATA, rates=schedule, batch_size=BATCH_SIZE, seeds=seeds, log_steps=log_steps())
+        for seed, certain, uncertain in zip(seeds, found.certain, found.uncertain, strict=True)
     ]
 
 
-def measure() -> pd.DataFrame:
-    """Excess in nats for each arm, peak, seed and logged step; `certain` and `uncertain` add up to `total`."""
-    return pd.DataFrame([row for arm, peaks in PEAKS.items() for lr in peaks for row in measure_arm(arm, lr)])
+def measure(seeds: Sequence[int] = SEEDS, peaks: Mapping[str, Sequence[float]] = PEAKS) -> pd.DataFrame:
+    """Excess in nats for each arm, peak, seed and logged step; `certain` and `uncertain` add up to `total`.
+
+    Args:
+        seeds: one table each.
+        peaks: learning rates by arm.
+    """
+    return pd.DataFrame([row for arm, lrs in peaks.items() for lr in lrs for row in measure_arm(arm, lr, seeds=seeds)])

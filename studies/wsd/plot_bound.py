@@ -45,7 +45,7 @@ def lineage_rates(run: Run, records: Mapping[str, Run]) -> np.ndarray:
 
 
 def described(runs: pd.DataFrame, records: Mapping[str, Run], **where: object) -> Run:
-    """Description of the first of the runs that agree in these columns; the others differ in their seed alone."""
+    """Description of the first of the runs with these values in their columns: a sweep over seeds."""
     return records[series(runs, **where).run.iloc[0]]
 
 
@@ -195,7 +195,7 @@ def draw(runs: pd.DataFrame, records: Mapping[str, Run]) -> tuple[Figure, pd.Dat
         runs: rows of the arms stable, wsd, cosine, and those of the decays of panel c.
         records: description of each of these runs by its name.
     """
-    runs = runs.assign(end=runs.groupby("run").step.transform("max"))
+    runs = runs.assign(end=runs.groupby(["run", "seed"]).step.transform("max"))
     table = curves(runs)
     members = chosen(table, runs)
     shown = [series(table, arm=arm, lr=lr, end=end) for arm, found in members.items() for lr, end in found]

@@ -62,7 +62,7 @@ def draw_peaks(ax: Axes, table: pd.DataFrame) -> None:
 
 def draw(runs: pd.DataFrame, verdicts: dict[str, Judged]) -> tuple[Figure, pd.DataFrame]:
     """The figure and the numbers drawn."""
-    runs = runs.assign(end=runs.groupby("run").step.transform("max"))
+    runs = runs.assign(end=runs.groupby(["run", "seed"]).step.transform("max"))
     table = curves(runs)
     seen = table[table.step > table.step.max() / 20]
     margin = 0.06 * (seen["mean"].max() - seen["mean"].min())

@@ -109,7 +109,8 @@ def draw_gaps(ax: Axes, table: pd.DataFrame) -> None:
 
 def draw(runs: pd.DataFrame, verdicts: dict[str, Judged]) -> tuple[Figure, pd.DataFrame]:
     """The figure and the numbers drawn, from rows that include those of each run's parents."""
-    runs = runs.assign(end=runs.groupby("run").step.transform("max"))
+    runs = runs.sort_values("seed", kind="stable")  # the order of sums: a seed's rows stand together
+    runs = runs.assign(end=runs.groupby(["run", "seed"]).step.transform("max"))
     fig, panels = figure(width="page", columns=2, rows=2, height=4.6, height_ratios=[1, 2.6], xlabel="update")
     (top_left, top_right), (losses, differences) = panels
     top_left.set(title="a  WSD (decays discarded) and WSD-S (kept)", ylabel="rate (1e-3)", xlabel="")

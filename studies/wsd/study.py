@@ -2,7 +2,8 @@
 
 Wen et al. 2024, "Understanding Warmup-Stable-Decay Learning Rates: A River Valley Loss Landscape Perspective",
 arXiv:2410.05192. Headline comparisons share their final learning rate, a tenth of the peak. One trunk of constant
-learning rate for each peak and seed carries every decay; nothing that two runs share is trained twice.
+learning rate for each peak carries every decay; nothing that two runs share is trained twice. Every run is a sweep over
+the seeds, and a decay continues the member with its own seed.
 
 Peaks, budgets and thresholds were frozen after a pilot with seeds 100 and 101.
 """
@@ -45,7 +46,11 @@ WARMUP_STEPS = 96
 DECAY_SHARE = 0.1
 """Of a budget, in the headline runs."""
 
+SEEDED: dict[str, Any] = {"seed": SEEDS[0], "sweep": {"seed": tuple(SEEDS)}}
+"""One job trains all seeds of a run."""
+
 SETTINGS: dict[str, Any] = {
+    **SEEDED,
     "model": Transformer(width=64, depth=2, heads=2),
     "data": Corpus("python", context=64, validation_windows=2048),
     "optimizer": AdamW(beta1=0.9, beta2=0.95, weight_decay=0.1, clip=1.0),
@@ -68,14 +73,14 @@ def cooldown(shape: DecayShape, steps: int) -> WSD:
     return WSD(decay_steps=steps, decay_shape=shape)
 
 
-def stable(lr: float, seed: int) -> str:
+def stable(lr: float) -> str:
     """Name of a trunk."""
-    return f"stable-lr{lr:g}-s{seed}"
+    return f"stable-lr{lr:g}"
 
 
 TRUNKS = [
     Run(
-        stable(lr, seed),
+        stable(lr),
         **SETTINGS,
         arm="stable",
         schedule=Constant(warmup_steps=WARMUP_STEPS),
@@ -83,58 +88,48 @@ TRUNKS = [
         steps=LONGEST,
         keep_steps=tuple(sorted({*map(stable_steps, BUDGETS), *(stable_steps(LONGEST, share) for share in LENGTHS)})),
         evaluate_every=LONGEST // 5,
-        seed=seed,
     )
     for lr in STABLE_LRS
-    for seed in SEEDS
 ]
 
 DECAYS = [
     Run(
-        f"wsd-{budget}-lr{lr:g}-s{seed}",
+        f"wsd-{budget}-lr{lr:g}",
         **SETTINGS,
         arm="wsd",
-        parent=stable(lr, seed),
+        parent=stable(lr),
         parent_step=stable_steps(budget),
         schedule=cooldown("inverse", decay_steps(budget)),
         lr=lr,
         steps=decay_steps(budget),
         evaluate_every=decay_steps(budget) // 2,
-        seed=seed,
     )
     for budget in BUDGETS
     for lr in STABLE_LRS
-    for seed in SEEDS
 ]
 
 COSINES = [
     Run(
-        f"cosine-{budget}-lr{lr:g}-s{seed}",
+        f"cosine-{budget}-lr{lr:g}",
         **SETTINGS,
         arm="cosine",
         schedule=Cosine(warmup_steps=WARMUP_STEPS),
         lr=lr,
         steps=budget,
         evaluate_every=max(300, budget // 4),
-        seed=seed,
     )
     for budget in BUDGETS
     for lr in COSINE_LRS[budget]
-    for seed in SEEDS
 ]
 
-COSINES_TO_ZERO = [
-    Run(
-        f"cosine_to_zero-{BUDGETS[1]}-s{seed}",
-        **SETTINGS,
-        arm="cosine_to_zero",
-        schedule=Cosine(warmup_steps=WARMUP_STEPS, floor=0.0),
-        lr=PEAK,
-        steps=BUDGETS[1],
-        seed=seed,
-    )
-    for seed in SEEDS
-]
+COSINE_TO_ZERO = Run(
+    f"cosine_to_zero-{BUDGETS[1]}",
+    **SETTINGS,
+    arm="cosine_to_zero",
+    schedule=Cosine(warmup_steps=WARMUP_STEPS, floor=0.0),
+    lr=PEAK,
+    steps=BUDGETS[1],
+)
 
 NEXT_BUDGETS = dict(pairwise(BUDGETS))
 MODES = ("total", "lineage")
@@ -150,19 +145,17 @@ def wsd_s_steps(mode: str, budget: int) -> int:
 
 WSD_S = [
     Run(
-        f"wsd_s_{mode}-{following}-s{seed}",
+        f"wsd_s_{mode}-{following}",
         **SETTINGS,
         arm=f"wsd_s_{mode}",
-        parent=f"wsd_s_{mode}-{budget}-s{seed}" if budget > BUDGETS[0] else f"wsd-{budget}-lr{PEAK:g}-s{seed}",
+        parent=f"wsd_s_{mode}-{budget}" if budget > BUDGETS[0] else f"wsd-{budget}-lr{PEAK:g}",
         schedule=cooldown("inverse", decay_steps(following)),
         lr=PEAK,
         steps=wsd_s_steps(mode, budget),
         evaluate_every=300,
-        seed=seed,
     )
     for mode in MODES
     for budget, following in NEXT_BUDGETS.items()
-    for seed in SEEDS
 ]
 
 JUMP = Cosine()
@@ -176,43 +169,40 @@ CYCLES: tuple[tuple[str, Schedule, float], ...] = (
 
 CYCLIC = [
     Run(
-        f"{arm}-{following}-lr{lr:g}-s{seed}",
+        f"{arm}-{following}-lr{lr:g}",
         **SETTINGS,
         arm=arm,
-        parent=f"{arm if budget > BUDGETS[0] else 'cosine'}-{budget}-lr{lr:g}-s{seed}",
+        parent=f"{arm if budget > BUDGETS[0] else 'cosine'}-{budget}-lr{lr:g}",
         schedule=schedule,
         lr=lr,
         steps=following - budget,
         evaluate_every=300,
-        seed=seed,
     )
     for arm, schedule, lr in CYCLES
     for budget, following in NEXT_BUDGETS.items()
-    for seed in SEEDS
 ]
 
 COOLDOWNS = [
     Run(
-        f"cooldown-{shape}-{share:g}-lr{lr:g}-s{seed}",
+        f"cooldown-{shape}-{share:g}-lr{lr:g}",
         **SETTINGS,
         arm=f"cooldown_{shape}",
-        parent=stable(lr, seed),
+        parent=stable(lr),
         parent_step=stable_steps(LONGEST, share),
         schedule=cooldown(shape, decay_steps(LONGEST, share)),
         lr=lr,
         steps=decay_steps(LONGEST, share),
-        seed=seed,
     )
     for shape, lr, share in (
         *(("linear", lr, share) for lr in STABLE_LRS for share in (LENGTHS if lr == PEAK else LENGTHS[:-1])),
         *((shape, PEAK, share) for shape in SHAPES[1:] for share in SHAPE_LENGTHS),
     )
     if (shape, share) != ("inverse", DECAY_SHARE)
-    for seed in SEEDS
 ]
 """Other lengths and shapes of the decay before the longest budget; the inverse one over a tenth is among DECAYS."""
 
 LANGUAGE: dict[str, Any] = {
+    **SEEDED,
     "model": Transformer(width=64, depth=1, heads=2),
     "data": Bigram(vocabulary=2048, successors=1024, context=32, validation_windows=256),
     "optimizer": AdamW(beta1=0.9, beta2=0.95, clip=1.0),
@@ -222,44 +212,36 @@ LANGUAGE: dict[str, Any] = {
 """Bigrams: every other token is certain (1024 pairs to learn), the tokens between are uniform over 1024."""
 LANGUAGE_STEPS = 2000
 
-BIGRAM_TRUNKS = [
-    Run(
-        f"bigram-stable-s{seed}",
-        **LANGUAGE,
-        arm="bigram_stable",
-        schedule=Constant(warmup_steps=WARMUP_STEPS),
-        steps=LANGUAGE_STEPS,
-        keep_steps=(*range(100, 600, 100), *range(600, LANGUAGE_STEPS, 200)),
-        seed=seed,
-    )
-    for seed in SEEDS
-]
+BIGRAM_TRUNK = Run(
+    "bigram-stable",
+    **LANGUAGE,
+    arm="bigram_stable",
+    schedule=Constant(warmup_steps=WARMUP_STEPS),
+    steps=LANGUAGE_STEPS,
+    keep_steps=(*range(100, 600, 100), *range(600, LANGUAGE_STEPS, 200)),
+)
 
-BIGRAM_DECAYS = [
-    Run(
-        f"bigram-wsd-s{seed}",
-        **LANGUAGE,
-        arm="bigram_wsd",
-        parent=f"bigram-stable-s{seed}",
-        parent_step=stable_steps(LANGUAGE_STEPS),
-        schedule=cooldown("inverse", decay_steps(LANGUAGE_STEPS)),
-        steps=decay_steps(LANGUAGE_STEPS),
-        keep_steps=(decay_steps(LANGUAGE_STEPS) // 4, decay_steps(LANGUAGE_STEPS) // 2),
-        seed=seed,
-    )
-    for seed in SEEDS
-]
+BIGRAM_DECAY = Run(
+    "bigram-wsd",
+    **LANGUAGE,
+    arm="bigram_wsd",
+    parent="bigram-stable",
+    parent_step=stable_steps(LANGUAGE_STEPS),
+    schedule=cooldown("inverse", decay_steps(LANGUAGE_STEPS)),
+    steps=decay_steps(LANGUAGE_STEPS),
+    keep_steps=(decay_steps(LANGUAGE_STEPS) // 4, decay_steps(LANGUAGE_STEPS) // 2),
+)
 
 RUNS = [
     *TRUNKS,
     *DECAYS,
     *COSINES,
-    *COSINES_TO_ZERO,
+    COSINE_TO_ZERO,
     *WSD_S,
     *CYCLIC,
     *COOLDOWNS,
-    *BIGRAM_TRUNKS,
-    *BIGRAM_DECAYS,
+    BIGRAM_TRUNK,
+    BIGRAM_DECAY,
 ]
 
 HEADLINE = ("stable", "wsd")
@@ -303,8 +285,8 @@ BRANCHED = {"trunks": Select(arm="stable", lr=PEAK), "decays": Select(arm="wsd",
 """States of the constant runs at the headline peak, and of their decays."""
 
 MEASURES = [
-    Measure("river"),
-    Measure("tabular"),
+    Measure("river", smoke={"seeds": list(range(1000, 1064))}),
+    Measure("tabular", smoke={"seeds": [10, 11, 12], "peaks": {"constant": [32.0], "wsd": [32.0], "cosine": [32.0]}}),
     Measure("bigram", states=Select(arm=BIGRAMS)),
     Measure("interpolation", states=BRANCHED),
     Measure("entropy", states=BRANCHED),

@@ -200,9 +200,7 @@ def test_a_constant_rate_averages_over_visits(tables):
 
 def test_the_table_of_the_study(monkeypatch):
     monkeypatch.setattr(study, "DATA", SMALL)
-    monkeypatch.setattr(study, "SEEDS", range(2))
-    monkeypatch.setattr(study, "PEAKS", {"wsd": (2.0,), "constant": (2.0,)})
-    table = study.measure()
+    table = study.measure(seeds=range(2), peaks={"wsd": (2.0,), "constant": (2.0,)})
     assert list(table.columns) == ["arm", "lr", "seed", "step", "learning_rate", "certain", "uncertain", "total"]
     assert (table.total == table.certain + table.uncertain).all()
     assert {0, 20, 1800, 1801, 1819, 1980, 1999, 2000} <= set(table.step)

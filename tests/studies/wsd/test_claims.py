@@ -4,6 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from common.config import members
 from common.pipeline.studies import Studies
 from studies.wsd import losses, verdicts
 from tests.studies.wsd.world import HILL, lineage_rates, runs_of
@@ -35,8 +36,10 @@ def test_rates_cross_where_the_hill_hides_the_faster_river(valley, plain):
 def test_the_clock_of_this_world_is_the_sum_of_rates(valley):
     runs = Studies.load()["wsd"].runs
     sums = losses.lr_sums(valley)
-    assert len(sums) == sum(run.arm == "wsd" for run in runs.values())
-    for name, found in sums.items():
+    assert set(sums.index) == {
+        (name, member.seed) for name, run in runs.items() if run.arm == "wsd" for member in members(run)
+    }
+    for (name, _), found in sums.items():
         assert found == pytest.approx(sum(lineage_rates(name, runs)), rel=0.01)
     for lr, other in ((3e-3, 1.5e-3), (1.5e-3, 7.5e-4)):
         gap = losses.at_equal_sum(valley, budget=1200, lr=lr, other=other)

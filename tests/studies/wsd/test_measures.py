@@ -5,13 +5,14 @@ import math
 
 import numpy as np
 import pytest
+import torch
 
 from common.config import WSD, Bigram, Constant, Transformer
 from common.runs import snapshots
 from common.runs.job import Job, train
 from common.runs.place import Place
 from common.training.evaluation import evaluate, token_losses
-from studies.wsd import measure_bigram, measure_entropy, measure_interpolation
+from studies.wsd import measure_bigram, measure_entropy, measure_interpolation, states
 
 BUDGETS = (4, 8, 16)
 
@@ -23,30 +24,41 @@ def trained_runs(folder, runs):
     return {name: Place("wsd", name, folder).state for name in runs}
 
 
-def trunk_and_decays(run, *, seed):
-    """A trunk of 16 updates with a decay of 2 updates before each budget."""
+def trunk_and_decays(run, *, seeds):
+    """A trunk of 16 updates with a decay of 2 updates before each budget, each a sweep over seeds."""
+    run = dataclasses.replace(run, seed=seeds[0], sweep={"seed": seeds})
     trunk = dataclasses.replace(
         run,
         steps=16,
         schedule=Constant(warmup_steps=2),
         keep_steps=tuple(b - 2 for b in BUDGETS),
-        seed=seed,
         arm="stable",
     )
-    child = dataclasses.replace(run, steps=2, schedule=WSD(decay_steps=2), seed=seed, arm="wsd")
-    decays = {
-        f"wsd-{budget}-s{seed}": dataclasses.replace(child, parent=f"trunk-s{seed}", parent_step=budget - 2)
-        for budget in BUDGETS
-    }
-    return {f"trunk-s{seed}": trunk, **decays}
+    child = dataclasses.replace(run, steps=2, schedule=WSD(decay_steps=2), arm="wsd")
+    decays = {f"wsd-{budget}": dataclasses.replace(child, parent="trunk", parent_step=budget - 2) for budget in BUDGETS}
+    return {"trunk": trunk, **decays}
 
 
 @pytest.fixture
 def paths(tmp_path, text_run):
-    runs = trunk_and_decays(text_run, seed=1) | trunk_and_decays(text_run, seed=2)
-    found = trained_runs(tmp_path, runs)
-    trunks = [path for name, path in found.items() if name.startswith("trunk")]
-    return trunks, [path for path in found.values() if path not in trunks]
+    """The trunk and its decays, the longest first: no measurement counts on their order."""
+    trunk, *decays = trained_runs(tmp_path, trunk_and_decays(text_run, seeds=(1, 2))).values()
+    return [trunk], decays[::-1]
+
+
+def test_states_are_found_by_seed(paths):
+    [trunk], decays = paths
+    assert states.kept_steps(trunk) == [2, 6, 14] and states.kept_steps(decays[0]) == []
+    assert {seed: (state.run.seed, state.state.step) for seed, state in states.at(trunk, 6).items()} == {
+        1: (1, 6),
+        2: (2, 6),
+    }
+    first, second = states.at(trunk).values()
+    assert not all(torch.equal(first.weights[name], second.weights[name]) for name in first.weights)
+    assert first.dataset is second.dataset and states.at(trunk, 7) == {}
+    for seed, pairs in states.branches(trunk, decays, dataset=first.dataset).items():
+        assert [(start.state.step, end.state.step) for start, end in pairs] == [(2, 4), (6, 8), (14, 16)]
+        assert {state.run.seed for pair in pairs for state in pair} == {seed}
 
 
 def test_lines_join_the_checkpoints_that_they_name(paths):
@@ -63,17 +75,17 @@ def test_lines_join_the_checkpoints_that_they_name(paths):
     assert {line[1:] for line in lines.index} == expected
     assert (lines == 11).all() and set(table.seed) == {1, 2}
     dataset = measure_interpolation.probe_set(paths[0][0])
-    for kind, label in (("stable", "6"), ("stable", "14")):
-        rows = table[(table.seed == 1) & (table.kind == kind) & (table.start == int(label)) & (table.share == 0)]
-        model = snapshots.read(paths[0][0], label, dataset=dataset).model
+    for member, seed, step in ((0, 1, 6), (0, 1, 14), (1, 2, 6)):
+        rows = table[(table.seed == seed) & (table.kind == "stable") & (table.start == step) & (table.share == 0)]
+        model = snapshots.read(paths[0][0], f"{member}/{step}", dataset=dataset).model
         assert rows.loss.item() == pytest.approx(evaluate(model, dataset)["val_loss"])
 
 
 def test_gains_by_entropy_add_up_to_the_fall_of_the_loss(paths):
     table = measure_entropy.measure(*paths)
     assert table.groupby(["seed", "phase"]).bucket.nunique().eq(measure_entropy.BUCKETS).all()
-    for path in paths[0]:
-        hot, end = (snapshots.read(path, label) for label in ("6", "14"))
+    for member in range(2):
+        hot, end = (snapshots.read(paths[0][0], f"{member}/{step}") for step in (6, 14))
         fall = float(token_losses(hot.model, hot.dataset).mean() - token_losses(end.model, end.dataset).mean())
         rows = table[(table.seed == hot.run.seed) & (table.phase == "stable")]
         assert rows.gain.sum() == pytest.approx(fall, abs=1e-6)
@@ -93,13 +105,16 @@ def test_excess_by_kind_adds_up_to_the_excess_over_the_entropy(tmp_path, text_ru
         model=Transformer(width=8, depth=1, heads=2),
         data=Bigram(vocabulary=8, successors=4, context=6, validation_windows=32),
     )
-    named = trunk_and_decays(run, seed=3)
-    found = trained_runs(tmp_path, {name: named[name] for name in ("trunk-s3", "wsd-8-s3")})
-    table = measure_bigram.measure(list(found.values()))
-    assert table[table.arm == "stable"].step.to_list() == [2, 6, 14, 16]
-    assert table[table.arm == "wsd"].step.to_list() == [6, 8]
-    kinds = ["certain", "uncertain"]
-    assert table[table.arm == "wsd"].iloc[0][kinds].to_list() == table[table.step == 6].iloc[0][kinds].to_list()
-    last = snapshots.read(found["wsd-8-s3"])
-    whole = evaluate(last.model, last.dataset)["val_loss"] - math.log(4) / 2
-    assert table.iloc[-1][kinds].sum() == pytest.approx(whole, abs=1e-6)
+    named = trunk_and_decays(run, seeds=(3, 4))
+    found = trained_runs(tmp_path, {name: named[name] for name in ("trunk", "wsd-8")})
+    whole = measure_bigram.measure(list(found.values()))
+    assert set(whole.seed) == {3, 4}
+    for member, seed in enumerate((3, 4)):
+        table = whole[whole.seed == seed]
+        assert table[table.arm == "stable"].step.to_list() == [2, 6, 14, 16]
+        assert table[table.arm == "wsd"].step.to_list() == [6, 8]
+        kinds = ["certain", "uncertain"]
+        assert table[table.arm == "wsd"].iloc[0][kinds].to_list() == table[table.step == 6].iloc[0][kinds].to_list()
+        last = snapshots.read(found["wsd-8"], f"{member}/final")
+        excess = evaluate(last.model, last.dataset)["val_loss"] - math.log(4) / 2
+        assert table.iloc[-1][kinds].sum() == pytest.approx(excess, abs=1e-6)

@@ -7,7 +7,7 @@ the learning rate; seeds differ by a common shift and a little noise at each eva
 import numpy as np
 import pandas as pd
 
-from common.config import Run
+from common.config import Run, members
 from common.optim import schedules
 from common.pipeline.studies import Studies
 from common.streams import stream
@@ -19,12 +19,17 @@ NOISE = 1e-4
 def runs_of(study: str = "wsd", *, hill: float = HILL, noise: float = NOISE) -> pd.DataFrame:
     """Rows as `records.read_runs` gives them for all text runs of a study, measured in this world."""
     runs = Studies.load()[study].runs
-    tables = [rows(name, runs, hill=hill, noise=noise) for name, run in runs.items() if run.data.kind == "corpus"]
+    tables = [
+        rows(name, runs, member=member, hill=hill, noise=noise)
+        for name, run in runs.items()
+        if run.data.kind == "corpus"
+        for member in range(len(members(run)))
+    ]
     return pd.concat(tables, ignore_index=True)
 
 
 def lineage_rates(name: str, runs: dict[str, Run]) -> list[float]:
-    """Learning rate of each update behind the end of a run."""
+    """Learning rate of each update behind the end of a run, the same for each member."""
     run = runs[name]
     own = schedules.rates(run.schedule, steps=run.steps, lr=run.lr)
     if run.parent is None:
@@ -34,9 +39,9 @@ def lineage_rates(name: str, runs: dict[str, Run]) -> list[float]:
     return before[: len(before) - parent.steps + (run.parent_step or parent.steps)] + own
 
 
-def rows(name: str, runs: dict[str, Run], *, hill: float, noise: float) -> pd.DataFrame:
-    """Rows of one run at its start, its end, its kept steps and its evaluations."""
-    run = runs[name]
+def rows(name: str, runs: dict[str, Run], *, member: int, hill: float, noise: float) -> pd.DataFrame:
+    """Rows of one member of a run at its start, its end, its kept steps and its evaluations."""
+    run = members(runs[name])[member]
     rates = lineage_rates(name, runs)
     start = len(rates) - run.steps
     clock, height, losses = 0.0, 0.0, {}
@@ -52,6 +57,7 @@ def rows(name: str, runs: dict[str, Run], *, hill: float, noise: float) -> pd.Da
     return pd.DataFrame(
         {
             "run": name,
+            "member": member,
             "arm": run.arm,
             "parent": run.parent,
             "start_step": start,
