@@ -1,6 +1,7 @@
 """Whole builds of a small study: new studies, equal bytes, two at once, and what MLflow holds afterwards."""
 
 import json
+import re
 import subprocess
 import sys
 
@@ -89,3 +90,31 @@ def test_a_new_study_builds_its_figure(tmp_path):
         new, cwd=repository.root, env=repository.environment, capture_output=True, text=True, check=False
     )
     assert again.returncode != 0 and "exists already" in again.stderr
+    add_figure(repository)
+    listed = repository.snakemake("--list").stdout
+    assert "fresh_rate (Learning rate against update.)" in listed
+    done = repository.snakemake("figures/fresh_rate.pdf").stdout
+    assert "fresh_rate" in done and "train" not in re.findall(r"^(\w+) +\d+$", done, flags=re.MULTILINE)
+    assert (repository.root / "figures/fresh_rate.rst").read_text() == "Learning rate against update.\n"
+
+
+def add_figure(repository: Repository) -> None:
+    """One script and one line."""
+    (repository.root / "studies/fresh/plot_rate.py").write_text(NEW_FIGURE)
+    line = 'FIGURES = [Figure("rate", runs=Select(lr=0.1)), '
+    repository.edit("studies/fresh/study.py", "FIGURES = [", line)
+
+
+NEW_FIGURE = '''\
+"""Learning rate against update."""
+
+from common.plotting import figure
+
+
+def draw(runs):
+    """The figure and the numbers drawn."""
+    table = runs[["step", "learning_rate"]].dropna()
+    fig, ax = figure(xlabel="update", ylabel="learning rate")
+    ax.plot(table.step, table.learning_rate)
+    return fig, table
+'''

@@ -51,5 +51,7 @@ class Claim(Step):
                 f"published={self.published!r} does not fit mark={self.mark!r}: a number needs a mark other than "
                 "'none', no number is published='' with mark='none'"
             )
+        if self.smoke:
+            yield f"smoke={self.smoke!r} is of measurements alone; a claim has no sizes"
         if type(self.seeds) is not int or self.seeds < 1:
             yield f"seeds={self.seeds!r} must be a whole number of at least 1"

@@ -1,5 +1,6 @@
 """What a study makes of its runs: figures and measurements, and which runs they read."""
 
+import json
 import reprlib
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
@@ -70,6 +71,9 @@ class Step:
     """Descriptions of runs as they were trained, by name."""
     tables: Sequence[str] = field(default=(), kw_only=True)
     """Measurements of the study, each as a table under its name."""
+    smoke: Mapping[str, Any] = field(default_factory=dict, kw_only=True)
+    """Arguments of the script's function at the smoke scale, beside its inputs: sizes that let it end in about a
+    second; they have defaults otherwise. Only of measurements, and plain JSON values."""
 
     def __post_init__(self) -> None:
         found = [
@@ -79,9 +83,14 @@ class Step:
         ]
         if not isinstance(self.tables, list | tuple) or not all(isinstance(name, str) for name in self.tables):
             found.append(f"tables={self.tables!r} must be a list of names")
+        if not isinstance(self.smoke, dict) or not _is_plain(self.smoke):
+            found.append(
+                f"smoke={reprlib.repr(self.smoke)} must be a dictionary of plain JSON values by parameter: "
+                "finite numbers, texts, lists and dictionaries, no tuples or ranges"
+            )
         if not found:
             names = [name for what in ("runs", "states", "records") for name in self.selections(what)]
-            twice = [name for name, count in Counter([*names, *self.tables]).items() if count > 1]
+            twice = [name for name, count in Counter([*names, *self.tables, *self.smoke]).items() if count > 1]
             found = [f"{name!r} is given twice; each parameter of the script needs its own name" for name in twice]
         if found:
             raise DescriptionError([f"{type(self).__name__}({self.name!r}): {problem}" for problem in found])
@@ -118,6 +127,8 @@ class Figure(Step):
             found = [f"claims={self.claims!r} has {twice[0]!r} twice"]
         elif self.claims and "verdicts" in super().sources:
             found = ["'verdicts' is given twice; each parameter of the script needs its own name"]
+        if self.smoke:
+            found.append(f"smoke={reprlib.repr(self.smoke)} is of measurements alone; a figure has no sizes")
         if found:
             raise DescriptionError([f"Figure({self.name!r}): {problem}" for problem in found])
 
@@ -130,3 +141,11 @@ class Figure(Step):
 @dataclass(frozen=True)
 class Measure(Step):
     """A measurement after the trainings: `measure` of measure_<name>.py gives results/<study>/<name>.csv."""
+
+
+def _is_plain(value: Any) -> bool:
+    """Whether a value survives JSON unchanged."""
+    try:
+        return bool(json.loads(json.dumps(value, allow_nan=False)) == value)
+    except (TypeError, ValueError):
+        return False

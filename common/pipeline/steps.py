@@ -66,9 +66,16 @@ def caption(text: str, judged: Iterable[Judged]) -> str:
 
 
 def measure(params: Params, inputs: Inputs, outputs: Sequence[str], *, terminal: TextIO) -> None:  # noqa: ARG001
-    """Measure and write the table; arguments as those of `draw`."""
+    """Measure and write the table.
+
+    Args:
+        params: study, step, sources, and arguments (of the function, beside its inputs).
+        inputs: the files by parameter of the script.
+        outputs: path of the table.
+        terminal: not used.
+    """
     script = importlib.import_module(f"studies.{params['study']}.measure_{params['step']}")
-    table = script.measure(**read(params["sources"], inputs))
+    table = script.measure(**read(params["sources"], inputs), **params["arguments"])
     [path] = outputs
     table.to_csv(path, index=False, lineterminator="\n")
 

@@ -137,6 +137,10 @@ class Studies:
         for study in self.sound.values():
             yield from ((study.name, step) for step in getattr(study, what).values())
 
+    def arguments(self, step: Step) -> dict[str, Any]:
+        """Arguments of a step's function beside its inputs, as the scale wants them."""
+        return dict(step.smoke) if self.scale == "smoke" else {}
+
     def judgements(self) -> Iterator["Judgement"]:
         """The claims of all studies, those of a study with equal inputs together: what one job judges."""
         for study in self:

@@ -245,22 +245,22 @@ def _script_problem(script: Path, function: str, entry: str, step: Step) -> str 
     functions = _functions(script)
     if isinstance(functions, str):
         return functions
-    given = ", ".join(step.sources)
+    given = ", ".join([*step.sources, *(f"{name}=..." for name in step.smoke)])
     found = functions.get(function)
     if found is None:
         return f" must define {function}({given}), which {entry} calls"
-    if not _takes(found.args, set(step.sources)):
+    if not _takes(found.args, set(step.sources), further=set(step.smoke)):
         taken = f"{function}({ast.unparse(found.args)})"
         return f":{found.lineno}: {taken} must take what {entry} gives it: {function}({given})"
     return None
 
 
-def _takes(arguments: ast.arguments, given: set[str]) -> bool:
-    """Whether a function can be called with these arguments by name."""
+def _takes(arguments: ast.arguments, given: set[str], *, further: set[str]) -> bool:
+    """Whether a function can be called with these arguments by name, and with further ones or without them."""
     named = [each.arg for each in (*arguments.args, *arguments.kwonlyargs)]
     optional = [each.arg for each in arguments.args[len(arguments.args) - len(arguments.defaults) :]]
     optional += [each.arg for each, value in zip(arguments.kwonlyargs, arguments.kw_defaults, strict=True) if value]
-    return set(named) - set(optional) <= given and (given <= set(named) or arguments.kwarg is not None)
+    return set(named) - set(optional) <= given and (given | further <= set(named) or arguments.kwarg is not None)
 
 
 def _training(run: Run) -> str:

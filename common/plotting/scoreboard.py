@@ -9,11 +9,16 @@ import pandas as pd
 
 from common.evidence.claims import Judged, Report
 from common.evidence.verdicts import OUTCOMES, Verdict, leaves, number
-from common.plotting.panels import PALETTE, Axes, Figure, figure
+from common.plotting.panels import PALETTE, WIDTH, Axes, Figure, figure
 
 MARK = {"supported": "o", "contradicted": "X", "undecided": "D", "reported": "s"}
-ROW, HEADING = 0.36, 0.3
+ROW, HEADING = 0.44, 0.34
 """Heights in inches."""
+MARKED, NAMED, STATED, DRAWN, MEASURED = 0.08, 0.18, 0.53, 3.6, 5.45
+"""Inches from the left edge to a claim's mark, name, statement, interval and number: a grid without a layout engine,
+which takes longer to arrange a hundred rows than all else takes."""
+SPAN, DEPTH = 1.8, 0.31
+"""Width and height of an interval's axis in inches; its labels stand in what is left of the row."""
 NARROW = 0.25
 """Share of an axis below which the ends of a band share one label."""
 FEW = 30
@@ -47,64 +52,52 @@ def draw(reports: Sequence[Report]) -> Figure:
     lines: list[Report | Judged] = []
     for report in reports:
         lines += [report, *report.judged]
-    heights = [ROW, *(HEADING if isinstance(line, Report) else ROW for line in lines)]
-    fig, panels = figure(
-        width="page",
-        height=sum(heights),
-        columns=3,
-        rows=len(heights),
-        width_ratios=[3.6, 2.0, 1.7],
-        height_ratios=heights,
-        yticks=[],
-    )
-    fig.set_layout_engine("constrained", h_pad=0, hspace=0, w_pad=0.02, wspace=0)
-    for panel in panels[:, (0, 2)].flat:
-        panel.set_axis_off()
-        panel.set(xlim=(0, 1), ylim=(0, 1))
-    draw_legend(panels[0], reports)
-    for row, line in zip(panels[1:], lines, strict=True):
+    width, height = WIDTH["page"], ROW + sum(HEADING if isinstance(line, Report) else ROW for line in lines)
+    fig, page = figure(width="page", height=height, xlim=(0, width), ylim=(height, 0))
+    fig.set_layout_engine("none")
+    page.set_position((0, 0, 1, 1))
+    page.set_axis_off()
+    draw_legend(page, reports)
+    top = ROW
+    for line in lines:
         if isinstance(line, Report):
-            draw_heading(row, line)
+            draw_heading(page, line, top + HEADING / 2)
+            top += HEADING
         else:
-            draw_claim(row, line)
+            draw_claim(page, line, top + DEPTH / 2)
+            draw_interval(
+                fig.add_axes((DRAWN / width, 1 - (top + DEPTH) / height, SPAN / width, DEPTH / height)), line.verdict
+            )
+            top += ROW
     return fig
 
 
-def draw_legend(row: Sequence[Axes], reports: Sequence[Report]) -> None:
+def draw_legend(page: Axes, reports: Sequence[Report]) -> None:
     """How many claims have which verdict; this explains the marks as well."""
     counts = Counter(item.verdict.verdict for report in reports for item in report.judged)
-    x = 0.02
+    x, y = MARKED, ROW / 2
     for outcome in OUTCOMES:
         text = f"{counts[outcome]} {outcome}"
-        draw_mark(row[0], outcome, x)
-        row[0].text(x + 0.03, 0.5, text, va="center", fontsize=7.5, color=PALETTE[outcome])
-        x += 0.08 + 0.0165 * len(text)
-    row[1].set_axis_off()
-    row[2].text(0.0, 0.5, "shaded: the claimed side\nbar: interval, dots: seeds", va="center", fontsize=7, color="0.35")
+        draw_mark(page, outcome, x, y)
+        page.text(x + 0.1, y, text, va="center", fontsize=7.5, color=PALETTE[outcome])
+        x += 0.27 + 0.057 * len(text)
+    words = "shaded: the claimed side\nbar: interval, dots: seeds"
+    page.text(MEASURED, y, words, va="center", fontsize=7, color="0.35")
 
 
-def draw_heading(row: Sequence[Axes], report: Report) -> None:
+def draw_heading(page: Axes, report: Report, y: float) -> None:
     """The study and its question."""
-    name = row[0].text(0, 0.3, report.study, weight="bold", va="center", fontsize=8.5)
-    place: dict[str, Any] = {
-        "xycoords": name,
-        "textcoords": "offset points",
-        "in_layout": False,
-        "annotation_clip": False,
-    }
-    row[0].annotate(report.question, (1, 0.5), xytext=(6, 0), va="center", fontsize=7, color="0.35", **place)
-    row[1].set_axis_off()
+    name = page.text(0.02, y, report.study, weight="bold", va="center", fontsize=8.5)
+    place: dict[str, Any] = {"xycoords": name, "textcoords": "offset points", "annotation_clip": False}
+    page.annotate(report.question, (1, 0.5), xytext=(6, 0), va="center", fontsize=7, color="0.35", **place)
 
 
-def draw_claim(row: Sequence[Axes], item: Judged) -> None:
-    """Statement and mark to the left, interval in the middle, number to the right."""
-    verdict = item.verdict
-    text = "\n".join(wrap(item.statement, 46)[:2])
-    draw_mark(row[0], verdict.verdict, 0.02)
-    row[0].text(0.05, 0.5, item.id, va="center", weight="bold", fontsize=7.5)
-    row[0].text(0.15, 0.5, text, va="center", fontsize=7.5, linespacing=1.1, in_layout=False)
-    draw_interval(row[1], verdict)
-    row[2].text(0, 0.5, measured(verdict), va="center", fontsize=7, linespacing=1.15, color="0.2", in_layout=False)
+def draw_claim(page: Axes, item: Judged, y: float) -> None:
+    """Mark, name and statement to the left, the number to the right."""
+    draw_mark(page, item.verdict.verdict, MARKED, y)
+    page.text(NAMED, y, item.id, va="center", weight="bold", fontsize=7.5)
+    page.text(STATED, y, "\n".join(wrap(item.statement, 46)[:2]), va="center", fontsize=7.5, linespacing=1.1)
+    page.text(MEASURED, y, measured(item.verdict), va="center", fontsize=7, linespacing=1.15, color="0.2")
 
 
 def measured(verdict: Verdict) -> str:
@@ -119,17 +112,17 @@ def measured(verdict: Verdict) -> str:
     return "\n".join(filter(None, lines))
 
 
-def draw_mark(ax: Axes, outcome: str, x: float) -> None:
+def draw_mark(page: Axes, outcome: str, x: float, y: float) -> None:
     """The verdict's colour and shape; only an undecided one is hollow."""
     fill = "white" if outcome == "undecided" else PALETTE[outcome]
-    ax.plot([x], [0.5], MARK[outcome], color=PALETTE[outcome], markerfacecolor=fill, markersize=5.5, clip_on=False)
+    page.plot([x], [y], MARK[outcome], color=PALETTE[outcome], markerfacecolor=fill, markersize=5.5)
 
 
 def draw_interval(ax: Axes, verdict: Verdict) -> None:
     """The deciding part in colour, the parts that share its threshold and unit in grey."""
     parts = shown(verdict)
     low, high = limits(parts)
-    ax.set(xlim=(low, high), ylim=(-0.6, len(parts) - 0.4))
+    ax.set(xlim=(low, high), ylim=(-0.6, len(parts) - 0.4), yticks=[])
     ax.spines["left"].set_visible(False)
     ax.tick_params(length=2, pad=1, labelsize=7)
     draw_threshold(ax, verdict, low, high)

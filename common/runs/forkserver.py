@@ -19,7 +19,6 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from common.config import named
 from common.runs.owner import OWNER, alive
 
 
@@ -54,6 +53,8 @@ def call(server: str, code: str, arguments: Mapping[str, Any], *, terminal: int)
 
 
 def _call(code: str, arguments: Mapping[str, Any], terminal: int) -> int:
+    from common.config import named  # who only hands over a job does not wait for it
+
     with os.fdopen(os.dup(terminal), "w") as stream:
         named(code)(**arguments, terminal=stream)
     return 0
@@ -61,6 +62,8 @@ def _call(code: str, arguments: Mapping[str, Any], terminal: int) -> int:
 
 def serve(server: str, *, owner: int, preload: str) -> None:
     """Call a function that imports what the jobs need, then fork for each until the owner is gone."""
+    from common.config import named
+
     named(preload)()
     for old in Path(".snakemake").glob(f"{server}-*"):
         old.unlink(missing_ok=True)

@@ -3,8 +3,6 @@
 from dataclasses import dataclass
 from pathlib import Path
 
-from common.config import full_name
-
 RESULTS = Path("results")
 """Folder of all results, in the folder that a build works in."""
 
@@ -35,8 +33,8 @@ class Place:
     @classmethod
     def named(cls, name: str, *, study: str, results: Path = RESULTS) -> "Place":
         """That of a run that is written in a study as `run`, or as `study/run`."""
-        home, run = full_name(study, name).split("/")
-        return cls(home, run, results)
+        home, _, run = name.rpartition("/")
+        return cls(home or study, run, results)
 
     @property
     def label(self) -> str:

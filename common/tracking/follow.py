@@ -16,7 +16,7 @@ CPU_SHARE = 0.015
 """Part of one core that `watch` may use on average while training goes on."""
 
 PATIENCE = 10
-"""Most intervals between two passes of `watch`: after a dear one, and after a store has failed."""
+"""Most intervals between two passes of `watch`: after an expensive one, and after a store has failed."""
 
 
 def mirror(run_dir: Path, *, uri: str | None = None) -> None:

@@ -23,17 +23,23 @@ STEPS = 400
 EVERY = 4
 
 
-def curves(network: Network, task: Task) -> Iterator[dict[str, float | str]]:
+def curves(network: Network, task: Task, *, every: int = EVERY) -> Iterator[dict[str, float | str]]:
     """Step, loss, part and eigenvalue: three rows for each step logged."""
     for step, state in enumerate(trajectory(network, task, lr=LR, steps=STEPS)):
-        if step % EVERY == 0:
+        if step % every == 0:
             loss = state.loss(task)
             for part, eigenvalue in curvature(state, task)._asdict().items():
                 yield {"step": step, "loss": loss, "part": part, "eigenvalue": eigenvalue}
 
 
-def measure(seeds: Sequence[int] = SEEDS, widths: Sequence[float] = WIDTHS) -> pd.DataFrame:
-    """Columns parametrization, width, seed, step, loss, part (hessian, gauss_newton or residual), eigenvalue."""
+def measure(seeds: Sequence[int] = SEEDS, widths: Sequence[float] = WIDTHS, every: int = EVERY) -> pd.DataFrame:
+    """Columns parametrization, width, seed, step, loss, part (hessian, gauss_newton or residual), eigenvalue.
+
+    Args:
+        seeds: of task and network.
+        widths: of the networks; may be infinite.
+        every: steps from one that is logged to the next.
+    """
     rows = []
     for seed in seeds:
         task = random_task(seed, samples=SAMPLES, features=FEATURES)
@@ -48,5 +54,5 @@ def measure(seeds: Sequence[int] = SEEDS, widths: Sequence[float] = WIDTHS) -> p
                     base_width=BASE_WIDTH,
                     gain=GAIN,
                 )
-                rows += [{**about, **row} for row in curves(network, task)]
+                rows += [{**about, **row} for row in curves(network, task, every=every)]
     return pd.DataFrame(rows)

@@ -359,7 +359,11 @@ FIGURES = [
     Figure("alignment", runs=DESCENTS, tables=["spectrum"]),
 ]
 MEASURES = [
-    Measure("coordinates"),
-    Measure("linear"),
-    Measure("spectrum", states=DESCENTS),
+    Measure("coordinates", smoke={"seeds": [0, 1], "widths": [64, 128, 256]}),
+    Measure("linear", smoke={"seeds": [0, 1], "every": 20}),
+    Measure(
+        "spectrum",
+        states=DESCENTS,
+        smoke={"seeds": {"mup": [0], "ntp": [0]}, "top": 2, "tolerance": 0.1, "products": 6},
+    ),
 ]

@@ -43,15 +43,15 @@ def whole(model: nn.Module, dataset: Dataset) -> float:
         return extremes(Hessian(objective)).value
 
 
-def compare(model: nn.Module, dataset: Dataset, *, seed: int) -> Iterator[dict[str, float]]:
+def compare(model: nn.Module, dataset: Dataset, *, seed: int, batches: int = BATCHES) -> Iterator[dict[str, float]]:
     """For each size: mean over random batches, its standard error, and the sharpness of the whole training set."""
     full = whole(model, dataset)
     for size in BATCH_SIZES:
-        found = batch_sharpness(random_batches(model, dataset, batch_size=size, batches=BATCHES, seed=seed))
+        found = batch_sharpness(random_batches(model, dataset, batch_size=size, batches=batches, seed=seed))
         yield {"batch_size": size, "sharpness": found.mean, "error": found.error, "whole": full}
 
 
-def measure(states: Sequence[Path]) -> pd.DataFrame:
+def measure(states: Sequence[Path], *, batches: int = BATCHES) -> pd.DataFrame:
     """Columns seed, state (initial or trained), batch_size, sharpness (mean over batches), error, whole."""
     rows = []
     for path in states:
@@ -61,5 +61,6 @@ def measure(states: Sequence[Path]) -> pd.DataFrame:
             after = snapshots.read(path, label)
             seed = after.run.seed
             for state, model in (("initial", initial(after)), ("trained", after.model)):
-                rows += [{"seed": seed, "state": state, **row} for row in compare(model, after.dataset, seed=seed)]
+                found = compare(model, after.dataset, seed=seed, batches=batches)
+                rows += [{"seed": seed, "state": state, **row} for row in found]
     return pd.DataFrame(rows)

@@ -35,14 +35,17 @@ def compare(at: Trained) -> dict[str, float]:
     }
 
 
-def measure(states: Sequence[Path]) -> pd.DataFrame:
-    """Columns lr, seed, step, sharpness, along_gradient, critical, passes, converged: one row for each kept state."""
+def measure(states: Sequence[Path], *, every: int = 1) -> pd.DataFrame:
+    """Columns lr, seed, step, sharpness, along_gradient, critical, passes, converged: a row for each state measured.
+
+    Args:
+        states: of the runs.
+        every: distance, among a run's kept states, from one that is measured to the next.
+    """
     rows = []
     for path in states:
         dataset = None
-        for label in checkpoint.labels(path):
-            if label.endswith("final"):
-                continue
+        for label in [label for label in checkpoint.labels(path) if not label.endswith("final")][::every]:
             at = snapshots.read(path, label, dataset=dataset)
             dataset = at.dataset
             rows.append({"lr": at.run.lr, "seed": at.run.seed, "step": at.state.step, **compare(at)})

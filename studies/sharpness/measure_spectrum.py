@@ -37,20 +37,27 @@ def percentile(measured: Density, share: float) -> float:
     return float(np.mean([np.interp(share, np.cumsum(part) - part / 2, nodes) for nodes, part in draws]))
 
 
-def objective_of(after: Trained) -> Objective:
-    """The training loss over whole batches; of a network with batch normalisation batch by batch."""
-    size, batch = after.dataset.size, after.run.batch_size or after.dataset.size
+def objective_of(after: Trained, *, examples: int | None = None) -> Objective:
+    """The training loss over whole batches; of a network with batch normalisation batch by batch.
+
+    Args:
+        after: a state.
+        examples: of the training set, at most; all if left out.
+    """
+    size, batch = examples or after.dataset.size, after.run.batch_size or after.dataset.size
     chunk = batch if after.run.model.norm == "batchnorm" else None
     return Objective.of_dataset(after.model, after.dataset, examples=size // batch * batch, chunk=chunk)
 
 
-def spectrum(after: Trained) -> Iterator[dict[str, float | str]]:
+def spectrum(
+    after: Trained, *, examples: int | None = None, steps: int = STEPS, draws: int = DRAWS
+) -> Iterator[dict[str, float | str]]:
     """The rows of one state: `top` by rank, `density` on a grid, and the `percentile`."""
-    objective = objective_of(after)
+    objective = objective_of(after, examples=examples)
     with objective.cached_graphs(chunks=after.dataset.size):
         operator = Hessian(objective)
         top = extremes(operator, largest=TOP, basis=3 * TOP, tolerance=TOLERANCE, seed=after.run.seed)
-        measured = density(operator, steps=STEPS, draws=DRAWS, seed=after.run.seed)
+        measured = density(operator, steps=steps, draws=draws, seed=after.run.seed)
     for rank, value in enumerate(top.largest.values, start=1):
         yield {"quantity": "top", "rank": rank, "eigenvalue": value}
     grid = measured.grid(width=WIDTH, points=POINTS)
@@ -59,12 +66,21 @@ def spectrum(after: Trained) -> Iterator[dict[str, float | str]]:
     yield {"quantity": "percentile", "eigenvalue": percentile(measured, SHARE)}
 
 
-def measure(states: Sequence[Path]) -> pd.DataFrame:
-    """Columns norm, seed, quantity (top, density or percentile), rank (of top), eigenvalue, density (of density)."""
+def measure(
+    states: Sequence[Path], *, examples: int | None = None, steps: int = STEPS, draws: int = DRAWS
+) -> pd.DataFrame:
+    """Columns norm, seed, quantity (top, density or percentile), rank (of top), eigenvalue, density (of density).
+
+    Args:
+        states: of the runs.
+        examples: of the training set, over which the loss is taken; all if left out.
+        steps: of the quadrature of the density.
+        draws: random vectors of the same.
+    """
     rows = []
     for path in states:
         for label in checkpoint.labels(path):
             after = snapshots.read(path, label)
             about = {"norm": after.run.model.norm, "seed": after.run.seed}
-            rows += [{**about, **row} for row in spectrum(after)]
+            rows += [{**about, **row} for row in spectrum(after, examples=examples, steps=steps, draws=draws)]
     return pd.DataFrame(rows).astype({"rank": "Int64"})

@@ -355,9 +355,9 @@ FIGURES = [
     Figure("preln_postln", tables=["layers"], claims=["S14"]),
 ]
 MEASURES = [
-    Measure("batches", states=Select(arm="gd", lr=BATCH_LR)),
-    Measure("spectrum", states=Select(arm="spectrum")),
-    Measure("layers"),
-    Measure("estimator"),
-    Measure("critical", states=DESCENT),
+    Measure("batches", states=Select(arm="gd", lr=BATCH_LR), smoke={"batches": 2}),
+    Measure("spectrum", states=Select(arm="spectrum"), smoke={"examples": 128, "steps": 40, "draws": 1}),
+    Measure("layers", smoke={"seeds": [0, 1]}),
+    Measure("estimator", smoke={"networks": 4}),
+    Measure("critical", states=DESCENT, smoke={"every": 3}),
 ]

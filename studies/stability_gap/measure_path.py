@@ -45,7 +45,7 @@ def above_chord(losses: Sequence[float], shares: Sequence[float]) -> list[float]
     return [loss - ((1 - share) * first + share * last) for loss, share in zip(losses, shares, strict=True)]
 
 
-def measure_line(start: Trained, end: Trained) -> Iterator[dict[str, object]]:
+def measure_line(start: Trained, end: Trained, *, shares: Sequence[float] = SHARES) -> Iterator[dict[str, object]]:
     """Rows of one seed's line: the end's arm and learning rate, seed, length, task, share, loss, above.
 
     The length is Euclidean. Task 0 is what `start` was trained on and task 1 what `end` was; the loss is the mean over
@@ -55,17 +55,18 @@ def measure_line(start: Trained, end: Trained) -> Iterator[dict[str, object]]:
     length = distance(start.weights, end.weights)
     for task, dataset in enumerate((start.dataset, end.dataset)):
         of_task = partial(validation_loss, dataset=dataset)
-        losses = losses_along(end.model, of_task, start=start.weights, end=end.weights, shares=SHARES)
-        for share, loss, above in zip(SHARES, losses, above_chord(losses, SHARES), strict=True):
+        losses = losses_along(end.model, of_task, start=start.weights, end=end.weights, shares=shares)
+        for share, loss, above in zip(shares, losses, above_chord(losses, shares), strict=True):
             yield {**about, "length": length, "task": task, "share": share, "loss": loss, "above": above}
 
 
-def measure(starts: Sequence[Path], ends: Sequence[Path]) -> pd.DataFrame:
+def measure(starts: Sequence[Path], ends: Sequence[Path], *, shares: Sequence[float] = SHARES) -> pd.DataFrame:
     """The lines of all seeds of several runs: columns as in `measure_line`.
 
     Args:
         starts: states of runs on the first task; each is the parent of one of `ends`.
         ends: states of runs on the second task.
+        shares: positions on each line, from 0 to 1.
     Raises: LookupError if the parent of one of `ends` is not among `starts`, or lacks a seed.
     """
     parents = {path.parent.name: path for path in starts}
@@ -78,5 +79,5 @@ def measure(starts: Sequence[Path], ends: Sequence[Path]) -> pd.DataFrame:
         before = finals(parents[parent])
         if lonely := children.keys() - before.keys():
             raise LookupError(f"{parent} has no seed {min(lonely)} of {path.parent.name}: train both with equal seeds")
-        rows += [row for seed, end in children.items() for row in measure_line(before[seed], end)]
+        rows += [row for seed, end in children.items() for row in measure_line(before[seed], end, shares=shares)]
     return pd.DataFrame(rows)

@@ -478,5 +478,6 @@ MEASURES = [
     Measure(
         "path",
         states={"starts": Select(name=[f"first-rotation-lr{LR}", "first-halves-decayed"]), "ends": STRAIGHT},
+        smoke={"shares": [0.0, 0.25, 0.5, 0.75, 1.0]},
     ),
 ]

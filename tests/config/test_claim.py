@@ -91,6 +91,10 @@ WRONG = {
         "Claim('X1'): runs='wsd' must be a Select(...), or a dictionary of them by parameter",
     ),
     "table as a text": (lambda: claim(tables="river"), "Claim('X1'): tables='river' must be a list of names"),
+    "sizes": (
+        lambda: claim(smoke={"seeds": [0]}),
+        "Claim('X1'): smoke={'seeds': [0]} is of measurements alone; a claim has no sizes",
+    ),
     "parameter twice": (
         lambda: claim(runs={"river": Select()}, tables=["river"]),
         "Claim('X1'): 'river' is given twice; each parameter of the script needs its own name",

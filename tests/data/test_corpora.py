@@ -350,4 +350,4 @@ def test_what_builds_a_corpus_is_what_its_rule_counts():
         "common/data/marks.py",
     }
     rule = (provenance.ROOT / "common/pipeline/rules/corpus.smk").read_text()
-    assert 'provenance.digest(["common.data.corpora"])' in rule
+    assert 'provenance.later("common.data.corpora")' in rule

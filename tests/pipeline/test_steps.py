@@ -60,7 +60,7 @@ def files(results) -> dict[str, list[str]]:
 
 
 def params(step, *, statements=(), scale: str = "default") -> dict:
-    about = {"study": "fresh", "step": step.name, "sources": step.sources}
+    about = {"study": "fresh", "step": step.name, "sources": step.sources, "arguments": dict(step.smoke)}
     return about | {"statements": list(statements), "scale": scale}
 
 
@@ -175,6 +175,22 @@ def test_a_measurement_is_written_so_that_it_reads_back_exactly(tmp_path, script
     inputs = {"trunks": files["states"][:1], "records": files["records"]}
     steps.measure(params(step), inputs, [str(output)], terminal=io.StringIO())
     assert output.read_bytes() == b"run,length\ntrunk,0.30000000000000004\ntrunk,1.0\nbranch,\n"
+
+
+def test_a_measurement_is_given_the_arguments_of_the_scale_beside_its_inputs(tmp_path, script, files):
+    seen = []
+
+    def measure(states, *, seeds=range(20), widths=None):
+        seen.append((len(states), seeds, widths))
+        return pd.DataFrame({"seed": list(seeds)})
+
+    script("measure_lengths", measure=measure)
+    output = tmp_path / "lengths.csv"
+    for arguments in ({}, {"seeds": [0, 1], "widths": {"mup": [64]}}):
+        step = Measure("lengths", states=RUNS, smoke=arguments)
+        steps.measure(params(step), {"states": files["states"]}, [str(output)], terminal=io.StringIO())
+    assert seen == [(2, range(20), None), (2, [0, 1], {"mup": [64]})]
+    assert output.read_text() == "seed\n0\n1\n"
 
 
 def test_what_an_entry_gives_and_the_function_does_not_take_is_an_error(tmp_path, script, files):

@@ -396,6 +396,8 @@ def test_malformed_study_is_one_clear_line_and_leaves_the_others_usable(folder, 
 
 LOSS = 'FIGURES = [Figure("loss", runs=Select(), tables=["river"])]'
 RIVER = 'MEASURES = [Measure("river", states={"ends": Select(arm="wsd")})]'
+SIZED = RIVER.replace("})]", "}, smoke={'seeds': [0, 1]})]")
+TAKES_SIZES = "must take what Measure('river') gives it: measure(ends, seeds=...)"
 DRAW = "def draw(runs, river):\n    pass\n"
 MEASURE = "def measure(ends):\n    pass\n"
 SCRIPTS = {"plot_loss": DRAW, "measure_river": MEASURE}
@@ -475,6 +477,21 @@ WRONG_SCRIPTS = {
         [LOSS, RIVER],
         {"measure_river": "def measure(ends, starts):\n    pass\n"},
         "studies/bad/measure_river.py:1: measure(ends, starts) must take what Measure('river') gives it: measure(ends)",
+    ),
+    "function without a size": (
+        [LOSS, SIZED],
+        {"measure_river": "def measure(ends, *, sees=()):\n    pass\n"},
+        f"studies/bad/measure_river.py:1: measure(ends, *, sees=()) {TAKES_SIZES}",
+    ),
+    "size without a default": (
+        [LOSS, SIZED],
+        {"measure_river": "def measure(ends, seeds):\n    pass\n"},
+        f"studies/bad/measure_river.py:1: measure(ends, seeds) {TAKES_SIZES}",
+    ),
+    "no function of a size": (
+        [LOSS, SIZED],
+        {"measure_river": "def measured(ends, seeds=()):\n    pass\n"},
+        "studies/bad/measure_river.py must define measure(ends, seeds=...), which Measure('river') calls",
     ),
 }
 
@@ -1119,6 +1136,20 @@ def test_a_smaller_scale_may_leave_out_what_is_selected(folder):
         "runs": ["results/sound/a0/metrics.csv"],
         "states": ["results/sound/a1/state.safetensors"],
     }
+
+
+@pytest.mark.parametrize("measure", ["ends, seeds=range(5)", "ends, *, seeds=range(5)", "ends, **sizes"])
+def test_sizes_of_a_measurement_are_those_of_the_smoke_scale_alone(folder, measure):
+    scripts = SCRIPTS | {"measure_river": f"def measure({measure}):\n    pass\n"}
+    write(folder, "sound", steps(LOSS, SIZED), **scripts)
+    found = {scale: Studies.load(scale=scale) for scale in ("default", "smoke")}
+    assert [studies.problems for studies in found.values()] == [[], []]
+    [(_, river)] = found["smoke"].every("measures")
+    assert {scale: studies.arguments(river) for scale, studies in found.items()} == {
+        "default": {},
+        "smoke": {"seeds": [0, 1]},
+    }
+    assert found["smoke"].arguments(found["smoke"]["sound"].figures["loss"]) == {}
 
 
 def test_sources_say_what_each_parameter_is_given():

@@ -1,6 +1,7 @@
 """The picture of all claims: every one with its verdict and its interval."""
 
 import dataclasses
+from itertools import pairwise
 
 import pytest
 
@@ -50,8 +51,31 @@ def test_every_outcome_has_a_shape_of_its_own_beside_its_colour():
     }
     lines = tuple(dataclasses.replace(FIRST, id=f"T{i}", verdict=verdict) for i, verdict in enumerate(found.values()))
     fig = scoreboard.draw([Report(study="toy", question="Does it?", judged=lines)])
-    drawn = [(ax.lines[0].get_marker(), ax.lines[0].get_color()) for ax in fig.axes[6::3]]
-    assert drawn == [(scoreboard.MARK[outcome], PALETTE[outcome]) for outcome in found]
+    legend, drawn = fig.axes[0].lines[: len(OUTCOMES)], fig.axes[0].lines[len(OUTCOMES) :]
+    assert [line.get_marker() for line in legend] == list(scoreboard.MARK.values())
+    marks = [(line.get_marker(), line.get_color()) for line in drawn]
+    assert marks == [(scoreboard.MARK[outcome], PALETTE[outcome]) for outcome in found]
+
+
+def test_every_interval_stands_in_the_row_of_its_claim(report):
+    fig = scoreboard.draw([report, dataclasses.replace(report, study="other")])
+    page, *intervals = fig.axes
+    height = fig.get_figheight()
+    assert height == pytest.approx(scoreboard.ROW + 2 * (scoreboard.HEADING + 3 * scoreboard.ROW))
+    assert page.get_position().bounds == (0, 0, 1, 1) and tuple(page.get_ylim()) == (height, 0)
+    rows = [text.get_position()[1] for text in page.texts if text.get_text() in ("T1", "T2", "T9")]
+    places = [ax.get_position() for ax in intervals]
+    assert len(rows) == len(places) == 6
+    for y, place in zip(rows, places, strict=True):
+        assert (1 - (place.y0 + place.y1) / 2) * height == pytest.approx(y)
+    assert all(above.y0 - below.y1 >= 0.12 / height for above, below in pairwise(places))  # room for labels of 7 points
+    assert places[-1].y0 >= 0.12 / height
+
+
+def test_all_text_can_be_read(report):
+    fig = scoreboard.draw([report])
+    ticks = [label for ax in fig.axes[1:] for label in ax.get_xticklabels()]
+    assert min(text.get_fontsize() for text in (*fig.axes[0].texts, *ticks)) >= 7
 
 
 def test_verdicts_of_every_kind_can_be_drawn():

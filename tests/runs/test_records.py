@@ -79,6 +79,21 @@ def test_members_have_the_rows_of_their_own_parents(tmp_path):
         assert set(own.member) == {member}
 
 
+def test_what_was_evaluated_is_that_of_one_step_and_one_member(tmp_path):
+    def rows(**member):
+        scale = 10.0 ** member.get("member", 0)
+        return [
+            {**member, "step": n, "train_loss": 9.0} | ({"val_loss": scale * n, "average_val_loss": 0.5} if n else {})
+            for n in range(4)
+        ]
+
+    path = write_run(tmp_path, "r", RUN, rows())
+    assert records.evaluated(path, step=2) == {"val_loss": 2.0, "average_val_loss": 0.5}
+    assert records.evaluated(path, step=0) == records.evaluated(path, step=7) == {}
+    swept = write_run(tmp_path, "s", RUN, [*rows(member=0), *rows(member=1)])
+    assert [records.evaluated(swept, step=3, member=m)["val_loss"] for m in (0, 1)] == [3.0, 30.0]
+
+
 def test_a_missing_run_is_an_error_that_names_it(tmp_path):
     with pytest.raises(FileNotFoundError, match=r"study/gone/run.json is missing"):
         records.read_runs([tmp_path / "study" / "gone" / "metrics.csv"])

@@ -104,6 +104,13 @@ def test_branch_and_continue_equals_uninterrupted_bit_for_bit(text_run, rule):
     assert child_rows[-1]["val_loss"] == whole_rows[-1]["val_loss"]
 
 
+def test_kept_steps_are_updates_of_the_run_itself(text_run):
+    trunk, branch = branches(text_run)
+    child, rows = rows_of(dataclasses.replace(branch, keep_steps=(2,)), parent=rows_of(trunk)[0].kept[8])
+    assert {done: state.step for done, state in child.kept.items()} == {2: 10}
+    assert [row["step"] for row in rows if "val_loss" in row] == [8, 10, 12]
+
+
 @pytest.mark.parametrize("stop", [1, 5, 9])
 def test_resuming_equals_uninterrupted_bit_for_bit(text_run, stop):
     trunk, branch = branches(text_run)

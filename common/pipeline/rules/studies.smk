@@ -56,6 +56,7 @@ for study, measure in STUDIES.every("measures"):
             study=study,
             step=measure.name,
             sources=measure.sources,
+            arguments=STUDIES.arguments(measure),
             code=provenance.later(f"studies.{study}.measure_{measure.name}"),
         script:
             "measure.py"

@@ -219,6 +219,8 @@ def test_measurement_is_tidy(monkeypatch):
     assert (
         not table.duplicated(["parametrization", "width", "seed", "step", "part"]).any() and len(table) == 2 * 2 * 3 * 9
     )
+    some = measure_linear.measure(seeds=(0, 1), widths=(64, 128, math.inf), every=8)
+    assert some.equals(table[table.step % 8 == 0].reset_index(drop=True)) and set(some.step) == {0, 8}
     base = table[table.width == measure_linear.BASE_WIDTH]
     both = [base[base.parametrization == name].drop(columns="parametrization").to_numpy() for name in ("mup", "ntp")]
     assert np.array_equal(*both) and set(table.parametrization) <= set(rows(Parametrization))

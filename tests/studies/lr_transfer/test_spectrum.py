@@ -1,5 +1,6 @@
 """The spectra of one state, against dense matrices of a tiny network."""
 
+import dataclasses
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +14,8 @@ from common import data, models
 from common.config import MLP, SGD, Run, TanhTeacher
 from common.data.losses import half_squared_error
 from common.models.roles import named_factors
+from common.runs.job import Job, train
+from common.runs.place import Place
 from common.streams import torch_stream
 from studies.lr_transfer import measure_spectrum
 
@@ -86,3 +89,19 @@ def test_traces_agree_within_their_errors(dense, quantity, place):
     found = rows[rows.quantity == quantity].iloc[0]
     assert 0 < found.error < 0.3 * abs(trace)
     assert abs(found.value - trace) < 4 * found.error
+
+
+def test_the_kept_states_of_the_wanted_seeds_are_measured(tmp_path):
+    run = dataclasses.replace(RUN, steps=4, log_every=4, keep_steps=(2,), sweep={"seed": (1, 2, 3)})
+    place = Place("lr_transfer", "swept", tmp_path)
+    train(Job(place, run, "code", "default", save_seconds=1e9))
+    sizes = {"top": 2, "tolerance": 0.1, "products": 6}
+    table = measure_spectrum.measure([place.state], seeds={"mup": [1, 3], "ntp": [2]}, **sizes)
+    assert table[["seed", "step"]].drop_duplicates().values.tolist() == [[1, 2], [1, 4], [3, 2], [3, 4]]
+    assert (
+        table.groupby(["seed", "step"])
+        .quantity.value_counts()
+        .unstack()
+        .eq({"hessian": 2, "ntk": 2, "share": 2, "trace": 1, "ntk_trace": 1})
+        .all(axis=None)
+    )

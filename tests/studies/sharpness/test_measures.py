@@ -64,13 +64,14 @@ def test_the_initial_network_is_that_of_the_training(digits_run):
 
 def test_every_seed_of_a_sweep_is_measured(tmp_path, digits_run, monkeypatch):
     monkeypatch.setattr(measure_batches, "BATCH_SIZES", (16, 32))
-    monkeypatch.setattr(measure_batches, "BATCHES", 2)
     run = dataclasses.replace(digits_run, sweep={"seed": (1, 2)}, keep_steps=(4, 7))
     train(Job(Place("sharpness", "swept", tmp_path), run, "code", "default", save_seconds=1e9))
     path = tmp_path / "sharpness" / "swept" / "state.safetensors"
-    batches, critical = measure_batches.measure([path]), measure_critical.measure([path])
+    batches, critical = measure_batches.measure([path], batches=2), measure_critical.measure([path])
     assert batches.groupby(["seed", "state", "batch_size"]).size().eq(1).all() and len(batches) == 8
     assert critical[["seed", "step"]].to_numpy().tolist() == [[1, 4], [1, 7], [2, 4], [2, 7]]
+    some = measure_critical.measure([path], every=3)
+    assert some.reset_index(drop=True).equals(critical.iloc[[0, 3]].reset_index(drop=True))
     assert snapshots.read(path, "0/final").run.seed == 1
 
 
@@ -109,12 +110,21 @@ def test_batch_normalisation_is_measured_batch_by_batch(digits_run, norm):
     assert (objective.loss() == pytest.approx(together, rel=1e-5)) == (norm == "none")
 
 
-def test_spectrum_of_a_small_network(digits_run, monkeypatch):
-    monkeypatch.setattr(measure_spectrum, "DRAWS", 20)
+def test_the_spectrum_may_be_that_of_fewer_examples(digits_run):
+    run = dataclasses.replace(digits_run, batch_size=32)
+    dataset = data.load(run.data, corpora=Path("unused"))
+    after = SimpleNamespace(run=run, dataset=dataset, model=Training(run=run, dataset=dataset).model)
+    first = dataset.batch(seed=0, position=0, count=96)
+    with torch.no_grad():
+        by_hand = float(functional.cross_entropy(after.model(first.inputs), first.targets))
+    assert measure_spectrum.objective_of(after, examples=100).loss() == pytest.approx(by_hand, rel=1e-5)
+
+
+def test_spectrum_of_a_small_network(digits_run):
     run = dataclasses.replace(digits_run, model=dataclasses.replace(digits_run.model, width=4))
     dataset = data.load(run.data, corpora=Path("unused"))
     after = SimpleNamespace(run=run, dataset=dataset, model=Training(run=run, dataset=dataset).model)
-    rows = list(measure_spectrum.spectrum(after))
+    rows = list(measure_spectrum.spectrum(after, draws=20))
     exact = np.linalg.eigvalsh(matrix(Hessian(measure_spectrum.objective_of(after))))
     top = [row["eigenvalue"] for row in rows if row["quantity"] == "top"]
     assert top == pytest.approx(exact[: -measure_spectrum.TOP - 1 : -1], rel=1e-3)

@@ -58,6 +58,8 @@ def test_a_quadratic_lies_below_its_chord_by_its_curvature():
         assert row["length"] == pytest.approx(float((other - one).norm()))
         assert (row["arm"], row["lr"], row["seed"]) == ("a", 0.1, 4)
     assert torch.equal(end.model.weight, other)
+    few = list(measure_path.measure_line(start, end, shares=[0.0, 0.25, 1.0]))
+    assert few == [row for row in rows if row["share"] in (0.0, 0.25, 1.0)]
 
 
 def test_a_hill_stands_above_the_chord_of_unequal_ends():
