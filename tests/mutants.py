@@ -364,7 +364,15 @@ MUTANTS = [
         "self.metrics[max(after, first) :]",
         "self.metrics[first:]",
         TEST_TRACKING,
-        "MLflow has the points of a run in training many times",
+        "every look at a run in training sends all of it: the longer the run, the slower the mirror",
+    ),
+    Mutant(
+        "torn_row_sent",
+        "common/tracking/record.py",
+        'rows[: rows.rfind(b"\\n") + 1]',
+        "rows",
+        TEST_TRACKING,
+        "half of a number is shown as a measurement, and the next look begins within its row",
     ),
     Mutant(
         "infinite_values_sent",

@@ -8,7 +8,9 @@ from types import SimpleNamespace
 
 import pytest
 
+from common.config import members
 from common.pipeline import build, new_study
+from common.pipeline.cost import own_updates
 from common.pipeline.studies import Studies
 from common.runs.origin import ROOT
 from common.runs.owner import OWNER
@@ -130,7 +132,7 @@ def test_the_price_is_told_for_trainings_only(tmp_path, monkeypatch, capsys):
     name, run = next(iter(studies["wsd"].runs.items()))
     build.announce(studies, [job("train", name), job("claims", name)], cores=2)
     [line] = capsys.readouterr().err.splitlines()
-    assert line.startswith(f"1 runs to train, {run.steps:,} updates: about ")
+    assert line.startswith(f"1 runs to train, {own_updates([run]):,} updates: about ")
     build.announce(studies, [job("claims", name)], cores=2)
     assert capsys.readouterr().err == ""
 
@@ -140,8 +142,9 @@ def test_the_saving_of_shared_trunks_is_told(tmp_path, monkeypatch, capsys):
     studies = Studies.load()
     name, branch = next((name, run) for name, run in studies["wsd"].runs.items() if run.parent_step)
     build.announce(studies, [job("train", branch.parent), job("train", name)], cores=2)
-    trunk = studies["wsd"].runs[branch.parent].steps
-    assert f"would take {trunk + branch.parent_step + branch.steps:,} updates" in capsys.readouterr().err
+    trunk = studies["wsd"].runs[branch.parent]
+    alone = own_updates([trunk, branch]) + len(members(branch)) * branch.parent_step
+    assert f"would take {alone:,} updates" in capsys.readouterr().err
 
 
 SCRIPT = '"""The loss against the update.\n\nOne line for each run.\n"""\n\nimport nothing_that_exists\n'

@@ -62,3 +62,14 @@ def test_what_the_parent_measured_is_inherited_only_where_the_child_would_measur
     assert found.keys() == {"val_loss", "val_accuracy"}
     other = dataclasses.replace(run, **change)
     assert Parent.of(other, place).inherited(other, datasets) == {}
+
+
+def test_what_is_watched_under_exchanged_words_is_measured_again(tmp_path, digits_run):
+    """Both runs read the same data sets and have the same columns."""
+    own, turned = digits_run.data, config.Digits(rotation=30)
+    trunk = dataclasses.replace(digits_run, steps=2, watched={"a": own, "b": turned})
+    train(Job(place=Place("study", "trunk", tmp_path), run=trunk, code="code", scale="default", save_seconds=1e9))
+    for watched, count in (({"a": own, "b": turned}, 6), ({"a": turned, "b": own}, 0)):
+        run = dataclasses.replace(digits_run, parent="trunk", watched=watched)
+        parent = Parent.of(run, Place("study", "child", tmp_path))
+        assert len(parent.inherited(run, data.load_all(run, corpora=None))) == count

@@ -314,6 +314,16 @@ def test_a_run_grows_while_it_trains(results: Path) -> None:
     assert query(results, "SELECT status FROM runs") == [("FINISHED",)]
 
 
+def test_rows_that_have_arrived_are_not_sent_again(results: Path) -> None:
+    """The store would drop them, but a long run would send more at every look."""
+    cursor = ""
+    for first, rows in ((0, 5), (5, 9), (9, 9)):
+        record = Record.read(write_run(results, rows=rows, status="running"), live=True)
+        sent = record.points(after=record.arrived(cursor))
+        assert {step for points in sent.values() for _, _, step in points} == {10 * row for row in range(first, rows)}
+        cursor = record.cursor
+
+
 def test_a_resumed_run_writes_its_rows_again(results: Path) -> None:
     for rows in (20, 8, 20, 30):
         tracking.mirror(write_run(results, rows=rows, status="running"))
