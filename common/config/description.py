@@ -225,11 +225,17 @@ def _hints(cls: type) -> dict[str, Any]:
     return {name: hint for name, hint in typing.get_type_hints(cls).items() if typing.get_origin(hint) is not ClassVar}
 
 
+@cache
+def _floats(cls: type) -> list[str]:
+    """Fields that may hold a float."""
+    return [name for name, hint in _hints(cls).items() if float in (hint, *typing.get_args(hint))]
+
+
 def _make_exact(value: Any) -> None:
     """Write whole numbers in fields of type float as such, so that lr=1 and lr=1.0 describe the same training."""
-    for name, hint in _hints(value.__class__).items():
+    for name in _floats(value.__class__):
         item = getattr(value, name)
-        if float in (hint, *typing.get_args(hint)) and _fits(item, float):
+        if _is_float(item):
             object.__setattr__(value, name, float(item))
 
 
@@ -260,14 +266,13 @@ def _names(cls: type) -> set[str]:
 
 def _check(value: Any) -> Iterator[str]:
     """Problems of one description: its types, its nested descriptions, then its own rules if all of those hold."""
-    hints = _hints(value.__class__)
     sound = True
-    for each in dataclasses.fields(value):
-        item = getattr(value, each.name)
-        if wrong := _mismatch(item, hints[each.name]):
+    for name, fits, hint in _plan(value.__class__):
+        item = getattr(value, name)
+        if not fits(item):
             sound = False
-            yield f"{each.name}={item!r} must be {wrong}"
-        for place, inner in _nested(each.name, item):
+            yield f"{name}={item!r} must be {_wanted(item, hint)}"
+        for place, inner in _nested(name, item):
             for problem in problems(inner):
                 sound = False
                 yield f"{place}.{problem}"
@@ -275,25 +280,58 @@ def _check(value: Any) -> Iterator[str]:
         yield from value._rules()
 
 
+@cache
+def _plan(cls: type) -> list[tuple[str, Callable[[Any], bool], Any]]:
+    """Each field with the check of its type, and its annotation; made once for each class."""
+    hints = _hints(cls)
+    return [(name, _fits(hints[name]), hints[name]) for name in (each.name for each in dataclasses.fields(cls))]
+
+
 def _nested(name: str, item: object) -> Iterator[tuple[str, object]]:
-    if dataclasses.is_dataclass(item):
-        yield name, item
-    elif isinstance(item, tuple | dict):
+    if isinstance(item, tuple | dict):
         entries = item.items() if isinstance(item, dict) else enumerate(item)
         yield from ((f"{name}[{key!r}]", entry) for key, entry in entries if dataclasses.is_dataclass(entry))
+    elif dataclasses.is_dataclass(item):
+        yield name, item
 
 
-def _mismatch(value: object, hint: Any) -> str | None:
-    """What `value` should have been, in words, or None if it fits the annotation `hint`."""
+@cache
+def _fits(hint: Any) -> Callable[[Any], bool]:
+    """Whether a value fits an annotation; made once for each."""
     origin, args = typing.get_origin(hint), typing.get_args(hint)
     if origin in (typing.Union, types.UnionType):
-        wrongs = [_mismatch(value, arg) for arg in args]
-        return None if None in wrongs else " or ".join(wrong for wrong in wrongs if wrong)
+        parts = [_fits(arg) for arg in args]
+        return lambda value: any(part(value) for part in parts)
     if origin is Literal:
-        return _no_choice(value, args)
+        return lambda value: isinstance(value, str) and value in args
+    if origin is tuple:
+        entry = _fits(args[0])
+        return lambda value: isinstance(value, tuple) and all(map(entry, value))
+    if origin is dict:
+        entry = _fits(args[1])
+        return lambda value: isinstance(value, dict) and all(map(entry, value.values()))
+    return {float: _is_float, int: _is_int}.get(hint, lambda value: isinstance(value, hint))
+
+
+def _is_float(value: Any) -> bool:
+    return _is_int(value) or (isinstance(value, float) and abs(value) <= sys.float_info.max)
+
+
+def _is_int(value: Any) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and abs(value) <= sys.float_info.max
+
+
+def _wanted(value: Any, hint: Any) -> str:
+    """What a value that does not fit an annotation should have been, in words."""
+    origin, args = typing.get_origin(hint), typing.get_args(hint)
+    if origin in (typing.Union, types.UnionType):
+        return " or ".join(_wanted(value, arg) for arg in args)
+    if origin is Literal:
+        near = get_close_matches(str(value), args, n=1)
+        return f"one of {', '.join(map(repr, args))}" + (f" (did you mean {near[0]!r}?)" if near else "")
     if origin in (tuple, dict):
-        return _no_collection(value, origin, args[0] if origin is tuple else args[1])
-    return None if _fits(value, hint) else WORDS.get(hint) or _made_with(value, hint)
+        return _wanted_collection(value, origin, args[0] if origin is tuple else args[1])
+    return WORDS.get(hint) or _made_with(value, hint)
 
 
 WORDS = {float: "a finite number", int: "a whole number", bool: "True or False", str: "a text", type(None): "None"}
@@ -309,28 +347,12 @@ def _made_with(value: object, hint: type) -> str:
     return f"one of {', '.join(kinds)}" + (f" (did you mean {written}(...)?)" if written else "")
 
 
-def _fits(value: Any, hint: type) -> bool:
-    if hint is float:
-        return _fits(value, int) or (isinstance(value, float) and abs(value) <= sys.float_info.max)
-    if hint is int:
-        return isinstance(value, int) and not isinstance(value, bool) and abs(value) <= sys.float_info.max
-    return isinstance(value, hint)
-
-
-def _no_choice(value: object, choices: tuple[str, ...]) -> str | None:
-    if isinstance(value, str) and value in choices:
-        return None
-    near = get_close_matches(str(value), choices, n=1)
-    return f"one of {', '.join(map(repr, choices))}" + (f" (did you mean {near[0]!r}?)" if near else "")
-
-
-def _no_collection(value: Any, kind: type, hint: Any) -> str | None:
-    fits = isinstance(value, kind)
-    if not fits:
+def _wanted_collection(value: Any, kind: type[Any], hint: Any) -> str:
+    if not isinstance(value, kind):
         return "a tuple, written (a, b)" if kind is tuple else "a dictionary"
     items = value.values() if kind is dict else value
-    wrong = next((wrong for item in items if (wrong := _mismatch(item, hint))), None)
-    return wrong and f"a {'dictionary' if kind is dict else 'tuple'} in which each value is {wrong}"
+    wrong = next(item for item in items if not _fits(hint)(item))
+    return f"a {'dictionary' if kind is dict else 'tuple'} in which each value is {_wanted(wrong, hint)}"
 
 
 def at_least(smallest: float, value: Any, *names: str) -> Iterator[str]:

@@ -1,6 +1,5 @@
 """What every start of Snakemake needs around the rules: build lock, cost estimate, helper processes."""
 
-import ast
 import fcntl
 import os
 import shutil
@@ -10,7 +9,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from common.pipeline import cost
+from common.pipeline import cost, provenance, script
 from common.pipeline.studies import Studies
 from common.runs import place
 from common.runs.origin import ROOT
@@ -37,6 +36,7 @@ def prepare(root: Path, *, main: bool, executing: bool) -> None:
     os.environ["PYTHONPATH"] = os.pathsep.join(dict.fromkeys(path for path in paths if path))
     os.environ[OWNER] = str(os.getpid())
     os.environ |= dict.fromkeys(ONE_THREAD, "1")
+    provenance.remember(Path(".snakemake/digests.json"))
     if main and executing:
         _own(Path(".snakemake"))
         free = shutil.disk_usage(".").free
@@ -80,11 +80,9 @@ def caption(file: str) -> str:
 def explain(workflow: Any, studies: Studies) -> None:
     """Give the rules that are made in loops the docstrings that `snakemake --list` shows."""
     texts = {study: f"Every figure and verdict of the study {study}." for study in studies}
+    texts |= {f"{study}_{step.name}": _title(study, f"plot_{step.name}") for study, step in studies.every("figures")}
     texts |= {
-        f"{study}_{step.name}": _first_line(study, f"plot_{step.name}") for study, step in studies.every("figures")
-    }
-    texts |= {
-        f"{study}_measure_{step.name}": _first_line(study, f"measure_{step.name}")
+        f"{study}_measure_{step.name}": _title(study, f"measure_{step.name}")
         for study, step in studies.every("measures")
     }
     texts |= {each.rule: f"Verdicts on {', '.join(each.functions)} of {each.study}." for each in studies.judgements()}
@@ -92,10 +90,9 @@ def explain(workflow: Any, studies: Studies) -> None:
         workflow.get_rule(rule).docstring = text
 
 
-def _first_line(study: str, script: str) -> str:
+def _title(study: str, name: str) -> str:
     """First line of the docstring of a study's script."""
-    path = ROOT / "studies" / study / f"{script}.py"
-    return (ast.get_docstring(ast.parse(path.read_bytes())) or script).partition("\n")[0]
+    return script.read(ROOT / "studies" / study / f"{name}.py").title or name
 
 
 class Companions:

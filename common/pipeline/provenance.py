@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from common.config import Continual, Data, EffectiveSharpness, Model, Optimizer, Probe, Run, Schedule, codes
+from common.pipeline.memory import Memory, Taken
 from common.runs.origin import ROOT
 
 DESCRIPTIONS = "common/config/__init__.py"
@@ -353,13 +354,29 @@ def reached(starts: Iterable[str], *, without: frozenset[str] = frozenset()) -> 
 
 @cache
 def _digest(start: str, without: frozenset[str]) -> str:
+    if _memory is None:
+        return _taken(start, without).digest
+    apart = hashlib.sha256(repr(sorted(without)).encode()).hexdigest()[:12] if without else ""
+    return _memory.recall(f"{start} {apart}".strip(), lambda: _taken(start, without))
+
+
+def _taken(start: str, without: frozenset[str]) -> Taken:
     found = walk(start, without=without)
     total = hashlib.sha256("\n".join(sorted(found.libraries)).encode())
     for path in sorted(found.statements):
         total.update(f"{path.relative_to(ROOT)}\n".encode())
         numbers = sorted(found.statements[path])
         total.update(b"".join(_statement_digest(path, number) for number in numbers))
-    return total.hexdigest()
+    return Taken(total.hexdigest(), found.statements)
+
+
+_memory: Memory | None = None
+
+
+def remember(file: Path) -> None:
+    """From now on keep digests in a file, where the next start finds them."""
+    global _memory  # noqa: PLW0603
+    _memory = Memory(file, ROOT)
 
 
 @cache

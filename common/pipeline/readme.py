@@ -6,7 +6,6 @@ of a build at the default scale.
 """
 
 import argparse
-import ast
 import re
 import shutil
 import sys
@@ -19,6 +18,7 @@ from common.evidence import claims, committed
 from common.evidence.claims import SIGN
 from common.evidence.committed import Committed, Kept
 from common.evidence.verdicts import Outcome
+from common.pipeline import script
 from common.pipeline.studies import Studies
 from common.pipeline.study import Study
 from common.runs.origin import ROOT
@@ -76,8 +76,7 @@ def figures(study: Study, kept: Committed) -> str:
     """The figures of a study with their captions."""
     rows = []
     for name in study.figures:
-        label, script = f"{study.name}_{name}", study.folder / f"plot_{name}.py"
-        text = ast.get_docstring(ast.parse(script.read_bytes())) or ""
+        label, text = f"{study.name}_{name}", script.read(study.folder / f"plot_{name}.py").text
         rows.append(
             (f"[![](../../docs/{label}.png)](../../docs/{label}.png)", f"**`{label}`** {' '.join(text.split())}")
         )

@@ -11,7 +11,6 @@ from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 from difflib import get_close_matches
-from functools import cache
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -19,6 +18,7 @@ from typing import Any
 import studies as package
 from common.config import Claim, DescriptionError, Figure, Measure, Run, Step
 from common.config.description import collecting, problems
+from common.pipeline import script
 from common.runs.place import VERDICTS
 
 STUDY_NAME = re.compile(r"[a-z][a-z0-9_]*")
@@ -177,16 +177,16 @@ def _check_steps(study: Study) -> Iterator[Problem]:
     for prefix, function, listed, steps in kinds:
         for name, step in steps.items():
             entry = f"{type(step).__name__}({name!r})"
-            script = study.folder / f"{prefix}_{name}.py"
-            if script.is_file():
-                text = _script_problem(script, function, entry, step)
-                yield from [Problem(study.name, None, f"studies/{study.name}/{script.name}{text}")] if text else ()
+            path = study.folder / f"{prefix}_{name}.py"
+            if path.is_file():
+                text = _script_problem(path, function, entry, step)
+                yield from [Problem(study.name, None, f"studies/{study.name}/{path.name}{text}")] if text else ()
             else:
-                yield Problem(study.name, None, f"{entry} has no script studies/{study.name}/{script.name}")
+                yield Problem(study.name, None, f"{entry} has no script studies/{study.name}/{path.name}")
             yield from (Problem(study.name, None, text) for text in _table_problems(study, entry, step))
-        for script in sorted(study.folder.glob(f"{prefix}_*.py")):
-            if script.stem.removeprefix(f"{prefix}_") not in steps:
-                yield Problem(study.name, None, f"studies/{study.name}/{script.name} is in no entry of {listed}")
+        for path in sorted(study.folder.glob(f"{prefix}_*.py")):
+            if path.stem.removeprefix(f"{prefix}_") not in steps:
+                yield Problem(study.name, None, f"studies/{study.name}/{path.name} is in no entry of {listed}")
 
 
 def _check_claims(study: Study) -> Iterator[Problem]:
@@ -198,13 +198,13 @@ def _check_claims(study: Study) -> Iterator[Problem]:
             yield Problem(
                 study.name, None, f"{entry} must be named by a capital letter and a number, such as W8 or W6a"
             )
-        known = ((path, _functions(path)) for path in scripts if path.is_file())
-        script = next((path for path, found in known if isinstance(found, str) or claim.verdict in found), None)
-        if script is None:
+        known = ((path, script.read(path)) for path in scripts if path.is_file())
+        path = next((path for path, found in known if found.problem or claim.verdict in found.functions), None)
+        if path is None:
             text = f"must define {claim.verdict}({', '.join(claim.sources)}), which {entry} calls"
             yield Problem(study.name, None, f"studies/{study.name}/verdicts.py {text}")
-        elif wrong := _script_problem(script, claim.verdict, entry, claim):
-            yield Problem(study.name, None, f"studies/{study.name}/{script.relative_to(study.folder)}{wrong}")
+        elif wrong := _script_problem(path, claim.verdict, entry, claim):
+            yield Problem(study.name, None, f"studies/{study.name}/{path.relative_to(study.folder)}{wrong}")
         yield from (Problem(study.name, None, text) for text in _table_problems(study, entry, claim))
     for figure in study.figures.values():
         for name in figure.claims:
@@ -212,24 +212,6 @@ def _check_claims(study: Study) -> Iterator[Problem]:
                 near = get_close_matches(name, study.claims, n=1)
                 hint = f"; did you mean {near[0]!r}?" if near else ""
                 yield Problem(study.name, None, f"Figure({figure.name!r}) shows {name!r}, which is no claim{hint}")
-
-
-Functions = dict[str, ast.FunctionDef]
-
-
-def _functions(script: Path) -> Functions | str:
-    """The functions of a module by name, or what keeps it from being read."""
-    return _read(script, script.stat().st_mtime_ns)
-
-
-@cache
-def _read(script: Path, _stamp: int) -> Functions | str:
-    try:
-        body = ast.parse(script.read_bytes(), filename=str(script)).body
-    except (SyntaxError, ValueError) as error:  # Python 3.11.3 has a ValueError for null bytes
-        line, text = (error.lineno, error.msg) if isinstance(error, SyntaxError) else (None, error)
-        return (f":{line}" if line else "") + f": {type(error).__name__}: {text}"
-    return {node.name: node for node in body if isinstance(node, ast.FunctionDef)}
 
 
 def _table_problems(study: Study, entry: str, step: Step) -> Iterator[str]:
@@ -240,13 +222,13 @@ def _table_problems(study: Study, entry: str, step: Step) -> Iterator[str]:
             yield f"{entry} reads the table {table!r}, which no Measure makes{hint}"
 
 
-def _script_problem(script: Path, function: str, entry: str, step: Step) -> str | None:
+def _script_problem(path: Path, function: str, entry: str, step: Step) -> str | None:
     """What is wrong with a script that cannot be read, or whose function does not take what its entry gives it."""
-    functions = _functions(script)
-    if isinstance(functions, str):
-        return functions
+    written = script.read(path)
+    if written.problem:
+        return written.problem
     given = ", ".join([*step.sources, *(f"{name}=..." for name in step.smoke)])
-    found = functions.get(function)
+    found = written.functions.get(function)
     if found is None:
         return f" must define {function}({given}), which {entry} calls"
     if not _takes(found.args, set(step.sources), further=set(step.smoke)):

@@ -147,31 +147,6 @@ def test_the_saving_of_shared_trunks_is_told(tmp_path, monkeypatch, capsys):
     assert f"would take {alone:,} updates" in capsys.readouterr().err
 
 
-SCRIPT = '"""The loss against the update.\n\nOne line for each run.\n"""\n\nimport nothing_that_exists\n'
-
-
-@pytest.fixture
-def script(tmp_path, monkeypatch) -> Path:
-    """The script of a figure, in a repository and a working directory of its own."""
-    monkeypatch.setattr(build, "ROOT", tmp_path)
-    monkeypatch.chdir(tmp_path)
-    folder = tmp_path / "studies/fresh"
-    folder.mkdir(parents=True)
-    (folder / "plot_loss.py").write_text(SCRIPT)
-    return folder / "plot_loss.py"
-
-
-def test_the_first_line_of_a_script_is_read_without_running_it(script):
-    assert build._first_line("fresh", "plot_loss") == "The loss against the update."
-    (script.parent / "measure_path.py").write_text('"""The path, in one line."""\n')
-    assert build._first_line("fresh", "measure_path") == "The path, in one line."
-
-
-def test_a_script_without_a_docstring_has_its_name_as_first_line(script):
-    script.write_text("import math\n")
-    assert build._first_line("fresh", "plot_loss") == "plot_loss"
-
-
 def test_a_caption_is_named_from_the_root_and_written_by_the_job_of_its_figure(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     assert build.caption("figures/fresh_loss.rst") == str(tmp_path / "figures/fresh_loss.rst")

@@ -70,7 +70,7 @@ def shown(study: str, figure: Step) -> list[Judged]:
 @pytest.mark.parametrize(("study", "step"), STEPS)
 def test_every_script_explains_itself_in_one_line_and_in_sound_markup(study, step):
     script, _ = script_of(step)
-    assert build._first_line(study, script).endswith(".")
+    assert build._title(study, script).endswith(".")
     text = steps.caption(importlib.import_module(f"studies.{study}.{script}").__doc__, shown(study, step))
     assert "{{" not in text and "{%" not in text  # Snakemake fills these in
     publish_doctree(text, settings_overrides={"halt_level": 2, "warning_stream": False})
