@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 READY := .venv/ready
 
-.PHONY: help all smoke test check verdicts readme ui FORCE
+.PHONY: help all smoke test check types style pytest verdicts readme ui FORCE
 .DEFAULT_GOAL := help
 
 help:
@@ -40,16 +40,24 @@ all: $(READY)
 smoke: $(READY)
 	$(BIN)/snakemake --workflow-profile profiles/smoke
 
-check: $(READY)
+check: style types
+
+style: $(READY)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
-	$(BIN)/mypy
 	$(BIN)/snakefmt --check Snakefile common/pipeline/rules
 	$(BIN)/snakemake --lint
 	$(BIN)/python -m common.pipeline.readme --check
 
-test: check
+types: $(READY)
+	$(BIN)/mypy
+
+pytest: style
 	$(BIN)/pytest --numprocesses logical --dist loadfile --no-loadscope-reorder
+
+# Types beside the tests: the one takes a core for most of a minute, the others begin by waiting for a build.
+test: $(READY)
+	$(MAKE) --no-print-directory --jobs 2 types pytest
 
 verdicts: $(READY)
 	$(BIN)/python -m common.pipeline.readme --take results

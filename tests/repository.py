@@ -83,12 +83,11 @@ class Repository:
 
     def __init__(self, root: Path, *, studies: tuple[str, ...] | None = None) -> None:
         self.root = root
-        skip = shutil.ignore_patterns("__pycache__", "*.pyc")
+        root.mkdir(parents=True, exist_ok=True)
         for part in PARTS:
             source = ROOT / part
             copy = shutil.copytree if source.is_dir() else shutil.copy2
-            root.mkdir(parents=True, exist_ok=True)
-            copy(source, root / part, **({"ignore": skip} if source.is_dir() else {}))
+            copy(source, root / part)
         for folder in (root / "studies").iterdir():
             if studies is not None and folder.is_dir() and folder.name not in studies:
                 shutil.rmtree(folder)

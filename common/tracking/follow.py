@@ -13,7 +13,7 @@ from common.tracking.store import Store, store_uri
 from common.tracking.summary import Summary
 
 CPU_SHARE = 0.015
-"""Part of one core that `watch` may use on average while training goes on."""
+"""Part of one core that `watch` may use on average while training goes on, beside what each finished run costs once."""
 
 PATIENCE = 10
 """Most intervals between two passes of `watch`: after an expensive one, and after a store has failed."""
@@ -59,7 +59,8 @@ def watch(
     """Mirror every run that changes, until the process `owner` is gone or `stop` is set; then all of it once more.
 
     A store that fails costs one line on stderr, is tried again later, and never raises. The intervals grow so that on
-    average no more than a small part of a core is used (CPU_SHARE), up to PATIENCE times.
+    average no more than a small part of a core is used (CPU_SHARE), up to PATIENCE times. What a finished run costs is
+    not counted: it is due in any case, and left to the end it would keep one core waiting for the other.
 
     Args:
         results: the results folder; it need not exist yet.
@@ -88,17 +89,19 @@ def watch(
 
 
 def _update(follower: "Follower", *, last: bool) -> tuple[str | None, float]:
-    """One pass over the files: what went wrong, in one line, or None; and CPU seconds, without those of opening."""
+    """One pass over the files: what went wrong, in one line, or None; and CPU seconds, without those of opening and of
+    finished runs.
+    """
     try:
         follower.open()
         before = time.process_time()
-        follower.update(live=not last)
+        once = follower.update(live=not last)
         if last:
             follower.summarise()
     except Exception as error:  # whatever the store does, training goes on
         follower.forget()
         return f"{type(error).__name__}: {' '.join(str(error).split())[:200]}", 0.0
-    return None, time.process_time() - before
+    return None, time.process_time() - before - once
 
 
 def _warn(text: str) -> None:
@@ -129,13 +132,17 @@ class Follower:
             self.store = Store(self.uri)
         return self.store
 
-    def update(self, *, live: bool) -> None:
-        """Mirror every run whose files have changed. A damaged run.json costs one warning and only its own run."""
-        store = self.open()
+    def update(self, *, live: bool) -> float:
+        """Mirror every run whose files have changed. A damaged run.json costs one warning and only its own run.
+
+        Returns: CPU seconds that finished runs have cost.
+        """
+        store, once = self.open(), 0.0
         for run_dir in (run_dir for study in _folders(self.results) for run_dir in _folders(study)):
             now = stamp(run_dir)
             if now is None or (self.seen.get(run_dir) == now and (live or now[0])):
                 continue
+            before = time.process_time()
             try:
                 if not self._has(store, run_dir, live=live):
                     store.run(run_dir, live=live)
@@ -143,7 +150,9 @@ class Follower:
                 if str(error) not in self._damaged:
                     self._damaged.add(str(error))
                     _warn(str(error))
+            once += time.process_time() - before if now[0] else 0.0
             self.seen[run_dir] = now
+        return once
 
     def _has(self, store: Store, run_dir: Path, *, live: bool) -> bool:
         """Whether the store had all of a run when it was opened; asked once for a whole experiment."""

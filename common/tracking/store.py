@@ -8,6 +8,7 @@ import sqlite3
 import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import closing, contextmanager
+from itertools import zip_longest
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -20,11 +21,11 @@ if TYPE_CHECKING:
 CURSOR = "mirrored"
 """Tag with what has arrived: bytes of metrics.csv, their digest, digest of run.json, status."""
 
-BATCH = 1000
-"""Most metrics in one call (limit of MLflow's REST interface)."""
-
 BATCH_LABELS = 100
-"""Most parameters, or tags, in one call."""
+"""Most parameters, or tags, in one call (limits of MLflow's REST interface)."""
+
+BATCH = 1000 - 2 * BATCH_LABELS
+"""Most metrics in one call, so that all together are at most a thousand."""
 
 SETTINGS = {
     "MLFLOW_DISABLE_TELEMETRY": "true",
@@ -157,19 +158,19 @@ class Store:
             for folder, file in summary.files:
                 self.client.log_artifact(run.info.run_id, str(file), folder)
             self._finish(run, "FINISHED", summary.ended_ms)
-            self._log(run, [], summary.ended_ms, summary.tags | {CURSOR: summary.digest})
+            self._log(run, [], summary.ended_ms, summary.tags | {CURSOR: summary.digest}, {})
 
     def _send(self, run: "Run", record: Record, points: Points) -> None:
         """All that is not yet in the store; the cursor, which says so, comes last."""
-        self._describe(run, record, record.description)
+        self._show_data(run, record, record.description)
         if record.sweep:
             self._members(run, record, points)
         if record.status != "RUNNING":
             for name in ("run.json", "metrics.csv"):
                 self.client.log_artifact(run.info.run_id, str(record.folder / name))
         self._finish(run, record.status, record.ended_ms)
-        tags = record.tags(record.description, record.facts)
-        self._log(run, points.get(None, []), record.started_ms, tags | {CURSOR: record.cursor})
+        tags = record.tags(record.description, record.facts) | {CURSOR: record.cursor}
+        self._log(run, points.get(None, []), record.started_ms, tags, record.description)
 
     def _members(self, run: "Run", record: Record, points: Points) -> None:
         """One nested run for each member of a sweep that has begun."""
@@ -181,25 +182,22 @@ class Store:
                 continue
             outcome = outcomes[index] if index < len(outcomes) else {"status": "running"}
             description = {key: value for key, value in record.description.items() if key != "sweep"} | swept
-            labels = {"mlflow.parentRunId": run.info.run_id, "member": str(index), **record.identity}
+            labels = {"mlflow.parentRunId": run.info.run_id, "member": str(index)}
+            tags = labels | record.tags(description, outcome)
             child = known.get(str(index)) or self.client.create_run(
                 run.info.experiment_id,
                 start_time=record.started_ms,
                 run_name=f"{record.name}/" + ",".join(f"{name}={value}" for name, value in swept.items()),
-                tags=labels,
+                tags=tags,
             )
-            self._describe(child, record, description)
+            self._show_data(child, record, description)
             self._finish(child, record.status, record.ended_ms)
-            tags = labels | record.tags(description, outcome)
-            self._log(child, points.get(index, []), record.started_ms, tags)
+            self._log(child, points.get(index, []), record.started_ms, tags, description)
 
-    def _describe(self, run: "Run", record: Record, description: Mapping[str, Any]) -> None:
-        """Parameters and data set, which never change."""
-        from mlflow.entities import Dataset, DatasetInput, InputTag, Param
+    def _show_data(self, run: "Run", record: Record, description: Mapping[str, Any]) -> None:
+        """The data set, which never changes."""
+        from mlflow.entities import Dataset, DatasetInput, InputTag
 
-        missing = [Param(*item) for item in flatten(description).items() if item[0] not in run.data.params]
-        for some in _chunks(missing, BATCH_LABELS):
-            self.client.log_batch(run.info.run_id, params=some)
         data = record.facts.get("data")
         if data and not (run.inputs and run.inputs.dataset_inputs):
             about = json.dumps(description.get("data", {}))
@@ -208,17 +206,29 @@ class Store:
             tags = [InputTag("mlflow.data.context", "training")]
             self.client.log_inputs(run.info.run_id, [DatasetInput(dataset, tags)])
 
-    def _log(self, run: "Run", points: list[tuple[str, float, int]], since_ms: int, tags: Mapping[str, str]) -> None:
-        """Points, then those tags that are new; a point's timestamp is `since_ms` plus its step."""
-        from mlflow.entities import Metric, RunTag
+    def _log(
+        self,
+        run: "Run",
+        points: list[tuple[str, float, int]],
+        since_ms: int,
+        tags: Mapping[str, str],
+        description: Mapping[str, Any],
+    ) -> None:
+        """Parameters that are missing, points, and those tags that are new, in as few calls as MLflow's limits allow.
 
+        Tags come last. A point's timestamp is `since_ms` plus its step.
+        """
+        from mlflow.entities import Metric, Param, RunTag
+
+        parameters = [Param(*item) for item in flatten(description).items() if item[0] not in run.data.params]
         metrics = [Metric(name, value, since_ms + step, step) for name, value, step in points]
         changed = [RunTag(*item) for item in tags.items() if run.data.tags.get(item[0]) != item[1]]
-        *first, last = [*_chunks(metrics, BATCH)] or [[]]
-        for some in first:
-            self.client.log_batch(run.info.run_id, metrics=some)
-        if last or changed:
-            self.client.log_batch(run.info.run_id, metrics=last, tags=changed)
+        pairs = list(zip_longest(_chunks(metrics, BATCH), _chunks(parameters, BATCH_LABELS), fillvalue=[]))
+        *first, (last, rest) = pairs or [([], [])]
+        for some, few in first:
+            self.client.log_batch(run.info.run_id, metrics=some, params=few)
+        if last or rest or changed:
+            self.client.log_batch(run.info.run_id, metrics=last, params=rest, tags=changed)
 
     def _finish(self, run: "Run", status: str, ended_ms: int) -> None:
         if status == "RUNNING" != run.info.status:
