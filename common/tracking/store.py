@@ -223,7 +223,8 @@ class Store:
         parameters = [Param(*item) for item in flatten(description).items() if item[0] not in run.data.params]
         metrics = [Metric(name, value, since_ms + step, step) for name, value, step in points]
         changed = [RunTag(*item) for item in tags.items() if run.data.tags.get(item[0]) != item[1]]
-        pairs = list(zip_longest(_chunks(metrics, BATCH), _chunks(parameters, BATCH_LABELS), fillvalue=[]))
+        chunks = _chunks(metrics, BATCH), _chunks(parameters, BATCH_LABELS)
+        pairs: list[tuple[list[Any], list[Any]]] = list(zip_longest(*chunks, fillvalue=[]))
         *first, (last, rest) = pairs or [([], [])]
         for some, few in first:
             self.client.log_batch(run.info.run_id, metrics=some, params=few)
