@@ -16,6 +16,7 @@ build.prepare(
     main=workflow.is_main_process,
     executing=not workflow.dryrun,
 )
+provenance.remember(Path(".snakemake/digests.json"))
 STUDIES.report()
 
 

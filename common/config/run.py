@@ -52,6 +52,10 @@ class Run:
     """Updates between two rows with the training loss."""
     evaluate_every: int | None = None
     """Updates between two evaluations; start, kept steps and end are always evaluated."""
+    curve_examples: int | None = None
+    """Examples (windows of text) of each validation set, its first ones, that every evaluation reads for a curve, in
+    columns curve_val_loss, ...; the whole set is then read at start, kept steps and end only. The whole set each time
+    if left out."""
     watched: dict[str, Data] | None = None
     """Further validation sets by a word, evaluated with the run's own: columns val_loss_<word>, val_accuracy_<word>.
     One that equals the run's own is not evaluated twice: its columns repeat those of the run's own."""
@@ -95,7 +99,7 @@ class Run:
         return some and self.data.classes_as_targets
 
     def _rules(self) -> Iterator[str]:
-        yield from at_least(1, self, "steps", "batch_size", "log_every", "evaluate_every", "threads")
+        yield from at_least(1, self, "steps", "batch_size", "log_every", "evaluate_every", "curve_examples", "threads")
         yield from at_least(0, self, "seed")
         yield from above(0, self, "lr")
         if self.ranks != 1:

@@ -9,7 +9,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from common.pipeline import cost, provenance, script
+from common.pipeline import cost, script
 from common.pipeline.studies import Studies
 from common.runs import place
 from common.runs.origin import ROOT
@@ -36,7 +36,6 @@ def prepare(root: Path, *, main: bool, executing: bool) -> None:
     os.environ["PYTHONPATH"] = os.pathsep.join(dict.fromkeys(path for path in paths if path))
     os.environ[OWNER] = str(os.getpid())
     os.environ |= dict.fromkeys(ONE_THREAD, "1")
-    provenance.remember(Path(".snakemake/digests.json"))
     if main and executing:
         _own(Path(".snakemake"))
         free = shutil.disk_usage(".").free

@@ -39,7 +39,8 @@ class Memory:
         if (known := self.digests.get(start) or self.new.get(start)) is not None:
             return known
         taken = take()
-        if all(path.relative_to(self.root).parts[0] in PACKAGES for path in taken.files):
+        packages = [self.root / package for package in PACKAGES]
+        if all(any(path.is_relative_to(package) for package in packages) for path in taken.files):
             self.new[start] = taken.digest
         return taken.digest
 

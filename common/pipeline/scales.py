@@ -15,6 +15,8 @@ from common.config.description import collecting, problems
 SMOKE_SEEDS = 2
 SMOKE_FACTORS = (10, 5, 2, 1)
 """By how much durations shrink: the first of these at which every rule still holds."""
+SMOKE_EXAMPLES = 16
+"""Most windows of a validation set."""
 SMOKE_SAMPLES = 1024
 """Most training windows of a text; a quarter of what a run uses may still be more than a smoke corpus has."""
 
@@ -98,6 +100,7 @@ def _shrunk(run: Run, factor: int) -> Run:
         batch_size=run.batch_size and _quarter(run.batch_size),
         log_every=fewer(run.log_every),
         evaluate_every=run.evaluate_every and fewer(run.evaluate_every),
+        curve_examples=run.curve_examples and min(run.curve_examples, SMOKE_EXAMPLES // 2),
         keep_steps=tuple(map(fewer, run.keep_steps)),
         parent_step=run.parent_step and fewer(run.parent_step),
         probes=tuple(
@@ -145,7 +148,7 @@ def _small_data(data: Data) -> Data:
         return data
     small: dict[str, Any] = {
         "context": _quarter(data.context, least=2),
-        "validation_windows": min(data.validation_windows, 16),
+        "validation_windows": min(data.validation_windows, SMOKE_EXAMPLES),
     }
     if samples := getattr(data, "samples", None):
         small["samples"] = min(_quarter(samples, least=2), SMOKE_SAMPLES)

@@ -3,6 +3,7 @@
 The model is used as it is: call these where its weights are those to be measured (for Schedule-Free, its average).
 """
 
+import math
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, nullcontext
 from typing import Any
@@ -30,6 +31,7 @@ def evaluate(
     *,
     autocast: Context | None = None,
     chunk: int = EXAMPLES,
+    examples: int | None = None,
     within: Tensor | None = None,
 ) -> dict[str, float]:
     """Mean validation loss, and for classes (not tokens) the share of right answers.
@@ -42,12 +44,13 @@ def evaluate(
         dataset: its validation examples are used.
         autocast: context in which the forward pass runs.
         chunk: examples per forward pass.
+        examples: how many validation examples, the first ones; all if left out.
         within: the classes that compete for val_accuracy_within, as `classes` gives them; not measured if left out.
     Returns: val_loss, in nats per scored target for cross-entropy, half the squared error summed over outputs
         otherwise; and val_accuracy if the data set has classes, with val_accuracy_within.
     """
     total, right, right_within, count = 0.0, 0, 0, 0
-    for outputs, targets in _predictions(model, dataset, autocast or nullcontext(), chunk=chunk):
+    for outputs, targets in _predictions(model, dataset, autocast or nullcontext(), chunk=chunk, examples=examples):
         if dataset.loss == "cross_entropy":
             logits = outputs.flatten(0, -2)
             total += float(functional.cross_entropy(logits, targets.flatten(), reduction="sum"))
@@ -106,12 +109,17 @@ def _tokens(dataset: Dataset) -> Dataset:
 
 
 def _predictions(
-    model: nn.Module, dataset: Dataset, autocast: Context, *, chunk: int = EXAMPLES
+    model: nn.Module, dataset: Dataset, autocast: Context, *, chunk: int = EXAMPLES, examples: int | None = None
 ) -> Iterator[tuple[Tensor, Tensor]]:
     """Outputs (float32) and targets, chunk by chunk."""
     device = next(model.parameters()).device
+    left = math.inf if examples is None else examples
     for batch in dataset.validation(chunk=chunk):
-        inputs, targets = (tensor.to(device) for tensor in batch)
+        count = int(min(left, len(batch.inputs)))
+        inputs, targets = (tensor[:count].to(device) for tensor in batch)
         with autocast:
             outputs = model(inputs)
         yield outputs.float(), targets
+        left -= count
+        if left <= 0:
+            return

@@ -48,11 +48,17 @@ def columns(run: Run, dataset: Dataset) -> list[str]:
     """Names of all that a run can measure, in the order of its table."""
     probed = [name for probe in run.probes for name in probe.columns]
     updates = ["learning_rate", "train_loss", "gradient_norm", *retention_columns(run)]
-    return ["step", *updates, *evaluated(run, dataset), *probed]
+    whole = evaluated(run, dataset)
+    curve = [f"{CURVE}{name}" for name in whole if run.curve_examples is not None]
+    return ["step", *updates, *whole, *curve, *probed]
+
+
+CURVE = "curve_"
+"""Begins the names of what is evaluated on `Run.curve_examples` only."""
 
 
 def evaluated(run: Run, dataset: Dataset) -> list[str]:
-    """Names of all that an evaluation of a run gives, in the order of its table."""
+    """Names of all that an evaluation of a run on its whole validation sets gives, in the order of its table."""
     names = ["val_loss", *["val_accuracy"] * evaluation.classifies(dataset)]
     names += ["val_accuracy_within"] * run.within_classes
     raw = [f"{name}{end}" for end in validation_sets(run) for name in names]
@@ -219,24 +225,30 @@ class Training:
         """The context of the run's forward passes, which chooses their precision."""
         return torch.autocast(self.device.type, torch.bfloat16) if self.run.precision == "bf16" else nullcontext()
 
-    def evaluate(self) -> Row:
+    def evaluate(self, *, examples: int | None = None) -> Row:
         """Loss over the validation set and the watched ones, also of the average; see `evaluation.evaluate`."""
         with optimizers.evaluation(self.optimizer):
-            row = self._validated(self.model)
+            row = self._validated(self.model, examples)
         if self.average:
-            row |= {f"average_{name}": value for name, value in self._validated(self.average.model).items()}
+            averaged = self._validated(self.average.model, examples)
+            row |= {f"average_{name}": value for name, value in averaged.items()}
         return row
 
-    def _validated(self, model: nn.Module) -> Row:
-        found = {data: self._evaluated(model, data) for data in self.validated}
+    def _validated(self, model: nn.Module, examples: int | None) -> Row:
+        found = {data: self._evaluated(model, data, examples) for data in self.validated}
         return {f"{name}{end}": value for end, data in self.ends.items() for name, value in found[data].items()}
 
-    def _evaluated(self, model: nn.Module, data: Data) -> dict[str, float]:
+    def _evaluated(self, model: nn.Module, data: Data, examples: int | None) -> dict[str, float]:
         dataset = self.validated[data]
         many = self.run.watched and dataset.context is None and self.run.model.norm != "batchnorm"
-        chunk = evaluation.MANY if many else evaluation.EXAMPLES
-        within = self.within.get(data)
-        return evaluation.evaluate(model, dataset, autocast=self.autocast(), chunk=chunk, within=within)
+        return evaluation.evaluate(
+            model,
+            dataset,
+            autocast=self.autocast(),
+            chunk=evaluation.MANY if many else evaluation.EXAMPLES,
+            examples=examples,
+            within=self.within.get(data),
+        )
 
     def _average(self, decay: float) -> Average:
         """The average at the start: that of the state to go on with, or the present weights."""
@@ -281,11 +293,20 @@ class Training:
         if losses and self.retention:
             row |= self.retention.row()
         if self._evaluates() and self.reason is None:
-            row |= self.inherited if self.inherited and self.done == 0 else self.evaluate()
+            row |= self._evaluations()
         for probe in self.run.probes:
             if self._probe_due(probe.every, probe.steps) and self.reason is None:
                 with optimizers.evaluation(self.optimizer):
                     row |= probes.measure(self._subject(probe))
+        return row
+
+    def _evaluations(self) -> Row:
+        """Of the whole sets, unless this is a point of the curve only; and of the examples of the curve."""
+        few, row = self.run.curve_examples, Row()
+        if few is None or self._marked():
+            row |= self.inherited if self.inherited and self.done == 0 else self.evaluate()
+        if few is not None:
+            row |= {f"{CURVE}{name}": value for name, value in self.evaluate(examples=few).items()}
         return row
 
     def _subject(self, probe: Probe) -> probes.Subject:
@@ -306,7 +327,11 @@ class Training:
         return self.done == self.run.steps or (every is not None and self.done % every == 0)
 
     def _evaluates(self) -> bool:
-        return self.done == 0 or self.done in self.run.keep_steps or self._due(self.run.evaluate_every)
+        return self._marked() or self._due(self.run.evaluate_every)
+
+    def _marked(self) -> bool:
+        """At the start, a kept step or the end."""
+        return self.done == 0 or self.done in self.run.keep_steps or self.done == self.run.steps
 
     def _probed(self) -> bool:
         return any(self._probe_due(probe.every, probe.steps) for probe in self.run.probes)

@@ -8,6 +8,8 @@ import pandas as pd
 
 from studies.wsd.study import DECAY_SHARE
 
+CURVE = "curve_val_loss"
+"""What curves are drawn of: the loss on the first part of the validation set. Claims are judged on all of it."""
 BEFORE_DECAY = 1 - DECAY_SHARE
 """Share of a budget after which the decay begins."""
 

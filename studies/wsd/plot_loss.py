@@ -1,20 +1,20 @@
 """Validation loss of WSD against oracle cosine, and of constant learning rates with their decays.
 
-Validation loss in nats per byte, mean and 95 % interval over seeds. Left: WSD branches its decay off one constant run;
-each cosine is trained for its own budget; the inset shows the learning rates. Right: three constant learning rates
-(solid) and their decays (dashed).
+Validation loss in nats per byte on the first 256 windows, mean and 95 % interval over seeds; the verdicts are judged on
+all 2,048. Left: WSD branches its decay off one constant run; each cosine is trained for its own budget; the inset shows
+the learning rates. Right: three constant learning rates (solid) and their decays (dashed).
 """
 
 import pandas as pd
 
 from common.evidence.claims import Judged
 from common.plotting import PALETTE, Axes, Figure, draw_band, figure, label_lines, mark, mean_band, shades
-from studies.wsd.losses import best, headline_peak, last_loss
+from studies.wsd.losses import CURVE, best, headline_peak, last_loss
 
 
 def curves(runs: pd.DataFrame) -> pd.DataFrame:
     """Mean validation loss and its 95 % interval over seeds, by arm, peak, last step and step."""
-    return mean_band(runs[runs.val_loss.notna()], by=["arm", "lr", "end", "step"], value="val_loss")
+    return mean_band(runs[runs[CURVE].notna()], by=["arm", "lr", "end", "step"], value=CURVE)
 
 
 def series(table: pd.DataFrame, **where: object) -> pd.DataFrame:

@@ -1,9 +1,9 @@
 """WSD, WSD-S, cyclic and oracle cosine at three budgets.
 
-Top: learning rates. Bottom left: validation loss, mean and 95 % interval over seeds. Bottom right: paired
-difference of each to WSD at each budget. In mode total, WSD-S spends as many updates on all three checkpoints
-as WSD does; in mode lineage each checkpoint has as many updates behind it. WSD and WSD-S have the headline peak, each
-cosine the best of its peaks.
+Top: learning rates. Bottom left: validation loss on the first 256 windows, mean and 95 % interval over seeds. Bottom
+right: paired difference of each to WSD at each budget, on all 2,048. In mode total, WSD-S spends as many updates on all
+three checkpoints as WSD does; in mode lineage each checkpoint has as many updates behind it. WSD and WSD-S have the
+headline peak, each cosine the best of its peaks.
 """
 
 from collections.abc import Iterator
@@ -13,7 +13,7 @@ import pandas as pd
 from common.evidence.claims import Judged
 from common.evidence.statistics import paired_differences, t_interval
 from common.plotting import PALETTE, Axes, Figure, draw_band, draw_points, figure, label_lines, mark, mean_band
-from studies.wsd.losses import at_each_budget, best, budgets_of, final, headline_peak, last_loss
+from studies.wsd.losses import CURVE, at_each_budget, best, budgets_of, final, headline_peak, last_loss
 from studies.wsd.study import RIVALS
 
 LOOKS = dict(
@@ -65,7 +65,7 @@ def draw_curves(rates: dict[str, Axes], losses: Axes, runs: pd.DataFrame) -> pd.
     }
     tables, labels = [], {}
     for arm, end, color, rows in curves(runs):
-        table = mean_band(rows[rows.val_loss.notna()], by=["step"], value="val_loss")
+        table = mean_band(rows[rows[CURVE].notna()], by=["step"], value=CURVE)
         draw_rates(rates["cosine" if arm in ("cosine", "cyclic") else "wsd"], rows, color)
         draw_band(losses, table, color)
         tables.append(table.assign(part="curve", arm=arm, end=end))

@@ -55,6 +55,7 @@ SETTINGS: dict[str, Any] = {
     "data": Corpus("python", context=64, validation_windows=2048),
     "optimizer": AdamW(beta1=0.9, beta2=0.95, weight_decay=0.1, clip=1.0),
     "batch_size": 4,
+    "curve_examples": 256,
 }
 
 

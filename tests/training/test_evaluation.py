@@ -43,6 +43,12 @@ def test_mean_loss_is_the_mean_of_the_tokens(language):
     assert evaluate(*language) == {"val_loss": pytest.approx(float(token_losses(*language).mean()), rel=1e-6)}
 
 
+@pytest.mark.parametrize("examples", [1, 31, 32, 33, 64, 70, 1000])
+def test_the_first_examples_alone(language, examples):
+    first = float(token_losses(*language)[:examples].mean())
+    assert evaluate(*language, examples=examples)["val_loss"] == pytest.approx(first, rel=1e-6)
+
+
 def test_entropy_of_a_uniform_prediction(language):
     model, dataset = language
     with torch.no_grad():

@@ -82,6 +82,21 @@ def test_a_row_tells_what_led_to_it(text_run):
     assert set().union(*rows) <= set(columns(run, data.load(run.data, corpora=None)))
 
 
+def test_a_curve_reads_few_examples_and_its_marked_steps_all(text_run):
+    run = dataclasses.replace(text_run, log_every=5, evaluate_every=3, keep_steps=(5,), average=0.5)
+    whole = {row["step"]: row for row in rows_of(run)[1]}
+    training, rows = rows_of(dataclasses.replace(run, curve_examples=3))
+    found = {row["step"]: row for row in rows}
+    assert [step for step, row in found.items() if "val_loss" in row] == [0, 5, 12]
+    assert [step for step, row in found.items() if "curve_val_loss" in row] == [0, 3, 5, 6, 9, 12]
+    for step, row in found.items():
+        assert all(value == whole[step][name] for name, value in row.items() if not name.startswith("curve_"))
+    few = evaluation.evaluate(training.model, training.dataset, examples=3)
+    assert found[12]["curve_val_loss"] == few["val_loss"] != found[12]["val_loss"]
+    assert found[12]["curve_average_val_loss"] != found[12]["curve_val_loss"]
+    assert set().union(*rows) == set(columns(training.run, training.dataset))
+
+
 def branches(text_run):
     """A constant trunk whose kept state a decay continues, against the run that does both in one go."""
     trunk = dataclasses.replace(text_run, schedule=Constant(warmup_steps=2), keep_steps=(8,), evaluate_every=3)

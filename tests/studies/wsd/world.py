@@ -50,7 +50,8 @@ def rows(name: str, runs: dict[str, Run], *, member: int, hill: float, noise: fl
         height += min(1.0, RELAXATION * rate) * (hill * rate - height)
         losses[step] = 1.2 + RIVER * (clock + 0.05) ** -0.3 + height
     losses[0] = losses[1]
-    measured = {0, *run.keep_steps, run.steps, *range(0, run.steps, run.evaluate_every or run.steps)}
+    judged = {0, *run.keep_steps, run.steps}
+    measured = {*judged, *range(0, run.steps, run.evaluate_every or run.steps)}
     logged = {*range(10, run.steps + 1, 10), *measured} - {0}
     random = stream(run.seed, "world", name)
     shift = 0.02 * stream(run.seed, "world").standard_normal()
@@ -66,7 +67,8 @@ def rows(name: str, runs: dict[str, Run], *, member: int, hill: float, noise: fl
             "steps": run.steps,
             "step": start + step,
             "learning_rate": rates[start + step - 1] if step in logged else np.nan,
-            "val_loss": losses[start + step] + shift + noise * random.standard_normal() if step in measured else np.nan,
+            "val_loss": losses[start + step] + shift + noise * random.standard_normal() if step in judged else np.nan,
+            "curve_val_loss": losses[start + step] + shift if step in measured else np.nan,
         }
         for step in sorted(measured | logged)
     )
