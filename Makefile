@@ -1,9 +1,10 @@
 # The bootstrap: a virtual environment from the lock file, then Snakemake, pytest or MLflow in it.
 PYTHON ?= python3
+SCALE_DIR ?= .
 BIN := .venv/bin
 READY := .venv/ready
 
-.PHONY: help all smoke test check types style pytest verdicts readme ui FORCE
+.PHONY: help all smoke test check types style pytest verdicts readme sizes clean-states clean-store clean-smoke ui FORCE
 .DEFAULT_GOAL := help
 
 help:
@@ -13,6 +14,9 @@ help:
 	@echo "make test                   style, types, workflow and unit tests"
 	@echo "make verdicts               keep the verdicts and pictures of a build in the repository, and fill in the READMEs"
 	@echo "make readme                 fill in the READMEs from the verdicts that are kept"
+	@echo "make sizes                  what results take on disk, by study"
+	@echo "make clean-states           remove the states of all runs; rows, figures and verdicts stay (SCALE_DIR=. or scales/smoke)"
+	@echo "make clean-smoke            remove the smoke build; clean-store: the MLflow store, which \`snakemake mlflow\` fills again"
 	@echo "make ui                     browse the runs in MLflow (PORT=5000, SCALE_DIR=. or scales/smoke)"
 
 # The packages anew whenever what they are made from has changed, so that no old environment stays after a pull.
@@ -65,7 +69,18 @@ verdicts: $(READY)
 readme: $(READY)
 	$(BIN)/python -m common.pipeline.readme
 
+sizes: $(READY)
+	cd $(SCALE_DIR) && $(CURDIR)/$(BIN)/python -m common.pipeline.disk
+
+clean-states: $(READY)
+	cd $(SCALE_DIR) && $(CURDIR)/$(BIN)/python -m common.pipeline.disk --remove
+
+clean-store:
+	rm -rf $(SCALE_DIR)/mlflow.db* $(SCALE_DIR)/mlartifacts
+
+clean-smoke:
+	rm -rf scales/smoke
+
 PORT ?= 5000
-SCALE_DIR ?= .
 ui: $(READY)
 	$(BIN)/python -m common.tracking ui --port $(PORT) --directory $(SCALE_DIR)

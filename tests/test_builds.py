@@ -64,6 +64,14 @@ def test_mlflow_has_each_measurement_once(calm):
     assert doubled_metrics(calm) == 0
 
 
+def test_states_may_go_once_everything_is_made(calm):
+    subprocess.run(
+        [sys.executable, "-m", "common.pipeline.disk", "--remove"], cwd=calm.root, env=calm.environment, check=True
+    )
+    assert not list(calm.root.glob("results/tiny/*/state.safetensors"))
+    assert not calm.due("tiny")
+
+
 def test_a_second_build_at_the_same_time_says_who_is_building(tmp_path):
     repository = Repository(tmp_path / "two", studies=())
     repository.add_tiny_study()

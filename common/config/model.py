@@ -1,12 +1,12 @@
 """The network. Shapes that follow from the data (vocabulary, context, classes) are not repeated here."""
 
 from collections.abc import Iterator
-from typing import ClassVar, Literal
+from typing import ClassVar, Literal, NamedTuple
 
 from common.config.description import Kind, above, at_least, chosen, description, field
 from common.config.parametrization import can_tie
 
-__all__ = ["MLP", "Convnet", "Model", "Transformer", "ViT"]
+__all__ = ["MLP", "Convnet", "Model", "Transformer", "ViT", "Work"]
 
 Examples = Literal["tokens", "vectors", "images"]
 """What a network can read: sequences of tokens, vectors of numbers, or square images row by row."""
@@ -16,6 +16,17 @@ Activation = Literal["relu", "relu2", "gelu", "silu", "tanh", "linear"]
 
 FILTER, PIXELS = 9, 64
 """Weights of a filter between two channels, and the places where it is used: digits have 8 x 8 pixels."""
+
+
+class Work(NamedTuple):
+    """What the blocks of a network do in a forward pass."""
+
+    products: int
+    """Multiplications with weights, for each example or token."""
+    activations: int
+    """Numbers that go from one operation to the next, for each example or token."""
+    matrices: int
+    """Weight matrices: calls of a library, for each pass."""
 
 
 @description
@@ -58,9 +69,9 @@ class Model(Kind):
     metainit_steps: ClassVar[int | None] = None
 
     @property
-    def products(self) -> int:
-        """Products of an example with the matrices of the blocks, in squared widths: what its cost follows."""
-        raise NotImplementedError(f"{type(self).__name__} must say what an example costs: give it `products`")
+    def work(self) -> Work:
+        """What a pass through the blocks costs."""
+        raise NotImplementedError(f"{type(self).__name__} must say what an example costs: give it `work`")
 
     def _rules(self) -> Iterator[str]:
         yield from at_least(1, self, "width", "depth", "base_width")
@@ -104,9 +115,14 @@ class _Attending(_Deep):
     """Attention heads at the base width; as `heads` if left out."""
 
     @property
-    def products(self) -> int:
+    def work(self) -> Work:
         """Queries, keys, values and outputs, and the two matrices of the feed-forward layer."""
-        return self.depth * (4 + 2 * self.expansion) * self.width**2
+        wide = self.expansion * self.width
+        return Work(
+            products=self.depth * (4 * self.width**2 + 2 * self.width * wide),
+            activations=self.depth * (6 * self.width + 2 * wide),
+            matrices=self.depth * 6,
+        )
 
     def _rules(self) -> Iterator[str]:
         yield from super()._rules()
@@ -162,9 +178,10 @@ class ViT(_Attending):
     """Side of a patch in pixels; it must divide the side of an image."""
 
     @property
-    def products(self) -> int:
-        """See `_Attending.products`, at every patch."""
-        return PIXELS // self.patch**2 * super().products
+    def work(self) -> Work:
+        """See `_Attending.work`, at every patch."""
+        patches, each = PIXELS // self.patch**2, super().work
+        return Work(patches * each.products, patches * each.activations, each.matrices)
 
     def _rules(self) -> Iterator[str]:
         yield from super()._rules()
@@ -191,9 +208,10 @@ class MLP(_Deep):
     """Updates of MetaInit, which rescales the initial weights to a flat start."""
 
     @property
-    def products(self) -> int:
+    def work(self) -> Work:
         """The hidden matrices."""
-        return self.depth * (self.block_layers or 1) * self.width**2
+        layers = self.depth * (self.block_layers or 1)
+        return Work(products=layers * self.width**2, activations=layers * self.width, matrices=layers)
 
     def _rules(self) -> Iterator[str]:
         yield from super()._rules()
@@ -214,6 +232,7 @@ class Convnet(Model):
     reads = "images"
 
     @property
-    def products(self) -> int:
+    def work(self) -> Work:
         """Every filter at every pixel."""
-        return self.depth * FILTER * PIXELS * self.width**2
+        values = self.depth * PIXELS * self.width
+        return Work(products=FILTER * values * self.width, activations=FILTER * values, matrices=self.depth)

@@ -26,6 +26,8 @@ class Probe(Kind):
 
     columns: ClassVar[tuple[str, ...]]
     """What it measures, in the order of its columns."""
+    gradients: ClassVar[float] = 0.0
+    """ASSUME: what it costs, in gradients over the examples that it reads."""
 
     def _rules(self) -> Iterator[str]:
         if (self.every is None) == (self.steps is None):
@@ -71,6 +73,7 @@ class Sharpness(Reading):
 
     kind = "sharpness"
     code = "common.training.probes:sharpness"
+    gradients = 20.0
     columns = tuple(f"sharpness{end}" for end in EIGENVALUE)
 
 
@@ -80,6 +83,7 @@ class EffectiveSharpness(Reading):
 
     kind = "effective_sharpness"
     code = "common.training.probes:effective_sharpness"
+    gradients = 20.0
     columns = (*(f"effective_sharpness{end}" for end in EIGENVALUE), "normalised_sharpness")
 
     def fits(self, run: "Run") -> Iterator[str]:
@@ -99,6 +103,7 @@ class Gradients(Reading):
 
     kind = "gradients"
     code = "common.training.probes:gradients"
+    gradients = 1.0
     columns = ("stability_gradient", "plasticity_gradient", "joint_gradient", "gradient_cosine")
 
     def fits(self, run: "Run") -> Iterator[str]:
@@ -114,6 +119,7 @@ class NearestMean(Reading):
 
     kind = "nearest_mean"
     code = "common.training.probes:nearest_mean"
+    gradients = 1.0
     columns = ("nearest_mean_accuracy", "nearest_mean_accuracy_past")
 
     def fits(self, run: "Run") -> Iterator[str]:
@@ -130,6 +136,7 @@ class TrainAccuracy(Reading):
 
     kind = "train_accuracy"
     code = "common.training.probes:train_accuracy"
+    gradients = 0.33
     columns = ("train_accuracy",)
 
     def fits(self, run: "Run") -> Iterator[str]:

@@ -1,6 +1,5 @@
 """What every start of Snakemake needs around the rules: build lock, cost estimate, helper processes."""
 
-import fcntl
 import os
 import shutil
 import subprocess
@@ -9,11 +8,10 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from common.pipeline import cost, script
+from common.pipeline import cost, disk, script
 from common.pipeline.studies import Studies
-from common.runs import place
+from common.runs import owner, place
 from common.runs.origin import ROOT
-from common.runs.owner import OWNER
 
 ONE_THREAD = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "VECLIB_MAXIMUM_THREADS")
 """Variables by which numpy's libraries are told how many threads they have in every job. Two jobs whose idle threads
@@ -34,41 +32,28 @@ def prepare(root: Path, *, main: bool, executing: bool) -> None:
     """
     paths = [str(root), *os.environ.get("PYTHONPATH", "").split(os.pathsep)]
     os.environ["PYTHONPATH"] = os.pathsep.join(dict.fromkeys(path for path in paths if path))
-    os.environ[OWNER] = str(os.getpid())
+    os.environ[owner.OWNER] = str(os.getpid())
     os.environ |= dict.fromkeys(ONE_THREAD, "1")
     if main and executing:
-        _own(Path(".snakemake"))
+        owner.own(Path(".snakemake"))
+        shutil.rmtree(".snakemake/locks", ignore_errors=True)
         free = shutil.disk_usage(".").free
         if free < FREE_BYTES:
             sys.exit(f"{Path.cwd()}: {free / 1e6:.0f} MB free; a build needs {FREE_BYTES / 1e6:.0f} MB")
 
 
-def _own(folder: Path) -> None:
-    folder.mkdir(exist_ok=True)
-    owner = (folder / "owner").open("a+")
-    try:
-        fcntl.flock(owner, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        owner.seek(0)
-        sys.exit(
-            f"another snakemake (process {owner.read().strip()}) is building in {Path.cwd()}; wait for it or end it"
-        )
-    owner.truncate(0)
-    owner.write(str(os.getpid()))
-    owner.flush()
-    _own.file = owner  # type: ignore[attr-defined]  # the lock lives as long as this process
-    shutil.rmtree(folder / "locks", ignore_errors=True)
-
-
 def announce(studies: Studies, jobs: Iterable[Any], *, cores: int) -> None:
-    """Print what training the runs of these Snakemake jobs will cost, if there are any, and what shared trunks save."""
+    """Print what training the runs of these Snakemake jobs will cost, if there are any, and what results hold now."""
     names = [(job.wildcards.study, job.wildcards.run) for job in jobs if job.rule.name == "train"]
     runs = [studies.run(*name) for name in names]
     if runs:
         print(cost.estimate(runs, cores=cores, results=place.RESULTS), file=sys.stderr, flush=True)
+        print(cost.memory(runs, cores=cores, results=place.RESULTS), file=sys.stderr, flush=True)
         alone = sum(studies.lineage_updates(*name) for name in names)
         if alone > cost.own_updates(runs):
             print(cost.saving(runs, alone=alone), file=sys.stderr, flush=True)
+    if found := disk.sizes(place.RESULTS):
+        print(disk.summary(found), file=sys.stderr, flush=True)
 
 
 def caption(file: str) -> str:

@@ -5,7 +5,9 @@ bytes. All files of a run in training live in its `progress` folder and move to 
 """
 
 import dataclasses
+import resource
 import signal
+import sys
 import threading
 import time
 from collections.abc import Iterator, Mapping
@@ -28,6 +30,9 @@ from common.runs.place import Place
 from common.runs.progress import Progress
 from common.training.loop import Row, State, Training, columns
 from common.training.vectorised import together
+
+KILOBYTES = 1.024 if sys.platform != "darwin" else 0.001
+"""Unit in which a process is told its largest resident set: KiB on Linux, bytes on macOS."""
 
 FORMAT = 2
 """Of run.json: 1, or none, was written by the first edition."""
@@ -241,6 +246,7 @@ class _Session:
             "status": "diverged" if len(diverged) == len(self.outcomes) else "complete",
             "reason": diverged[0]["reason"] if diverged else None,
             "seconds": round(self.seconds, 3),
+            "memory_mb": round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * KILOBYTES / 1000, 1),
             "tokens_per_second": round(updates * each / self.seconds, 1) if updates else None,
             "updates": updates,
             "lineage_updates": self.record["start_step"] * len(self.outcomes) + updates,

@@ -1,12 +1,34 @@
-"""The Snakemake that owns a process: what it started ends with it."""
+"""Who owns a working directory, and whom the processes that a build has started belong to: they end with it."""
 
+import fcntl
 import os
+import sys
 import threading
 import time
 from pathlib import Path
 
 OWNER = "TRAINING_OWNER"
 """Environment variable with the process id of the Snakemake that owns the jobs."""
+
+
+def own(folder: Path) -> None:
+    """Own a working directory, by its folder `.snakemake`, for as long as this process lives.
+
+    Raises: SystemExit if another process does.
+    """
+    folder.mkdir(exist_ok=True)
+    file = (folder / "owner").open("a+")
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        file.seek(0)
+        sys.exit(
+            f"another snakemake (process {file.read().strip()}) is building in {Path.cwd()}; wait for it or end it"
+        )
+    file.truncate(0)
+    file.write(str(os.getpid()))
+    file.flush()
+    own.file = file  # type: ignore[attr-defined]  # the lock lives as long as this process
 
 
 def end_with_owner() -> None:

@@ -2,7 +2,7 @@ import pytest
 import torch
 from torch import nn
 
-from common.config import MLP, Convnet, Model, Transformer, implementation
+from common.config import MLP, Convnet, Model, Transformer, Work, implementation
 from common.config.description import description
 from common.config.parametrization import Role
 from common.models import build
@@ -53,7 +53,7 @@ def forms():
         kind = "forms"
         code = "tests.models.test_models:quadratic"
         reads = "vectors"
-        products = 0
+        work = Work(0, 0, 0)
 
     yield Forms
     del Forms.kind  # leave the family

@@ -245,8 +245,8 @@ def test_heads_of_an_odd_size_are_refused_only_where_positions_turn_pairs():
 
 def test_cost_follows_the_number_of_patches():
     small, large = ViT(width=8, heads=2, patch=2), ViT(width=8, heads=2, patch=4)
-    assert small.products == 16 * Transformer(width=8, heads=2).products == 4 * large.products
-    assert small.products > MLP(width=8).products
+    assert small.work.products == 16 * Transformer(width=8, heads=2).work.products == 4 * large.work.products
+    assert small.work.products > MLP(width=8).work.products
 
 
 def test_it_learns_the_digits():

@@ -131,8 +131,9 @@ def test_the_price_is_told_for_trainings_only(tmp_path, monkeypatch, capsys):
     studies = Studies.load()
     name, run = next(iter(studies["wsd"].runs.items()))
     build.announce(studies, [job("train", name), job("claims", name)], cores=2)
-    [line] = capsys.readouterr().err.splitlines()
-    assert line.startswith(f"1 runs to train, {own_updates([run]):,} updates: about ")
+    line, memory = capsys.readouterr().err.splitlines()
+    assert line.startswith(f"1 run to train, {own_updates([run]):,} updates: about ")
+    assert memory.startswith("memory: about ")
     build.announce(studies, [job("claims", name)], cores=2)
     assert capsys.readouterr().err == ""
 
