@@ -25,6 +25,11 @@ simulated clusters of five eigenvalues within 5 %, 3 of 100 results missed a tol
 of 400 with them."""
 ROUNDING = 10.0
 """Rounding of a residual, in units of the operator's precision times its largest known eigenvalue."""
+COARSE = 1e-3
+"""Arithmetic whose rounding is larger than this and than the tolerance (bfloat16, float16) never converges: the
+products are those of another matrix, whose eigenvalues no residual can tell from the true ones."""
+COARSE_PRODUCTS = 30
+"""Products after which a search in such arithmetic ends: more would only refine the eigenvalues of the other matrix."""
 CAUTION = 3.0
 """Factor on the quadratic errors, whose gap is known only as far as the basis reaches."""
 DEPENDENT = 1e-8
@@ -61,7 +66,8 @@ class Extremes:
     products: int
     """Products that this measurement took."""
     converged: bool
-    """Whether every bound asked for, or from a given start every error, is within the tolerance."""
+    """Whether every bound asked for, or from a given start every error, is within the tolerance; never where rounding
+    alone is larger (see `COARSE`)."""
     start: Block
     """Directions from which the next measurement of a slightly changed operator may start."""
 
@@ -142,7 +148,7 @@ def extremes(
         least = COLD_PRODUCTS if start is None else start.shape[1] + 1
     if start is None:
         start = source.standard_normal((operator.size, max(largest, smallest)))
-    space = _Space(operator, capacity=min(basis, operator.size))
+    space = _Space(operator, capacity=min(basis, operator.size), tolerance=tolerance)
     queue, before = list(start.T), operator.products
     settled = _Settled(wanted)
     while True:
@@ -154,7 +160,8 @@ def extremes(
             progress(products, float(ritz.bounds.max()))
         full = not queue and space.count >= max(largest, smallest, 2 if wanted.cold else 3)
         settled.see(ritz, products if full else 0)
-        if (settled.confirmed(products) and products >= least) or space.count == operator.size or products >= limit:
+        done = settled.confirmed(products) or (space.coarse and products >= COARSE_PRODUCTS)
+        if (done and products >= least) or space.count == operator.size or products >= limit:
             return _result(space, ritz, wanted, products)
         if space.count == space.capacity:
             space.cut(wanted, ritz)
@@ -203,7 +210,8 @@ class _Ritz:
     """Of the wanted pairs."""
     errors: Vector
     """Of the wanted pairs."""
-    converged: bool
+    settled: bool
+    """Whether their residuals (errors) are within the tolerance, as far as this arithmetic can tell."""
     further: list[Vector]
     """The residual of the first wanted pair that has not converged, or of the worst; none if that is rounding."""
 
@@ -219,7 +227,7 @@ class _Settled:
     def see(self, ritz: _Ritz, products: int) -> None:
         """Take note of the estimates after so many products; 0 if they are too few to judge."""
         values = ritz.values[self.wanted.places(len(ritz.values))]
-        if not (products and ritz.converged):
+        if not (products and ritz.settled):
             self.since = None
         elif self.since is None or (np.abs(values - self.values) > self.wanted.tolerance * np.abs(values)).any():
             self.since, self.values = products, values
@@ -232,8 +240,9 @@ class _Settled:
 class _Space:
     """An orthonormal basis as rows, the images of its vectors, and the operator within it."""
 
-    def __init__(self, operator: Operator, *, capacity: int) -> None:
+    def __init__(self, operator: Operator, *, capacity: int, tolerance: float) -> None:
         self.operator, self.capacity, self.count = operator, capacity, 0
+        self.coarse = ROUNDING * operator.precision > max(tolerance, COARSE)
         self.basis = np.empty((capacity, operator.size))
         self.images = np.empty((capacity, operator.size))
         self.inner = np.empty((capacity, capacity))
@@ -266,16 +275,17 @@ class _Space:
         lengths[seen] = np.linalg.norm(residuals, axis=1)
         norms = lengths[places]
         errors = np.array([_error(values, lengths, place) for place in places])
-        enough = max(wanted.floor * self.scale, self.rounding)
+        enough = max(wanted.floor * self.scale, 0.0 if self.coarse else self.rounding)
         open_pairs = (norms if wanted.cold else errors) > np.maximum(wanted.tolerance * np.abs(values[places]), enough)
         worst = int(np.argmax(open_pairs if open_pairs.any() else norms))
+        rest = residuals[seen.index(places[worst])]
         return _Ritz(
             values=values,
             rotation=rotation,
             bounds=norms + self.rounding,
             errors=errors + self.rounding,
-            converged=not open_pairs.any(),
-            further=[residuals[seen.index(places[worst])]] if norms[worst] > self.rounding else [],
+            settled=not open_pairs.any(),
+            further=[rest] if norms[worst] > (0 if self.coarse else self.rounding) else [],
         )
 
     def residuals(self, values: Vector, rotation: Block) -> Block:
@@ -324,7 +334,7 @@ def _result(space: _Space, ritz: _Ritz, wanted: _Wanted, products: int) -> Extre
         second=second,
         second_bound=second_bound,
         products=products,
-        converged=ritz.converged,
+        converged=ritz.settled and not space.coarse,
         start=space.vectors(ritz.rotation[:, sorted(set(following), reverse=True)]).T,
     )
 

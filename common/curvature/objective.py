@@ -35,15 +35,18 @@ class Objective:
     are ghost batches, and another chunking is another loss), in eval mode the running statistics are part of the
     network. Buffers, gradients and the mode of the model are left as they were.
 
-    Attention runs in torch's plain form, because the fused one has no second derivative.
+    Attention runs in torch's plain form, because the fused one has no second derivative. It does not matter whether the
+    caller has switched gradients off (`torch.no_grad`, `torch.inference_mode`).
 
     Args:
-        model: the network, called with the inputs of one batch.
+        model: the network, called with the inputs of one batch; of a compiled one (`torch.compile`), which has no
+            second derivative, the network within.
         loss: from outputs and targets to the mean loss of the batch.
         batches: the probe set, as pairs of inputs and targets; they are moved to the model's device when used.
         count: number of targets that `loss` averages over; give it if `count_targets` is wrong, for example where the
             loss ignores others than -100. A batch with none is left out.
-    Raises: ValueError if no parameter requires gradients or the probe set is empty.
+    Raises: ValueError if no parameter requires gradients, one is complex, or the probe set is empty; later, where a
+        derivative is asked for, if the loss of a batch depends on no weight, because something detached it.
 
     >>> from torch import nn
     >>> from common.data.losses import half_squared_error
@@ -62,11 +65,16 @@ class Objective:
         *,
         count: Callable[[Tensor], int] = count_targets,
     ) -> None:
-        self.model = model
-        self.named = {name: parameter for name, parameter in model.named_parameters() if parameter.requires_grad}
+        self.model: nn.Module = getattr(model, "_orig_mod", model)
+        self.named = {name: parameter for name, parameter in self.model.named_parameters() if parameter.requires_grad}
         """The weights by name, in their order in a vector."""
         if not self.named:
             raise ValueError("model has no parameter with requires_grad=True; there is nothing to differentiate")
+        if wrong := [name for name, parameter in self.named.items() if parameter.is_complex()]:
+            raise ValueError(
+                f"weight {wrong[0]!r} is complex; curvature is that of real weights: keep real and imaginary parts as "
+                "two real tensors (torch.view_as_real)"
+            )
         self.parameters = list(self.named.values())
         self.size = sum(parameter.numel() for parameter in self.parameters)
         """Number of weights."""
@@ -162,6 +170,7 @@ class Objective:
             losses = [float(self._loss(self._outputs(inputs, named), targets)) for inputs, targets in self._on_device()]
         return float(np.dot(self._shares, losses))
 
+    @torch.inference_mode(False)
     def gradient(self) -> Vector:
         """Gradient of the mean loss, float64 (size,); free while `cached_graphs` keeps the graphs."""
         total = np.zeros(self.size)
@@ -209,6 +218,7 @@ class Objective:
             self._hold = before
             self._held = {index: graph for index, graph in self._held.items() if index < before}
 
+    @torch.inference_mode(False)
     def _products(self, block: Block, product: Callable[["_Graph", list[Tensor]], Sequence[Tensor]]) -> Block:
         total = np.zeros(block.shape)
         columns = [self._split(column) for column in block.T]
@@ -245,7 +255,7 @@ class Objective:
     def _moved(self, batch: tuple[Any, Tensor]) -> tuple[Any, Tensor]:
         device = self.parameters[0].device
         inputs, targets = batch
-        return inputs.to(device) if isinstance(inputs, Tensor) else inputs, targets.to(device)
+        return _usable(inputs).to(device) if isinstance(inputs, Tensor) else inputs, _usable(targets).to(device)
 
     def _split(self, vector: Vector) -> list[Tensor]:
         """A vector as tensors of the weights' shapes and types."""
@@ -271,7 +281,7 @@ class _Graph:
     def gradient(self) -> tuple[Tensor, ...]:
         with torch.enable_grad():
             loss = self._loss(self._outputs, self._targets)
-        return _derivative([loss], self._parameters, None, create_graph=True)
+        return _reaching(loss, self._parameters, None)
 
     def hessian(self, vectors: list[Tensor]) -> tuple[Tensor, ...]:
         return _derivative(self.gradient, self._parameters, vectors)
@@ -292,7 +302,7 @@ class _Graph:
                 "wrap the model so that it returns its logits"
             )
         covector = torch.zeros_like(self._outputs, requires_grad=True)
-        return covector, _derivative([self._outputs], self._parameters, [covector], create_graph=True)
+        return covector, _reaching(self._outputs, self._parameters, covector)
 
     @cached_property
     def _slope(self) -> tuple[Tensor, Tensor]:
@@ -301,6 +311,27 @@ class _Graph:
         with torch.enable_grad():
             loss = self._loss(outputs, self._targets)
         return outputs, _derivative([loss], [outputs], None, create_graph=True)[0]
+
+
+def _usable(tensor: Tensor) -> Tensor:
+    """A tensor that a derivative may keep: one made in inference mode is copied."""
+    return tensor.clone() if tensor.is_inference() else tensor
+
+
+def _reaching(value: Tensor, weights: Sequence[Tensor], direction: Tensor | None) -> tuple[Tensor, ...]:
+    """Derivative of what must depend on the weights, by them, with its graph; zero for those that it does not reach.
+
+    Raises: ValueError if it reaches none.
+    """
+    found: tuple[Tensor | None, ...] = ()
+    if value.requires_grad:
+        found = torch.autograd.grad(value, weights, direction, create_graph=True, allow_unused=True)
+    if all(one is None for one in found):
+        raise ValueError(
+            "the loss of a batch depends on none of the weights that require gradients, so its curvature would be 0: "
+            "the outputs are detached, computed without gradients, or those of another network; mend the model"
+        )
+    return tuple(torch.zeros_like(w) if one is None else one for one, w in zip(found, weights, strict=True))
 
 
 def _derivative(

@@ -65,8 +65,8 @@ def schedule_free(optimizer: config.ScheduleFree) -> float:
 def diagonal(rule: Optimizer, parameters: Mapping[str, nn.Parameter], *, lr: float) -> Vector:
     """What the rule multiplies each weight's gradient with, relative to `lr`: D of `operators.Scaled`.
 
-    The rate of the weight's group over `lr`; with Adam's second moment v after k updates, also divided by
-    sqrt(v / (1 - beta2**k)) + epsilon.
+    The rate of the weight's group over `lr`; with Adam's second moment v after k updates (of AMSGrad, the largest so
+    far), also divided by sqrt(v / (1 - beta2**k)) + epsilon.
 
     ASSUME: the first moment's correction 1 / (1 - beta1**k) is left out; at 0.9 it is below 1.01 from update 44 on.
 
@@ -113,6 +113,6 @@ def _scale(rule: Optimizer, name: str, parameter: nn.Parameter) -> Tensor:
         raise ValueError(f"{type(rule).__name__} has no known preconditioner; known are SGD, Adam, AdamW, ScheduleFree")
     if not updates:
         raise ValueError(f"the optimizer has no second moment for {name!r} yet; measure after its first update")
-    moment: Tensor = rule.state[parameter]["exp_avg_sq"]
+    moment: Tensor = rule.state[parameter]["max_exp_avg_sq" if group.get("amsgrad") else "exp_avg_sq"]
     corrected = moment.to("cpu", torch.float64) / (1 - beta2**updates)
     return torch.sqrt(corrected).add(float(epsilon))

@@ -93,6 +93,23 @@ def test_float32_products_carry_their_own_bound():
     assert abs(single.value - true) > 0
 
 
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
+@pytest.mark.parametrize("seed", range(3))
+def test_coarse_arithmetic_never_says_converged_and_ends_soon(dtype, seed):
+    """Its products are those of another matrix: the bound tells how far off it may be, and no more products help."""
+    network, (inputs, targets) = mlp(seed=seed), classes()
+    exact = extremes(Hessian(Objective(network, cross_entropy, [(inputs, targets)]))).value
+    found = extremes(Hessian(Objective(network.to(dtype), cross_entropy, [(inputs.to(dtype), targets)])))
+    assert not found.converged and found.products < 50
+    assert abs(found.value - exact) <= found.bound
+
+
+def test_coarse_arithmetic_converges_to_what_it_can_hold():
+    inputs, targets = classes()
+    objective = Objective(mlp(dtype=torch.bfloat16), cross_entropy, [(inputs.to(torch.bfloat16), targets)])
+    assert extremes(Hessian(objective), tolerance=0.2).converged
+
+
 def test_the_algebraic_top_is_returned_and_not_the_largest_in_size():
     values = np.append([-50.0, 2.0], np.linspace(-1, 1, 40))
     found = extremes(rotated(values, stream(0, "case")), smallest=1)

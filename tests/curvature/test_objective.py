@@ -178,6 +178,98 @@ def test_products_within_no_grad():
     assert np.array_equal(inside[1], objective.gauss_newton_products(block))
 
 
+@pytest.mark.parametrize("name", ["mlp-squared", "transformer"])
+def test_products_within_inference_mode(name):
+    """Where torch records nothing, unless told to: also for batches that were made there."""
+    objective = case(name)
+    block = np.eye(objective.size)[:, :7]
+    gradient, loss = objective.gradient(), objective.loss()
+    with torch.inference_mode():
+        inside = Objective(objective.model, objective._loss, [(x.clone(), y.clone()) for x, y in objective._batches])
+        products = inside.hessian_products(block), inside.gauss_newton_products(block), inside.remainder_products(block)
+        assert np.array_equal(inside.gradient(), gradient) and inside.loss() == loss
+    for found, wanted in zip(products, ("hessian", "gauss_newton", "remainder"), strict=True):
+        assert np.array_equal(found, getattr(objective, f"{wanted}_products")(block)) and found.any()
+
+
+class Severed(nn.Module):
+    """A network whose outputs are cut off from its weights."""
+
+    def __init__(self, cut):
+        super().__init__()
+        self.network, self.cut = mlp(), cut
+
+    def forward(self, x):
+        return self.cut(self.network, x)
+
+
+def without_gradients(network, x):
+    with torch.no_grad():
+        return network(x)
+
+
+def in_inference(network, x):
+    with torch.inference_mode():
+        return network(x)
+
+
+OTHER = mlp(seed=5)
+
+
+CUTS = {
+    "detached": lambda network, x: network(x).detach(),
+    "no_grad": without_gradients,
+    "inference": in_inference,
+    "another": lambda network, x: OTHER(x),
+    "rounded": lambda network, x: torch.from_numpy(network(x).detach().numpy()),
+    "inputs": lambda network, x: x.clone().requires_grad_()[:, :3],
+}
+
+
+@pytest.mark.parametrize("products", ["hessian_products", "gauss_newton_products", "remainder_products", "gradient"])
+@pytest.mark.parametrize("cut", CUTS.values(), ids=CUTS.keys())
+def test_outputs_that_no_weight_reaches_are_refused(cut, products):
+    objective = Objective(Severed(cut), cross_entropy, [classes()])
+    given = () if products == "gradient" else (np.eye(objective.size)[:, :1],)
+    with pytest.raises((ValueError, RuntimeError), match=r"depends on none of the weights|[Ii]nference tensor"):
+        getattr(objective, products)(*given)
+
+
+def test_one_batch_that_no_weight_reaches_is_refused_too():
+    network = mlp()
+    x, y = classes()
+    cut = Severed(lambda inner, x: inner(x) if len(x) > 4 else inner(x).detach())
+    cut.network = network
+    objective = Objective(cut, cross_entropy, [(x[:8], y[:8]), (x[8:], y[8:])])
+    with pytest.raises(ValueError, match="depends on none of the weights"):
+        objective.gradient()
+
+
+def test_weights_that_nothing_reaches_are_flat_beside_others():
+    network = mlp()
+    network.spare = nn.Linear(2, 2).double()
+    network.forward = lambda x: network[2](network[1](network[0](x)))
+    objective = Objective(network, cross_entropy, [classes()])
+    products = objective.hessian_products(np.eye(objective.size))
+    assert products[:43, :43].any() and not products[43:].any() and not products[:, 43:].any()
+
+
+def test_a_compiled_network_is_measured_by_what_is_within():
+    network = mlp()
+    compiled = torch.compile(network, backend="aot_eager")
+    found = Objective(compiled, cross_entropy, [classes()])
+    wanted = Objective(network, cross_entropy, [classes()])
+    assert list(found.named) == list(wanted.named)
+    block = np.eye(wanted.size)
+    assert np.array_equal(found.hessian_products(block), wanted.hessian_products(block))
+
+
+def test_complex_weights_are_refused():
+    network = nn.Linear(2, 2, dtype=torch.complex64)
+    with pytest.raises(ValueError, match=r"weight 'weight' is complex; .*\(torch\.view_as_real"):
+        Objective(network, lambda z, _: z.abs().sum(), [(torch.ones(1, 2), torch.zeros(1))])
+
+
 def test_a_loss_without_curvature_or_slope():
     network = mlp()
     linear = Objective(nn.Linear(4, 3).double(), lambda z, _: z.mean(), [classes()])

@@ -102,6 +102,16 @@ def test_the_diagonal_is_what_the_rule_divides_by(kind):
     assert rates.max() > 2 * rates.min()
 
 
+def test_the_diagonal_of_amsgrad_is_its_largest_second_moment():
+    weight = torch.nn.Parameter(torch.tensor([1.0], dtype=torch.float64))
+    rule = torch.optim.Adam([weight], lr=0.1, betas=(0.0, 0.5), amsgrad=True)
+    for gradient in (10.0, 0.1, 0.1, 0.1):
+        weight.grad = torch.tensor([gradient], dtype=torch.float64)
+        before = float(weight)
+        rule.step()
+    assert float(weight) - before == pytest.approx(-0.1 * float(diagonal(rule, {"w": weight}, lr=0.1)[0]) * 0.1)
+
+
 def position(rule, objective):
     """What the rule adds its steps to: the weights, or schedule_free's z."""
     tensors = [rule.state[parameter].get("z", parameter) for parameter in objective.parameters]
