@@ -1,13 +1,14 @@
 """Muon: orthogonalised momentum on the hidden matrices of a network, AdamW on all its other weights."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from typing import Any
 
 import torch
 from torch.optim import Optimizer
 
 from common import config
 from common.config.parametrization import Role
-from common.optim.optimizers import Weight, adamw, groups
+from common.optim.optimizers import Weight, adamw, evaluated, groups
 
 
 def muon(rule: config.Muon, weights: Sequence[Weight], *, lr: float) -> "Muon":
@@ -70,10 +71,26 @@ class Muon(Optimizer):
     def __init__(self, parts: Sequence[Optimizer]) -> None:
         super().__init__([group for part in parts for group in part.param_groups], {})
         self.parts = parts
-        for part in parts:
-            part.state = self.state
+        self._share()
 
-    def step(self) -> None:  # type: ignore[override]
-        """One update."""
+    def _share(self) -> None:
+        """Let the parts act on this rule's groups and state."""
+        first = 0
+        for part in self.parts:
+            count = len(part.param_groups)
+            part.state, part.param_groups = self.state, self.param_groups[first : first + count]
+            first += count
+
+    def __getstate__(self) -> dict[str, Any]:
+        return super().__getstate__() | {"parts": self.parts}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        super().__setstate__(state)
+        self._share()
+
+    def step(self, closure: Callable[[], Any] | None = None) -> Any:
+        """One update; what the closure returns, which is called first (see `torch.optim.Optimizer.step`)."""
+        loss = evaluated(closure)
         for part in self.parts:
             part.step()
+        return loss

@@ -8,7 +8,7 @@ biases.
 The state is a flat dictionary of tensors, as safetensors wants it: "parameter/<name>/<key>" and "group/<index>/<key>".
 """
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any, NamedTuple
 
@@ -123,7 +123,8 @@ def groups(
     split: dict[tuple[bool, float, float, float], list[tuple[str, Parameter]]] = {}
     for matrix in (True, False):
         for name, tensor, factors, _ in (weight for weight in weights if weight.is_matrix == matrix):
-            decay = rule.weight_decay * factors.weight_decay(rule.sizes) if matrix else 0.0
+            follows = factors.weight_decay(rule.sizes, couples=rule.couples_decay)
+            decay = rule.weight_decay * follows if matrix else 0.0
             split.setdefault((matrix, factors.rate(rule.sizes), factors.epsilon, decay), []).append((name, tensor))
     state = {"keeps": tuple(keeps), "counts": tuple(counts)}
     return [
@@ -141,6 +142,14 @@ def set_lr(optimizer: Optimizer, lr: float) -> None:
     """Set the learning rate of the next update: `lr` times the `lr_factor` of each group."""
     for group in optimizer.param_groups:
         group["lr"] = lr * group["lr_factor"]
+
+
+def evaluated(closure: Callable[[], Any] | None) -> Any:
+    """What a closure for `step` returns, called with gradients enabled; None without one."""
+    if closure is None:
+        return None
+    with torch.enable_grad():
+        return closure()
 
 
 @contextmanager
@@ -184,8 +193,8 @@ def clip(parameters: Iterable[Parameter], max_norm: float | None) -> Tensor:
 def state_tensors(optimizer: Optimizer) -> dict[str, Tensor]:
     """A copy of the optimizer's state that decides its future updates, without learning rates and other settings.
 
-    Before the first update there is nothing for any parameter. Scalars have shape (), and float64 where Python holds
-    them. Which weights belong to it is up to `evaluation`: schedule_free carries its own (z and x).
+    There is nothing for a parameter that no gradient has reached yet. Scalars have shape (), and float64 where Python
+    holds them. Which weights belong to it is up to `evaluation`: schedule_free carries its own (z and x).
     """
     tensors = {
         f"parameter/{name}/{key}": value.detach().clone()
@@ -213,11 +222,18 @@ def load_state_tensors(optimizer: Optimizer, tensors: Mapping[str, Tensor]) -> N
     for name, parameter, keeps in _kept(optimizer):
         for key in keeps:
             if (tensor := tensors.get(f"parameter/{name}/{key}")) is not None:
-                optimizer.state[parameter][key] = tensor.to(parameter.device, copy=True)
+                optimizer.state[parameter][key] = _laid_out(tensor, parameter)
     for index, group in enumerate(optimizer.param_groups):
         group.update({key: tensors[f"group/{index}/{key}"].item() for key in group["counts"]})
     if _has_average(optimizer):
         optimizer.train()  # type: ignore[attr-defined]
+
+
+def _laid_out(tensor: Tensor, parameter: Parameter) -> Tensor:
+    """A copy beside a parameter, in the same memory order: fused rules walk through both as they lie."""
+    if tensor.shape != parameter.shape:
+        return tensor.to(parameter.device, copy=True)
+    return torch.empty_like(parameter, dtype=tensor.dtype, requires_grad=False).copy_(tensor)
 
 
 def _kept(optimizer: Optimizer) -> Iterator[tuple[str, Parameter, tuple[str, ...]]]:
@@ -231,11 +247,11 @@ def _check_fits(optimizer: Optimizer, tensors: Mapping[str, Tensor]) -> None:
     shapes = {
         f"parameter/{name}/{key}": torch.Size() if key == "step" else parameter.shape
         for name, parameter, keeps in _kept(optimizer)
+        if any(f"parameter/{name}/{key}" in tensors for key in keeps)
         for key in keeps
     }
-    started = any(name.startswith("parameter/") for name in tensors)
     scalars = [f"group/{i}/{key}" for i, group in enumerate(optimizer.param_groups) for key in group["counts"]]
-    expected = (shapes if started else {}) | dict.fromkeys(scalars, torch.Size())
+    expected = shapes | dict.fromkeys(scalars, torch.Size())
     kind = type(optimizer).__name__
     for problem, names in (("lacks", expected.keys() - tensors.keys()), ("has", tensors.keys() - expected.keys())):
         if names:

@@ -1,6 +1,6 @@
 """Schedule-Free AdamW: our own, so that evaluating a model never changes the bits of its training."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
@@ -8,7 +8,7 @@ from torch import Tensor
 from torch.optim import Optimizer
 
 from common import config
-from common.optim.optimizers import Groups, Weight, groups, with_epsilon
+from common.optim.optimizers import Groups, Weight, evaluated, groups, with_epsilon
 
 
 def schedule_free(rule: config.ScheduleFree, weights: Sequence[Weight], *, lr: float) -> Optimizer:
@@ -26,16 +26,35 @@ class ScheduleFree(Optimizer):
         x += c (z - x),    c = R_k**2 / (R_1**2 + ... + R_k**2),    R_k = max(r_1, ..., r_k)
         y = (1 - beta1) z + beta1 x
     so a warm-up counts little in the average. The parameters hold y while training; `eval` sets them to x, `train`
-    back to y. Both z and x are kept, so that y returns in the same bits and beta1 = 0 is allowed.
+    back to y. Both z and x are kept, so that y returns in the same bits and beta1 = 0 is allowed. Which of the two they
+    hold is kept in the groups, and so in torch's `state_dict`.
 
+    k counts the updates of a group, also for a tensor whose first gradient comes later: its v is then corrected as if
+    it had been there from the start, and its first step is larger than the rate. A group without any gradient stands
+    still.
+
+    Raises: ValueError if a weight is float16, in which epsilon vanishes.
     Source: Defazio et al. 2024 (arXiv:2405.15682), in the form of the authors' package schedulefree 1.4: R_k, and the
     bias correction in v, which algorithm 1 of the paper puts into the rate instead.
     """
 
     def __init__(self, groups: Groups, *, lr: float, beta1: float, beta2: float, epsilon: float) -> None:
         rates = {"lr": lr, "beta1": beta1, "beta2": beta2, "epsilon": epsilon, "weight_decay": 0.0}
-        super().__init__(groups, rates | {"updates": 0.0, "rate_max": 0.0, "weight_sum": 0.0})
-        self.training = True
+        super().__init__(groups, rates | {"updates": 0.0, "rate_max": 0.0, "weight_sum": 0.0, "training": True})
+        if any(tensor.dtype == torch.float16 for group in self.param_groups for tensor in group["params"]):
+            raise ValueError(
+                f"ScheduleFree cannot add epsilon={epsilon} to a float16 tensor; keep the weights in float32, and "
+                "compute in half precision under autocast"
+            )
+
+    @property
+    def training(self) -> bool:
+        """Whether the parameters hold y, where gradients are taken."""
+        return all(group["training"] for group in self.param_groups)
+
+    def _hold(self, *, iterate: bool) -> None:
+        for group in self.param_groups:
+            group["training"] = iterate
 
     @torch.no_grad()
     def train(self) -> None:
@@ -43,7 +62,7 @@ class ScheduleFree(Optimizer):
         for group in self.param_groups:
             parameters, states = self._started(group)
             _interpolate(parameters, [s["z"] for s in states], [s["x"] for s in states], group["beta1"])
-        self.training = True
+        self._hold(iterate=True)
 
     @torch.no_grad()
     def eval(self) -> None:
@@ -51,22 +70,27 @@ class ScheduleFree(Optimizer):
         for group in self.param_groups:
             for parameter, state in zip(*self._started(group), strict=True):
                 parameter.copy_(state["x"])
-        self.training = False
+        self._hold(iterate=False)
 
     def second_moment(self, group: dict[str, Any]) -> tuple[float, float, float]:
         """Decay, epsilon and number of updates behind the `exp_avg_sq` of a group, as its gradients are divided."""
         return group["beta2"], group["epsilon"], group["updates"]
 
     @torch.no_grad()
-    def step(self) -> None:  # type: ignore[override]
+    def step(self, closure: Callable[[], Any] | None = None) -> Any:
         """One update from the gradients at y.
 
+        Args: closure: computes the loss and fills the gradients; called first, with gradients enabled.
+        Returns: what the closure returns.
         Raises: RuntimeError in eval mode, because the gradients would belong to x.
         """
         if not self.training:
             raise RuntimeError("step() in eval mode: the parameters hold the average x; call train() before the update")
+        loss = evaluated(closure)
         for group in self.param_groups:
-            self._update(group)
+            if any(parameter.grad is not None for parameter in group["params"]):
+                self._update(group)
+        return loss
 
     def _update(self, group: dict[str, Any]) -> None:
         y = [parameter for parameter in group["params"] if parameter.grad is not None]

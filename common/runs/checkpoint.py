@@ -16,12 +16,13 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
+from common.runs.damage import Damaged
 from common.training.loop import State
 
 FORMAT = 1
 
 
-class DamagedState(RuntimeError):
+class DamagedState(Damaged):
     """A state file that is truncated, altered, or of another format."""
 
 
@@ -33,7 +34,13 @@ def save(path: Path, states: Mapping[str, State], *, about: Mapping[str, Any] | 
         states: label ("final", a kept step such as "360", with a prefix "member/" in a sweep) to state.
         about: anything else worth keeping, as plain JSON values.
     """
-    tensors = {f"{label}|{name}": tensor for label, state in states.items() for name, tensor in state.tensors.items()}
+    tensors = {
+        f"{label}|{name}": tensor.detach().clone(
+            memory_format=torch.contiguous_format
+        )  # its own memory, in plain order
+        for label, state in states.items()
+        for name, tensor in state.tensors.items()
+    }
     record = {
         "format": FORMAT,
         "states": {
@@ -50,9 +57,22 @@ def save(path: Path, states: Mapping[str, State], *, about: Mapping[str, Any] | 
     temporary.replace(path)
 
 
+def _plain(tensor: Tensor) -> Tensor:
+    """A copy in memory of its own and in plain order, as safetensors wants it."""
+    return tensor.detach().clone(memory_format=torch.contiguous_format)
+
+
 def labels(path: Path) -> list[str]:
     """Labels of the states in a file."""
     return list(_record(path)["states"])
+
+
+def digest(path: Path, label: str) -> str:
+    """SHA-256 of the tensors of a state, as they were written.
+
+    Raises: as `load`.
+    """
+    return str(_state(path, label)["sha256"])
 
 
 def about(path: Path) -> dict[str, Any]:
@@ -68,21 +88,23 @@ def load(path: Path, label: str) -> State:
         LookupError: the file has no state of this label.
         DamagedState: the file is not what was written.
     """
-    record = _record(path)
-    if label not in record["states"]:
-        raise LookupError(f"{path} has no state {label!r}; it has {', '.join(record['states'])}")
-    about_state = record["states"][label]
+    about_state = _state(path, label)
     try:
         with safe_open(path, framework="pt") as file:
             names = [key for key in file.keys() if key.startswith(f"{label}|")]  # noqa: SIM118
             tensors = {name.partition("|")[2]: file.get_tensor(name) for name in names}
     except (SafetensorError, OSError, ValueError) as error:
-        raise DamagedState(f"{path} cannot be read ({error}); delete it and run again") from None
+        raise DamagedState(f"{path} cannot be read ({error})") from None
     if _hash(tensors) != about_state["sha256"]:
-        raise DamagedState(
-            f"{path}: the tensors of state {label!r} do not match their SHA-256; delete it and run again"
-        )
+        raise DamagedState(f"{path}: the tensors of state {label!r} do not match their SHA-256")
     return State(tensors=tensors, step=about_state["step"], position=about_state["position"])
+
+
+def _state(path: Path, label: str) -> dict[str, Any]:
+    states: dict[str, dict[str, Any]] = _record(path)["states"]
+    if label not in states:
+        raise LookupError(f"{path} has no state {label!r}; it has {', '.join(states)}")
+    return states[label]
 
 
 def _record(path: Path) -> dict[str, Any]:
@@ -90,14 +112,12 @@ def _record(path: Path) -> dict[str, Any]:
         with safe_open(path, framework="pt") as file:
             record: dict[str, Any] = json.loads((file.metadata() or {})["record"])
     except (SafetensorError, OSError, ValueError, KeyError) as error:
-        raise DamagedState(f"{path} is no state of ours or is damaged ({error}); delete it and run again") from None
+        raise DamagedState(f"{path} is no state of ours or is damaged ({error})") from None
     written = record.pop("sha256", None)
     if record.get("format") != FORMAT:
-        raise DamagedState(
-            f"{path} has format {record.get('format')}, this version reads {FORMAT}; delete it and run again"
-        )
+        raise DamagedState(f"{path} has format {record.get('format')}, this version reads {FORMAT}")
     if hashlib.sha256(json.dumps(record, sort_keys=True).encode()).hexdigest() != written:
-        raise DamagedState(f"{path}: the header does not match its SHA-256; delete it and run again")
+        raise DamagedState(f"{path}: the header does not match its SHA-256")
     return record
 
 

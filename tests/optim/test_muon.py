@@ -282,7 +282,7 @@ def test_a_state_of_adamw_is_refused():
     adamw = optimizers.build(config.AdamW(), parameters.items(), lr=0.1)
     train(adamw, parameters, [0.1])
     muon = optimizers.build(config.Muon(), parameters.items(), lr=0.1, roles=ROLES)
-    with pytest.raises(ValueError, match=r"lacks 'parameter/tall/momentum_buffer' and 1 more, unlike Muon"):
+    with pytest.raises(ValueError, match=r"has 'parameter/tall/exp_avg' and 5 more, unlike Muon"):
         optimizers.load_state_tensors(muon, optimizers.state_tensors(adamw))
 
 

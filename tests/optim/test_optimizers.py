@@ -253,7 +253,7 @@ def signed(rule, weights, *, lr):
     slowed = [
         weight._replace(factors=Factors(sgd=rule.slow if weight.role is Role.READOUT else 1.0)) for weight in weights
     ]
-    known = type("Known", (), {"weight_decay": rule.weight_decay, "sizes": "sgd"})
+    known = type("Known", (), {"weight_decay": rule.weight_decay, "sizes": "sgd", "couples_decay": False})
     parts = optimizers.groups(known, slowed, keeps=["last"], counts=["updates"])
     return Signed(parts, {"lr": lr, "updates": 0.0})
 
