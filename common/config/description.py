@@ -92,7 +92,7 @@ def description(cls: type[T]) -> type[T]:
             raise TypeError(f"{cls.__name__} was given {count} without a name; {hint}")
         if twice := [name for name in first if name in given]:
             raise TypeError(f"{cls.__name__} was given {', '.join(twice)} twice: in its place and by its name")
-        given |= first
+        given = {name: _plain(value) for name, value in (given | first).items()}
         found = [_unknown(cls, name, value, known) for name, value in given.items() if name not in known]
         missing = [name for name, field in known.items() if _required(field) and name not in given]
         found += [f"{name} is missing: every {cls.__name__} needs it" for name in missing]
@@ -223,6 +223,16 @@ def _required(field: dataclasses.Field[Any]) -> bool:
 @cache
 def _hints(cls: type) -> dict[str, Any]:
     return {name: hint for name, hint in typing.get_type_hints(cls).items() if typing.get_origin(hint) is not ClassVar}
+
+
+def _plain(value: Any) -> Any:
+    """A number of numpy as Python's, also within a tuple or a dictionary; anything else as it is."""
+    if isinstance(value, tuple):
+        return tuple(map(_plain, value)) if any(type(entry).__module__ == "numpy" for entry in value) else value
+    if isinstance(value, dict):
+        return {name: _plain(entry) for name, entry in value.items()}
+    is_number = type(value).__module__ == "numpy" and getattr(value, "ndim", 1) == 0
+    return value.item() if is_number else value
 
 
 @cache

@@ -144,13 +144,16 @@ def rows(kind: type[T]) -> dict[str, T]:
 
 
 class Factors(NamedTuple):
-    """What one tensor's initial standard deviation, product, learning rates and epsilon are multiplied with."""
+    """What one tensor's initial standard deviation, product, learning rates and epsilon are multiplied with, and the
+    weight decay that Adam adds to the gradient.
+    """
 
     std: float = 1.0
     forward: float = 1.0
     sgd: float = 1.0
     adam: float = 1.0
     epsilon: float = 1.0
+    coupled_decay: float = 1.0
 
     def rate(self, sizes: str | None) -> float:
         """Factor on the learning rate of an update rule, from the column of the tables that its sizes follow.
@@ -166,19 +169,26 @@ class Factors(NamedTuple):
             raise ValueError(f"the parametrization has no rate for {sizes}; choose Adam, AdamW or ScheduleFree")
         return factor
 
-    def weight_decay(self, sizes: str | None) -> float:
+    def weight_decay(self, sizes: str | None, *, couples: bool = False) -> float:
         """Factor on the weight decay: the inverse of the rate's, so that their product does not depend on the size.
 
+        Of Adam with its decay in the gradient that holds in the form of the tables; in another the decay follows the
+        size of the gradient, so that the training stays the same (`switched`).
+
+        Args:
+            sizes: as in `rate`.
+            couples: whether the decay is added to the gradient.
         Source: mup 1.0.0 (optim.py), for sgd, adam and adamw alike. ASSUME: for adam, which adds the decay to the
         gradient before it is normalised, the sizes then agree only roughly.
         """
-        return 1 / self.rate(sizes)
+        return self.coupled_decay if couples and sizes == "adam" else 1 / self.rate(sizes)
 
     def switched(self, theta: float) -> "Factors":
         """The same training in another form: the product multiplied by `theta`, the weights divided by it.
 
         Gradients are then `theta` times as large, so sgd's rate is divided by theta**2, Adam's by theta, and epsilon
-        grows with the gradient. Source: Yang and Hu 2021 (arXiv:2011.14522, the symmetry of abc-parametrizations).
+        grows with the gradient, as does what the decay adds to it. Source: Yang and Hu 2021 (arXiv:2011.14522, the
+        symmetry of abc-parametrizations).
         """
         return Factors(
             std=self.std / theta,
@@ -186,6 +196,7 @@ class Factors(NamedTuple):
             sgd=self.sgd / theta**2,
             adam=self.adam / theta,
             epsilon=self.epsilon * theta,
+            coupled_decay=self.coupled_decay * theta**2,
         )
 
     def absorbed(self) -> "Factors":
@@ -198,9 +209,9 @@ class Scaling:
     """How much larger than its base a network is, and the parametrization that makes up for it.
 
     >>> Scaling(parametrization="mup", width=4).factors(Role.HIDDEN)
-    Factors(std=1.0, forward=1.0, sgd=1.0, adam=0.25, epsilon=0.25)
+    Factors(std=1.0, forward=1.0, sgd=1.0, adam=0.25, epsilon=0.25, coupled_decay=4.0)
     >>> Scaling(parametrization="mup", width=4).factors(Role.READOUT).absorbed()  # initial variance 1 / fan-in**2
-    Factors(std=0.5, forward=1.0, sgd=0.25, adam=0.25, epsilon=1.0)
+    Factors(std=0.5, forward=1.0, sgd=0.25, adam=0.25, epsilon=1.0, coupled_decay=16.0)
     >>> deep = Scaling(depth_rule="depth_mup", depth=4)
     >>> deep.branch, deep.factors(Role.HIDDEN, inside=True).adam, deep.factors(Role.READOUT).adam
     (0.5, 0.5, 1.0)
@@ -236,6 +247,7 @@ class Scaling:
             sgd=m**rule.sgd * r**deep.sgd,
             adam=m**rule.adam * r**deep.adam,
             epsilon=m**rule.epsilon * r**deep.epsilon,
+            coupled_decay=1 / (m**rule.adam * r**deep.adam),
         )
 
     @property

@@ -117,7 +117,12 @@ def _noted(module: nn.Module) -> Iterator[tuple[str, Note]]:
 
 @torch.no_grad()
 def apply(
-    module: nn.Module, roles: Mapping[str, str], scaling: Scaling, *, inside: Iterable[str] = ()
+    module: nn.Module,
+    roles: Mapping[str, str],
+    scaling: Scaling,
+    *,
+    inside: Iterable[str] = (),
+    rescale: bool = True,
 ) -> dict[str, Factors]:
     """Give any module a parametrization: its initial values are rescaled in place, its learning rates are returned.
 
@@ -132,9 +137,11 @@ def apply(
             the first that fits counts.
         scaling: parametrization and size.
         inside: names, or patterns, of the parameters inside residual branches.
+        rescale: whether to rescale; False for weights that are rescaled already, such as those of a checkpoint of the
+            same module.
     Returns: factors by name, for `optimizers.build`.
     Raises: LookupError if a parameter has no role, or a pattern fits none; ValueError if a shared tensor would get two
-        treatments.
+        treatments, or the module has been rescaled before.
 
     >>> from common import config
     >>> from common.optim import optimizers
@@ -160,8 +167,14 @@ def apply(
     }
     _check_shared(named, factors)
     own = {name: factors[name] for name, _ in module.named_parameters()}
-    for name, factor in own.items():
-        named[name].mul_(factor.std)
+    if rescale:
+        if module.__dict__.get("rescaled"):
+            raise ValueError(
+                f"{type(module).__name__} has been rescaled before; for its factors alone say rescale=False"
+            )
+        module.__dict__["rescaled"] = True
+        for name, factor in own.items():
+            named[name].mul_(factor.std)
     return own
 
 
@@ -176,20 +189,31 @@ def _check_shared(named: Mapping[str, nn.Parameter], factors: Mapping[str, Facto
             )
 
 
-def roles_by_growth(module: nn.Module, base: nn.Module) -> dict[str, Role]:
+def roles_by_growth(module: nn.Module, base: nn.Module, *, known: Mapping[str, str] | None = None) -> dict[str, Role]:
     """The roles of a module's parameters, told by the sides that differ from those of the same module at base width.
 
     Args:
-        module: weights are laid out as torch's layers do, outputs before inputs; an `nn.Embedding` is known.
+        module: weights are laid out as torch's layers do, outputs before inputs; embeddings and transposed
+            convolutions, which have it the other way round, are known. A parameter that begins with sides of length 1,
+            such as the positions (1, n, width) that are added to every example, is a table of vectors.
         base: the same module at another width.
+        known: roles by name, or by patterns such as "*.gate", of parameters whose shapes do not tell.
     Returns: roles by name, for `apply`.
-    Raises: ValueError if the modules do not have the same parameters, or a shape grows in another way.
+    Raises: ValueError if the modules do not have the same parameters, none of them grows, or a shape grows in another
+        way.
     """
     shapes = {name: parameter.shape for name, parameter in base.named_parameters(remove_duplicate=False)}
     named = dict(module.named_parameters(remove_duplicate=False))
     if shapes.keys() != named.keys():
         raise ValueError(f"module and base differ in {min(shapes.keys() ^ named.keys())!r}; build both by one function")
-    return {name: _grown(module, name, named[name].shape, shape) for name, shape in shapes.items()}
+    if all(named[name].shape == shape for name, shape in shapes.items()):
+        raise ValueError("no parameter of module is larger than that of base: build base at another width")
+    given = {name: _known(name, known or {}) for name in named}
+    return {name: given[name] or _grown(module, name, named[name].shape, shape) for name, shape in shapes.items()}
+
+
+def _known(name: str, known: Mapping[str, str]) -> Role | None:
+    return next((Role(role) for pattern, role in known.items() if fnmatchcase(name, pattern)), None)
 
 
 GROWTH = {
@@ -203,10 +227,17 @@ GROWTH = {
 }
 """Role by which of the sides, outputs before inputs, grow."""
 
+INPUTS_FIRST = (nn.Embedding, nn.EmbeddingBag, nn.modules.conv._ConvTransposeNd)
+"""Layers of torch whose weights have their inputs before their outputs."""
+
 
 def _grown(module: nn.Module, name: str, shape: torch.Size, base: torch.Size) -> Role:
-    grows = tuple(a != b for a, b in zip(shape, base, strict=False))
+    ones = next((i for i, pair in enumerate(zip(shape, base, strict=False)) if pair != (1, 1)), 0)
+    grows = tuple(a != b for a, b in zip(shape[ones:], base[ones:], strict=False))
     if len(shape) != len(base) or any(grows[2:]):
-        raise ValueError(f"{name!r} grows from {tuple(base)} to {tuple(shape)}; only its first two sides may")
+        raise ValueError(
+            f"{name!r} grows from {tuple(base)} to {tuple(shape)}; only its first two sides may: name its role in known"
+        )
     owner = module.get_submodule(name.rpartition(".")[0])
-    return GROWTH[grows[1::-1] if isinstance(owner, nn.Embedding) else grows[:2]]
+    swapped = isinstance(owner, INPUTS_FIRST) or ones > 0
+    return GROWTH[grows[1::-1] if swapped else grows[:2]]

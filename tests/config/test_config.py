@@ -749,6 +749,19 @@ def test_equal_numbers_describe_the_same_training():
         assert type(run.lr) is float
 
 
+def test_numbers_of_numpy_are_numbers():
+    given = {"lr": np.float32(0.5), "steps": np.int64(10), "seed": np.arange(3)[2], "keep_steps": (np.int32(4), 5)}
+    run = Run(**(ON_DIGITS | given | {"sweep": {"seed": tuple(np.arange(3, 5)), "lr": (np.float32(0.25), 0.5)}}))
+    plain = {"lr": 0.5, "steps": 10, "seed": 2, "keep_steps": (4, 5), "sweep": {"seed": (3, 4), "lr": (0.25, 0.5)}}
+    assert repr(run) == repr(Run(**(ON_DIGITS | plain)))
+    assert json.dumps(to_dict(run)) == json.dumps(to_dict(Run(**(ON_DIGITS | plain))))
+    for wrong in (np.float64("nan"), np.array([0.1])):
+        with pytest.raises(DescriptionError, match=r"lr=.* must be a finite number"):
+            Run(**(ON_DIGITS | {"lr": wrong}))
+    with pytest.raises(DescriptionError, match=r"steps=10\.0 must be a whole number"):
+        Run(**(ON_DIGITS | {"steps": np.float64(10)}))
+
+
 def test_full_name():
     assert [full_name("wsd", name) for name in ("a", "other/a")] == ["wsd/a", "other/a"]
 

@@ -96,7 +96,7 @@ def test_factors_of_the_literature(name, role):
 def test_ntp_is_one_rate_on_unit_weights():
     """From weights N(0, 1) with products over sqrt(fan-in) and the factors 1, the switching rule gives the table."""
     for role in (Role.HIDDEN, Role.READOUT):
-        unit = Factors(std=M**0.5, forward=M**-0.5)  # relative to the standard form at the base
+        unit = Factors(std=M**0.5, forward=M**-0.5, coupled_decay=M**-0.5)  # relative to the standard form at the base
         assert unit.absorbed() == Scaling(parametrization="ntp", width=M).factors(role)
 
 

@@ -124,7 +124,11 @@ ROLES = {"0.weight": "embedding", "2.weight": "hidden", "4.weight": "readout", "
 
 
 @pytest.mark.parametrize("name", ["sp", "ntp", "mup"])
-@pytest.mark.parametrize(("optimizer", "lr"), [(SGD(weight_decay=0.01), 0.1), (AdamW(), 0.01)], ids=["sgd", "adamw"])
+@pytest.mark.parametrize(
+    ("optimizer", "lr"),
+    [(SGD(weight_decay=0.01), 0.1), (AdamW(weight_decay=0.1), 0.01), (Adam(weight_decay=0.1), 0.01)],
+    ids=["sgd", "adamw", "adam"],
+)
 def test_any_module_trains_like_ours(name, optimizer, lr):
     """Our network with a factor on the readout, a plain one with the factor in its weights: the same losses."""
     fields = {"width": 32, "depth": 2, "activation": "tanh", "norm": "none"}
@@ -165,6 +169,56 @@ def test_roles_by_growth_name_the_roles():
     assert table == {"0.weight": Role.EMBEDDING}
     norm = roles_by_growth(nn.ModuleList([nn.LayerNorm(8)]), nn.ModuleList([nn.LayerNorm(4)]))
     assert set(norm.values()) == {Role.VECTOR}
+
+
+def test_transposed_layers_have_their_inputs_first():
+    def decoder(width):
+        return nn.Sequential(nn.Linear(5, width), nn.ConvTranspose2d(width, width, 3), nn.ConvTranspose2d(width, 3, 3))
+
+    found = roles_by_growth(decoder(8), decoder(4))
+    assert [found[f"{place}.weight"] for place in range(3)] == [Role.EMBEDDING, Role.HIDDEN, Role.READOUT]
+    bag = roles_by_growth(nn.ModuleList([nn.EmbeddingBag(7, 8)]), nn.ModuleList([nn.EmbeddingBag(7, 4)]))
+    assert bag == {"0.weight": Role.EMBEDDING}
+
+
+class Patches(nn.Module):
+    """The tensors of a vision transformer that are added to every example."""
+
+    def __init__(self, width):
+        super().__init__()
+        self.cls = nn.Parameter(torch.zeros(1, 1, width))
+        self.positions = nn.Parameter(torch.zeros(1, 17, width))
+        self.scale = nn.Parameter(torch.ones(1, 1, 1))
+        self.mixer = nn.Parameter(torch.zeros(width, width, width))
+
+
+def test_sides_of_length_one_are_passed_over_and_what_shapes_do_not_tell_can_be_named():
+    with pytest.raises(ValueError, match=r"'mixer' grows from .*: name its role in known"):
+        roles_by_growth(Patches(8), Patches(4))
+    assert roles_by_growth(Patches(8), Patches(4), known={"mix*": "hidden"}) == {
+        "cls": Role.VECTOR,
+        "positions": Role.EMBEDDING,
+        "scale": Role.FINITE,
+        "mixer": Role.HIDDEN,
+    }
+
+
+def test_a_base_of_equal_width_tells_nothing_and_is_refused():
+    with pytest.raises(ValueError, match="no parameter of module is larger than that of base: build base at another"):
+        roles_by_growth(Plain(8), Plain(8))
+
+
+def test_weights_are_rescaled_once():
+    network = Plain(32)
+    factors = apply(network, ROLES, MUP)
+    weights = {name: weight.detach().clone() for name, weight in network.named_parameters()}
+    with pytest.raises(ValueError, match="Plain has been rescaled before; for its factors alone say rescale=False"):
+        apply(network, ROLES, MUP)
+    loaded = Plain(32)
+    loaded.load_state_dict(network.state_dict())
+    for one in (network, loaded):
+        assert apply(one, ROLES, MUP, rescale=False) == factors
+        assert all(torch.equal(weight, weights[name]) for name, weight in one.named_parameters())
 
 
 def matches(name, pattern):
