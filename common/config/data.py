@@ -194,6 +194,12 @@ class HuggingFace(_Text):
     """How many bytes to stream."""
     text_field: str = "text"
     """The column that holds the text."""
+    configuration: str | None = None
+    """Which of the data set's configurations, for example "wikitext-103-raw-v1"; its usual one if left out."""
+    revision: str | None = None
+    """Branch, tag or commit of the data set; its newest state if left out, which may be another one tomorrow."""
+    split: str = field(default="train", neutral="train")
+    """Which of its splits is streamed."""
 
     @property
     def label(self) -> str:

@@ -17,16 +17,21 @@ VALIDATION_SHARE = 20
 
 
 def huggingface(data: config.HuggingFace, *, corpora: Path) -> text.Text:
-    """The first `bytes_limit` bytes of a data set's training split, from `corpora`/huggingface once streamed."""
-    name, field, limit = data.name, data.text_field, data.bytes_limit
-    folder = corpora / "huggingface" / re.sub(r"[^\w.-]+", "--", f"{name} {field} {limit}")
+    """The first `bytes_limit` bytes of a split of a data set, from `corpora`/huggingface once streamed."""
+    field, limit = data.text_field, data.bytes_limit
+    chosen = [getattr(data, name) for name, usual in USUAL.items() if getattr(data, name) != usual]
+    folder = corpora / "huggingface" / re.sub(r"[^\w.-]+", "--", " ".join([data.name, *chosen, field, str(limit)]))
     if not folder.exists():
-        keep(stream_documents(name), name=name, field=field, limit=limit, folder=folder)
-    return text.open_folder(folder, name=name, data=data)
+        keep(stream_documents(data), data=data, folder=folder)
+    return text.open_folder(folder, name=data.name, data=data)
 
 
-def stream_documents(name: str) -> Iterable[Mapping[str, Any]]:
-    """Documents of the training split of a data set on the hub, fetched as they are read.
+USUAL = {"configuration": None, "revision": None, "split": "train"}
+"""What of a data set is read if its description does not say."""
+
+
+def stream_documents(data: config.HuggingFace) -> Iterable[Mapping[str, Any]]:
+    """Documents of a split of a data set on the hub, fetched as they are read.
 
     Raises: DataError if the package `datasets` is not installed.
     """
@@ -34,18 +39,21 @@ def stream_documents(name: str) -> Iterable[Mapping[str, Any]]:
         import datasets
     except ImportError:
         raise DataError(
-            f"HuggingFace({name!r}) needs the package 'datasets', which is not installed; "
+            f"HuggingFace({data.name!r}) needs the package 'datasets', which is not installed; "
             "run `pip install datasets` in the environment"
         ) from None
-    documents: Iterable[Mapping[str, Any]] = datasets.load_dataset(name, split="train", streaming=True)
+    documents: Iterable[Mapping[str, Any]] = datasets.load_dataset(
+        data.name, data.configuration, split=data.split, revision=data.revision, streaming=True
+    )
     return documents
 
 
-def keep(documents: Iterable[Mapping[str, Any]], *, name: str, field: str, limit: int, folder: Path) -> None:
+def keep(documents: Iterable[Mapping[str, Any]], *, data: config.HuggingFace, folder: Path) -> None:
     """Write the documents' text to a folder in the form of the corpora; the folder is complete or absent."""
-    train, validation = split_documents(documents, field=field, limit=limit)
+    train, validation = split_documents(documents, field=data.text_field, limit=data.bytes_limit)
     partial = folder.with_name(f"{folder.name}.{os.getpid()}.partial")
-    facts = {"huggingface": name, "text_field": field, "bytes_limit": limit}
+    facts = {"huggingface": data.name, "text_field": data.text_field, "bytes_limit": data.bytes_limit}
+    facts |= {name: getattr(data, name) for name in USUAL}
     write(partial, train=train, validation=validation, facts=facts)
     try:
         partial.rename(folder)
@@ -58,8 +66,8 @@ def keep(documents: Iterable[Mapping[str, Any]], *, name: str, field: str, limit
 def split_documents(documents: Iterable[Mapping[str, Any]], *, field: str, limit: int) -> tuple[bytes, bytes]:
     """Training and validation bytes of the first documents that hold `limit` bytes; the last one is cut to fit.
 
-    One document in `VALIDATION_SHARE`, by a hash of its text, belongs to validation; copies are left out. Each document
-    ends with a newline, which counts.
+    Documents whose field is empty are passed over. One document in `VALIDATION_SHARE`, by a hash of its text, belongs
+    to validation; copies are left out. Each document ends with a newline, which counts.
 
     Raises: DataError if a document has no such field, or if one of the two parts stays empty.
     """
@@ -67,7 +75,10 @@ def split_documents(documents: Iterable[Mapping[str, Any]], *, field: str, limit
     seen: set[bytes] = set()
     left = limit
     for document in documents:
-        content = _text(document, field).encode("utf-8", "replace") + b"\n"
+        written = _text(document, field)
+        if not written:
+            continue
+        content = written.encode("utf-8", "replace") + b"\n"
         rank = hashlib.sha256(content).digest()
         if rank not in seen:
             seen.add(rank)
@@ -84,8 +95,10 @@ def split_documents(documents: Iterable[Mapping[str, Any]], *, field: str, limit
     return train, validation
 
 
-def _text(document: Mapping[str, Any], field: str) -> str:
-    if not isinstance(document.get(field), str):
+def _text(document: Mapping[str, Any], field: str) -> str | None:
+    """Its text; None, or nothing, if it has none."""
+    found = document.get(field, 0)
+    if found is not None and not isinstance(found, str):
         texts = sorted(name for name, value in document.items() if isinstance(value, str))
         raise DataError(f"text_field={field!r} holds no text in this data set; its text fields are {texts}")
-    return str(document[field])
+    return found

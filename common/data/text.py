@@ -2,6 +2,8 @@
 
 import hashlib
 import json
+import os
+import sys
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -20,9 +22,9 @@ Bytes = NDArray[np.uint8]
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 FILES_SHARE = 0.05
-"""Share of the bytes of a folder from which on no further file joins the validation set."""
-SINGLE_FILE_SHARE = 0.1
-"""Share of a single file, at its end, that is the validation set."""
+"""Share of the bytes of a folder with which whole files are enough for a validation set."""
+LARGEST_SHARE = 0.1
+"""Share that the validation set has at most; and has, where it is cut off the end of a file."""
 
 CHANGES = ("samples", "ranked", "permuted")
 """Fields of a description that change what is read of a text."""
@@ -146,11 +148,26 @@ def corpus(data: config.Corpus, *, corpora: Path) -> Text:
 
 
 def files(data: config.Files, *, corpora: Path) -> Text:  # noqa: ARG001
-    """The text of a file, or of a folder."""
-    train, validation = split_files(REPOSITORY / Path(data.path).expanduser())
+    """The text of a file, or of a folder; what is left out is told on standard error."""
+    train, validation, left_out = split_files(_place(data))
+    if left_out:
+        print(f"data {data.path!r}: left out {'; '.join(left_out)}", file=sys.stderr)
     total = digest(train, validation)
     parts = (Part(np.frombuffer(content, np.uint8)) for content in (train, validation))
     return windows(data.path, total, *parts, data=data)
+
+
+def content(data: config.Files) -> str:
+    """Digest of what a run reads of the user's text now; what is wrong with it, if nothing can be read."""
+    try:
+        train, validation, _ = split_files(_place(data))
+    except (DataError, OSError) as problem:
+        return str(problem)
+    return digest(train, validation)
+
+
+def _place(data: config.Files) -> Path:
+    return REPOSITORY / Path(data.path).expanduser()
 
 
 TextData = config.Corpus | config.Files | config.HuggingFace
@@ -228,27 +245,52 @@ def _open(path: Path, sizes: Mapping[str, Any]) -> Bytes:
     return content
 
 
-def split_files(path: Path) -> tuple[bytes, bytes]:
+class Split(NamedTuple):
+    """The two parts of a text, and what of it belongs to neither."""
+
+    train: bytes
+    validation: bytes
+    left_out: list[str]
+    """In words, with counts."""
+
+
+def split_files(path: Path) -> Split:
     """Training and validation bytes of a text file, or of a folder with text files.
 
     A single file gives its last tenth to validation. In a folder, at any depth, every file that is UTF-8 text (without
-    zero bytes) is used, hidden ones and copies excepted; whole files go to validation, in the order of a hash of their
-    relative path, until they hold a twentieth of the bytes; a file with which they would hold more than half is passed
-    over. Files are joined by a newline.
+    zero bytes) is used, hidden ones, copies and what lies behind links to folders excepted. Whole files go to
+    validation, in the order of a hash of their relative path, until they hold a twentieth of the bytes; a file with
+    which they would hold more than a tenth is passed over. If they end with less than a twentieth, what is missing to a
+    tenth is cut off the end of the largest other file. Files are joined by a newline.
 
     Raises: DataError if there is no such path, or not enough text.
     """
     if path.is_file():
-        texts = {path.name: _text(path)}
+        texts, linked = {path.name: _text(path)}, 0
     elif path.is_dir():
         texts = {name: _text(path / name) for name in _visible(path)}
+        linked = sum(one.is_symlink() and one.is_dir() for one in path.rglob("*"))
     else:
         raise DataError(f"path={str(path)!r} is neither a file nor a folder; give it absolute or from {REPOSITORY}")
-    order = sorted(texts, key=lambda name: hashlib.sha256(name.encode()).digest())
-    contents = [content for content in dict.fromkeys(texts[name] for name in order) if content]
+    order = sorted(texts, key=lambda name: hashlib.sha256(os.fsencode(name)).digest())
+    contents = list(dict.fromkeys(text for name in order if (text := texts[name])))
     if not contents:
         raise DataError(f"path={str(path)!r} holds no UTF-8 text; give a text file, or a folder with some")
-    return _by_position(contents[0]) if len(contents) == 1 else _by_file(contents)
+    train, validation = _by_position(contents[0]) if len(contents) == 1 else _by_file(contents)
+    return Split(train, validation, _left_out(texts, linked=linked))
+
+
+def _left_out(texts: Mapping[str, bytes | None], *, linked: int) -> list[str]:
+    """What of the files of a folder is not used."""
+    others = sorted(os.fsencode(name).decode("utf-8", "replace") for name, text in texts.items() if text is None)
+    used = [text for text in texts.values() if text]
+    shown = ", ".join(others[:3]) + ", ..." * (len(others) > 3)
+    counts = {
+        f"files that are no UTF-8 text ({shown})": len(others),
+        "copies": len(used) - len(set(used)),
+        "links to folders": linked,
+    }
+    return [f"{what}: {count}" for what, count in counts.items() if count]
 
 
 def _visible(folder: Path) -> Iterator[str]:
@@ -258,18 +300,18 @@ def _visible(folder: Path) -> Iterator[str]:
             yield relative.as_posix()
 
 
-def _text(path: Path) -> bytes:
-    """Content of a UTF-8 text file; nothing if it is another kind of file."""
+def _text(path: Path) -> bytes | None:
+    """Content of a UTF-8 text file; None if it is another kind of file."""
     content = path.read_bytes()
     try:
         content.decode()
     except UnicodeDecodeError:
-        return b""
-    return b"" if b"\0" in content else content
+        return None
+    return None if b"\0" in content else content
 
 
 def _by_position(content: bytes) -> tuple[bytes, bytes]:
-    cut = len(content) - round(len(content) * SINGLE_FILE_SHARE)
+    cut = len(content) - round(len(content) * LARGEST_SHARE)
     return content[:cut], content[cut:]
 
 
@@ -279,6 +321,10 @@ def _by_file(contents: list[bytes]) -> tuple[bytes, bytes]:
     held_out: list[bytes] = []
     for content in contents:
         held = sum(map(len, held_out))
-        joins = held < FILES_SHARE * total and held + len(content) <= total / 2
+        joins = held < FILES_SHARE * total and held + len(content) <= LARGEST_SHARE * total
         (held_out if joins else train).append(content)
+    if (held := sum(map(len, held_out))) < FILES_SHARE * total and (missing := round(LARGEST_SHARE * total) - held) > 0:
+        largest = max(range(len(train)), key=lambda place: len(train[place]))
+        held_out.append(train[largest][-missing:])
+        train[largest] = train[largest][:-missing]
     return b"\n".join(train), b"\n".join(held_out)

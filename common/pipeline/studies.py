@@ -197,6 +197,16 @@ class Studies:
         names = dict.fromkeys(part.name for data in read for part in data.parts if isinstance(part, config.Corpus))
         return [str(Place(study, name).corpora / corpus / "manifest.json") for corpus in names]
 
+    def content(self, study: str, name: str) -> dict[str, str]:
+        """Digests of the user's own text that a run reads, by path, so that it is trained again when that changes."""
+        read = config.datasets_of(self.run(study, name))
+        own = [part for data in read for part in data.parts if isinstance(part, config.Files)]
+        if not own:
+            return {}
+        from common.data import text  # imports torch, which no other start of Snakemake waits for
+
+        return {part.path: text.content(part) for part in own}
+
     def parent(self, study: str, name: str) -> list[str]:
         """Final state of the run that a run continues; none if it starts afresh."""
         parent = self.run(study, name).parent

@@ -1,13 +1,14 @@
 """Streamed data sets: any iterable of dictionaries stands for the hub."""
 
 import builtins
+import dataclasses
 import json
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from common.config import HuggingFace
+from common.config import HuggingFace, identity
 from common.data import DataError, huggingface, load
 from common.data.huggingface import keep, split_documents
 
@@ -57,9 +58,9 @@ def test_an_empty_part_is_refused():
 
 def test_a_data_set_is_streamed_once_and_then_read_from_disk(tmp_path, monkeypatch):
     calls = []
-    monkeypatch.setattr(huggingface, "stream_documents", lambda name: calls.append(name) or documents())
+    monkeypatch.setattr(huggingface, "stream_documents", lambda data: calls.append(data) or documents())
     first, second = (load(DATA, corpora=tmp_path) for _ in range(2))
-    assert calls == ["someone/Stories"]
+    assert calls == [DATA]
     assert first.name == "someone/Stories"
     assert first.digest == second.digest
     (folder,) = (tmp_path / "huggingface").iterdir()
@@ -67,15 +68,33 @@ def test_a_data_set_is_streamed_once_and_then_read_from_disk(tmp_path, monkeypat
     assert (manifest["huggingface"], manifest["bytes_limit"]) == ("someone/Stories", 4000)
 
 
+def test_another_configuration_revision_or_split_is_another_data_set(tmp_path, monkeypatch):
+    calls = []
+    monkeypatch.setattr(huggingface, "stream_documents", lambda data: calls.append(data) or documents())
+    others = [{"configuration": "c-1"}, {"revision": "v2"}, {"split": "test"}, {}]
+    for fields in (*others, {}):
+        load(dataclasses.replace(DATA, **fields), corpora=tmp_path)
+    assert len(calls) == len(list((tmp_path / "huggingface").iterdir())) == 4
+    assert identity(DATA) == identity(dataclasses.replace(DATA, split="train", configuration=None))
+
+
+def test_rows_without_text_are_left_out():
+    holes = [{"text": None, "id": 1}, {"text": "", "id": 2}]
+    once = split_documents(documents(), field="text", limit=10**6)
+    assert split_documents(holes + documents() + holes, field="text", limit=10**6) == once
+    with pytest.raises(DataError, match=r"text_field='text' holds no text .* its text fields are \['name'\]"):
+        split_documents([{"text": ["a", "list"], "name": "x"}], field="text", limit=100)
+
+
 def test_of_two_processes_that_stream_at_once_one_wins(tmp_path):
     for _ in range(2):
-        keep(documents(), name="n", field="text", limit=4000, folder=tmp_path / "n")
+        keep(documents(), data=DATA, folder=tmp_path / "n")
     assert [path.name for path in tmp_path.iterdir()] == ["n"]
     assert {path.name for path in (tmp_path / "n").iterdir()} == {"train.bin", "validation.bin", "manifest.json"}
 
 
 def test_a_stream_that_breaks_leaves_nothing(tmp_path, monkeypatch):
-    def broken(name):
+    def broken(_):
         yield from documents(3)
         raise ConnectionError("network is down")
 
@@ -106,5 +125,5 @@ def test_the_package_itself_on_a_local_data_set(tmp_path):
     (tmp_path / "set").mkdir()
     lines = [document["text"] for document in documents()]
     (tmp_path / "set/train.txt").write_text("\n".join(lines) + "\n", encoding="utf-8")
-    streamed = list(huggingface.stream_documents(str(tmp_path / "set")))
+    streamed = list(huggingface.stream_documents(dataclasses.replace(DATA, name=str(tmp_path / "set"))))
     assert [document["text"] for document in streamed] == lines

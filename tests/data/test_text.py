@@ -2,8 +2,10 @@
 
 import dataclasses
 import json
+import os
 import shutil
 import time
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -14,7 +16,7 @@ from hypothesis import strategies as st
 from common.config import Corpus, Files
 from common.data import DataError, byte_permutation, corpora, load
 from common.data.corpora import CorpusError
-from common.data.text import Part, Text, split_files
+from common.data.text import Part, Text, content, split_files
 
 
 def text(train: int, *, context: int, validation: int = 1000, windows: int = 4, **more) -> Text:
@@ -161,7 +163,8 @@ def files_data(path) -> Files:
 def test_a_single_file_is_split_by_position(tmp_path):
     path = tmp_path / "book.txt"
     path.write_bytes(bytes(range(1, 101)))
-    train, validation = split_files(path)
+    train, validation, left_out = split_files(path)
+    assert not left_out
     assert train == bytes(range(1, 91))
     assert validation == bytes(range(91, 101))
 
@@ -177,25 +180,80 @@ def write_folder(folder, sizes):
 def test_a_folder_is_split_by_file(tmp_path_factory, sizes):
     folder = tmp_path_factory.mktemp("texts")
     write_folder(folder, sizes)
-    train, validation = (part.decode().split("\n") for part in split_files(folder))
-    assert sorted(train + validation) == sorted(f"<{i}>" * size for i, size in enumerate(sizes))
-    assert train
-    assert validation
-    assert sum(map(len, validation)) <= sum(map(len, train)) + len(train)
+    train, validation, _ = split_files(folder)
+    whole = b"".join(f"<{i}>".encode() * size for i, size in enumerate(sizes))
+    assert sorted((train + validation).replace(b"\n", b"")) == sorted(whole)
+    held = len(validation.replace(b"\n", b""))
+    assert 0.05 * len(whole) - 1 <= held <= 0.1 * len(whole) + 1
+    texts = {f"<{i}>".encode() * size for i, size in enumerate(sizes)}
+    assert sum(part not in texts for part in train.split(b"\n")) <= 1, "at most one file is cut"
     shutil.rmtree(folder)
 
 
-def test_only_text_is_taken_and_copies_count_once(tmp_path):
+LINE = b"All work and no play makes Jack a dull boy.\n"
+
+
+@pytest.mark.parametrize(
+    "others",
+    [
+        {"prepare.py": b"import os\n" * 230, "readme.md": b"# tiny shakespeare\n" * 11},
+        {"LICENSE": b"MIT, see the file in the main folder...."},
+        {"twin.txt": LINE * 24_999},
+    ],
+)
+def test_a_large_text_beside_small_files_gives_its_end_to_validation(tmp_path, others):
+    for name, written in ({"input.txt": LINE * 25_000} | others).items():
+        (tmp_path / name).write_bytes(written)
+    train, validation, _ = split_files(tmp_path)
+    total = len(train) + len(validation)
+    assert 0.099 <= len(validation) / total <= 0.101
+    assert validation.endswith(LINE) or b"boy." in validation
+    load(Files(str(tmp_path), context=64), corpora=tmp_path)
+
+
+def test_only_text_is_taken_copies_count_once_and_the_rest_is_told(tmp_path, capsys):
     write_folder(tmp_path, [30, 40, 50])
     (tmp_path / "copy.md").write_bytes((tmp_path / "part0/text0.txt").read_bytes())
     (tmp_path / "picture.png").write_bytes(b"\x89PNG\xff")
     (tmp_path / "zeros.bin").write_bytes(b"\0" * 99)
+    (tmp_path / "wide.txt").write_bytes("gr\u00fc\u00dfe".encode("utf-16"))
     (tmp_path / "empty.txt").write_bytes(b"")
     (tmp_path / ".hidden").write_text("hidden")
     (tmp_path / ".git").mkdir()
     (tmp_path / ".git/config").write_text("hidden")
-    found = b"\n".join(split_files(tmp_path)).split(b"\n")
-    assert sorted(found) == [b"<0>" * 30, b"<1>" * 40, b"<2>" * 50]
+    (tmp_path / "link").symlink_to(tmp_path / "part0")
+    train, validation, left_out = split_files(tmp_path)
+    assert sorted((train + validation).replace(b"\n", b"")) == sorted(b"<0>" * 30 + b"<1>" * 40 + b"<2>" * 50)
+    assert left_out == [
+        "files that are no UTF-8 text (picture.png, wide.txt, zeros.bin): 3",
+        "copies: 1",
+        "links to folders: 1",
+    ]
+    load(files_data(tmp_path), corpora=tmp_path)
+    assert f"data {str(tmp_path)!r}: left out files that are no UTF-8 text" in capsys.readouterr().err
+
+
+def test_names_of_files_may_be_in_any_encoding(tmp_path):
+    folder = os.fsencode(tmp_path)
+    for name in (b"caf\xe9.txt", "caf\u00e9.txt".encode()):
+        Path(os.fsdecode(folder + b"/" + name)).write_bytes(LINE * (100 + len(name)))
+    (Path(os.fsdecode(folder + b"/\xff\xfe.bin"))).write_bytes(b"\xff\xfe")
+    train, _, left_out = split_files(tmp_path)
+    assert train and left_out == ["files that are no UTF-8 text (\ufffd\ufffd.bin): 1"]
+
+
+def test_the_content_of_own_text_follows_every_change(tmp_path):
+    write_folder(tmp_path, [30, 40])
+    found = [content(files_data(tmp_path))]
+    (tmp_path / "part0/text0.txt").write_text("changed " * 20)
+    found.append(content(files_data(tmp_path)))
+    (tmp_path / "more.txt").write_text("another file " * 9)
+    found.append(content(files_data(tmp_path)))
+    os.utime(tmp_path / "more.txt", ns=(1, 1))
+    assert content(files_data(tmp_path)) == found[-1]
+    shutil.rmtree(tmp_path)
+    found.append(content(files_data(tmp_path)))
+    assert len(set(found)) == 4 and "neither a file nor a folder" in found[-1]
 
 
 def test_files_have_the_digest_of_their_bytes(tmp_path):
