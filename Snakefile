@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from common.pipeline import build, editions, provenance
+from common.pipeline import adopted, build, editions, provenance
 from common.pipeline.studies import Studies
 
 STUDIES = Studies.load(
@@ -18,6 +18,8 @@ build.prepare(
 )
 provenance.remember(Path(".snakemake/digests.json"))
 STUDIES.report()
+if workflow.is_main_process:
+    adopted.check(STUDIES, executing=not workflow.dryrun)
 
 
 wildcard_constraints:

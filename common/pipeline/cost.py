@@ -130,11 +130,11 @@ def measured(results: Path) -> Speed:
 def _recorded(results: Path) -> Iterator[tuple[Run, dict[str, Any]]]:
     """Complete runs of a results folder with what their records say."""
     for file in sorted(results.glob(f"*/*/{FILES[0]}")):
-        record = json.loads(file.read_text(encoding="utf-8"))
         try:
+            record = json.loads(file.read_text(encoding="utf-8"))
             run = run_from_dict(record["description"])
-        except (DescriptionError, TypeError):
-            continue  # recorded by a version with other fields; it is trained again anyway
+        except (DescriptionError, TypeError, ValueError, KeyError):
+            continue  # damaged, or recorded by a version with other fields; it is trained again anyway
         if record["status"] == "complete" and record["seconds"] > 0:
             yield run, record
 

@@ -22,7 +22,7 @@ from common import config, data
 from common.config import Data, Run
 from common.data import Dataset
 from common.optim import optimizers
-from common.runs import checkpoint, origin, records
+from common.runs import checkpoint, damage, origin, published, records
 from common.runs.checkpoint import DamagedState
 from common.runs.owner import end_with_owner
 from common.runs.parent import Parent, contents
@@ -102,6 +102,9 @@ class Interrupted(SystemExit):
 def train(job: Job) -> None:
     """Train a run, from its saved state if there is one, and publish its record, rows and state.
 
+    What is published already, of the same description, code, data and parent, stays, whatever made Snakemake ask for it
+    again: results that were copied from elsewhere, or files that were touched.
+
     Raises:
         Interrupted: SIGINT or SIGTERM came; the state is saved.
         DamagedState: the parent's state is not what was written.
@@ -109,7 +112,13 @@ def train(job: Job) -> None:
     stop = _stop_flag()
     end_with_owner()
     with records.exclusive(job.place):
-        session = _Session(job, stop)
+        datasets = data.load_all(job.run, corpora=job.place.corpora)
+        facts = _record(job, datasets)
+        if published.is_of(job.place, facts):
+            published.keep(job.place)
+            print(f"{job.place.label}: trained before, and kept", file=job.terminal, flush=True)
+            return
+        session = _Session(job, stop, datasets, facts)
         for group in session.groups():
             session.train_group(group)
         session.finish()
@@ -118,9 +127,9 @@ def train(job: Job) -> None:
 class _Session:
     """A job in progress: what its members have done so far, in this process and in earlier ones."""
 
-    def __init__(self, job: Job, stop: threading.Event) -> None:
+    def __init__(self, job: Job, stop: threading.Event, datasets: Datasets, record: dict[str, Any]) -> None:
         self.job, self.stop = job, stop
-        self.datasets = data.load_all(job.run, corpora=job.place.corpora)
+        self.datasets, self.record = datasets, record
         self.dataset = self.datasets[job.run.data]
         self.outcomes: list[dict[str, Any]] = []
         self.states: dict[str, State] = {}
@@ -135,7 +144,6 @@ class _Session:
 
     def _begin(self) -> None:
         _empty(self.job.place.progress)
-        self.record = _record(self.job, self.datasets, start_step=self.job.parent.start_step if self.job.parent else 0)
         records.write_json(self.job.place.progress / "run.json", self.record)
         self.rows = records.Rows(self.job.place.progress / "metrics.csv", self._columns())
 
@@ -253,7 +261,8 @@ class _Session:
         }
         if self.job.run.sweep:
             record["members"] = self.outcomes
-        records.write_json(self.job.place.progress / "run.json", record)
+        whole = damage.sealed(record, metrics=self.job.place.progress / "metrics.csv")
+        records.write_json(self.job.place.progress / "run.json", whole)
         checkpoint.save(self.job.place.progress / "state.safetensors", self.states)
         records.publish(self.job.place)
 
@@ -286,8 +295,9 @@ def _empty(folder: Path) -> None:
             file.unlink()
 
 
-def _record(job: Job, datasets: Datasets, *, start_step: int) -> dict[str, Any]:
+def _record(job: Job, datasets: Datasets) -> dict[str, Any]:
     """The run.json of a run that begins."""
+    parent = job.parent
     return {
         "format": FORMAT,
         "study": job.place.study,
@@ -298,7 +308,8 @@ def _record(job: Job, datasets: Datasets, *, start_step: int) -> dict[str, Any]:
         "description": config.to_dict(job.run),
         "code": job.code,
         "started_ms": time.time_ns() // 1_000_000,
-        "start_step": start_step,
+        "start_step": parent.start_step if parent else 0,
+        **({"parent_states": parent.digests(job.members)} if parent else {}),
         **contents(datasets),
         "git": origin.git_state(),
         "versions": origin.versions(),

@@ -1,6 +1,6 @@
 """The run that a run continues: read once, asked by the job that continues it."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -8,7 +8,7 @@ from typing import Any
 from common import config
 from common.config import Data, Run
 from common.data import Dataset
-from common.runs import checkpoint, records
+from common.runs import checkpoint, damage, records
 from common.runs.place import Place
 from common.training.loop import Row, State, evaluated
 
@@ -51,9 +51,21 @@ class Parent:
 
     def state(self, member: Run) -> State:
         """The state that a member of the child continues."""
+        with damage.set_aside(self.place):
+            return checkpoint.load(self.place.state, self._label(member))
+
+    def digests(self, members: Iterable[Run]) -> list[str | None]:
+        """SHA-256 of those states; None for a member that has none."""
+        with damage.set_aside(self.place):
+            return [
+                None if self.reason(member) else checkpoint.digest(self.place.state, self._label(member))
+                for member in members
+            ]
+
+    def _label(self, member: Run) -> str:
         prefix = f"{config.continued(member, self.run)}/" if self.run.sweep else ""
         step = self.child.parent_step
-        return checkpoint.load(self.place.state, prefix + ("final" if step is None else str(step)))
+        return prefix + ("final" if step is None else str(step))
 
     def inherited(self, member: Run, datasets: Mapping[Data, Dataset]) -> Row:
         """What the parent's own evaluation of the state gave; nothing where the child's would differ."""
@@ -62,6 +74,8 @@ class Parent:
         if "weights" in self.child.reset or not same or not contents(datasets).items() <= self.record.items():
             return {}
         place = config.continued(member, self.run) if self.run.sweep else None
+        with damage.set_aside(self.place):
+            damage.check_rows(self.place.metrics, self.record)
         found = records.evaluated(self.place.metrics, step=self.start_step, member=place)
         names = evaluated(member, datasets[self.child.data])
         return {name: found[name] for name in names} if found.keys() >= set(names) else {}

@@ -11,7 +11,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from common import config
-from common.runs.place import FILES, Place
+from common.runs import damage
+from common.runs.damage import Damaged
+from common.runs.place import FILES, PROGRESS, Place
 
 if TYPE_CHECKING:
     import pandas as pd  # imported where tables are read: who only writes records does not wait for it
@@ -87,12 +89,27 @@ def publish(place: Place) -> None:
 
 
 def read_record(path: Path) -> dict[str, Any]:
-    """The run.json of a run, by the path of any of its files."""
-    file = path.parent / "run.json"
+    """The run.json of a run, by the path of any of its files, checked; a damaged one is set aside with all of the run.
+
+    Raises: FileNotFoundError if the run has not been trained; Damaged if run.json is not what was written, or gone.
+    """
+    file = path.parent / FILES[0]
+    if path.parent.name == PROGRESS:
+        return _parsed(file)
+    if not file.exists() and not any((path.parent / name).exists() for name in FILES):
+        raise FileNotFoundError(f"{file} is missing: the run has not been trained; ask Snakemake for it")
+    with damage.set_aside(Place.of(file)):
+        return _parsed(file)
+
+
+def _parsed(file: Path) -> dict[str, Any]:
     try:
         record: dict[str, Any] = json.loads(file.read_text(encoding="utf-8"))
     except FileNotFoundError:
-        raise FileNotFoundError(f"{file} is missing: the run has not been trained; ask Snakemake for it") from None
+        raise Damaged(f"{file} is missing") from None
+    except ValueError as problem:
+        raise Damaged(f"{file} is cut or altered ({problem})") from None
+    damage.check_record(record, file)
     return record
 
 
@@ -129,6 +146,8 @@ def _read_run(path: Path, *, lineage: bool) -> "pd.DataFrame":
     import pandas as pd
 
     record = read_record(path)
+    with damage.set_aside(Place.of(path)):
+        damage.check_rows(path, record)
     table = pd.read_csv(path)
     if lineage and record["description"].get("parent"):
         table = pd.concat([_ancestors(path, record, table), table], ignore_index=True)

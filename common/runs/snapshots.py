@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from common import config, data, models
 from common.config import Run
 from common.data import Dataset
-from common.runs import checkpoint, records
+from common.runs import checkpoint, damage, records
 from common.runs.place import Place
 from common.training.loop import State
 
@@ -65,10 +65,12 @@ def read(path: Path, label: str = "final", *, dataset: Dataset | None = None) ->
     run = config.members(config.run_from_dict(record["description"]))[member]
     torch.set_num_threads(run.threads)
     torch.set_flush_denormal(True)
+    with damage.set_aside(Place.of(path)):
+        state = checkpoint.load(path, label)
     return Trained(
         study=record["study"],
         name=record["name"],
         run=run,
-        state=checkpoint.load(path, label),
+        state=state,
         dataset=dataset or data.load(run.data, corpora=Place.of(path).corpora),
     )

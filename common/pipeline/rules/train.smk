@@ -4,9 +4,9 @@ rule train:
         corpus=lambda wildcards: STUDIES.corpus(wildcards.study, wildcards.run),
         parent=lambda wildcards: STUDIES.parent(wildcards.study, wildcards.run),
     output:
-        record="results/{study}/{run}/run.json",
-        metrics="results/{study}/{run}/metrics.csv",
-        state="results/{study}/{run}/state.safetensors",
+        record=update("results/{study}/{run}/run.json"),
+        metrics=update("results/{study}/{run}/metrics.csv"),
+        state=update("results/{study}/{run}/state.safetensors"),
     log:
         "logs/{study}/{run}.log",
     conda:
@@ -15,5 +15,6 @@ rule train:
     params:
         run=lambda wildcards: STUDIES.describe(wildcards.study, wildcards.run),
         code=lambda wildcards: STUDIES.code(wildcards.study, wildcards.run),
+        content=lambda wildcards: STUDIES.content(wildcards.study, wildcards.run),
     script:
         "train.py"
