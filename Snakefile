@@ -1,5 +1,6 @@
 """Every study: from nothing to its figures and its verdicts. Run it as `snakemake figures/wsd_loss.pdf`."""
 
+import sys
 from pathlib import Path
 
 from common.pipeline import adopted, build, editions, provenance
@@ -11,15 +12,15 @@ STUDIES = Studies.load(
 )
 COMPANIONS = build.Companions()
 
+EXECUTING = build.executes(workflow, sys.argv)
 build.prepare(
     Path(workflow.basedir),
-    main=workflow.is_main_process,
-    executing=not workflow.dryrun,
+    executing=EXECUTING,
 )
 provenance.remember(Path(".snakemake/digests.json"))
 STUDIES.report()
 if workflow.is_main_process:
-    adopted.check(STUDIES, executing=not workflow.dryrun)
+    adopted.check(STUDIES, executing=EXECUTING)
 
 
 wildcard_constraints:

@@ -1,7 +1,9 @@
 """Whole builds of a small study: new studies, equal bytes, two at once, and what MLflow holds afterwards."""
 
 import json
+import os
 import re
+import shutil
 import subprocess
 import sys
 
@@ -64,6 +66,52 @@ def test_mlflow_has_each_measurement_once(calm):
     assert doubled_metrics(calm) == 0
 
 
+def copied(calm, root, *, memory: bool) -> Repository:
+    """The repository with its results, with or without what Snakemake knows of them; every file is new."""
+    other = Repository(root, studies=())
+    other.add_tiny_study()
+    for folder in ("results", "figures", *([".snakemake"] if memory else [])):
+        shutil.copytree(calm.root / folder, other.root / folder, copy_function=shutil.copy)
+    return other
+
+
+def test_copied_results_are_recognised_and_not_trained_again(calm, tmp_path):
+    other = copied(calm, tmp_path / "other", memory=False)
+    shutil.rmtree(other.root / "figures")
+    states = {path: path.stat().st_ino for path in other.root.glob("results/*/*/state.safetensors")}
+    for path in other.root.glob("results/data/**/*"):
+        path.touch()
+    told = other.snakemake("tiny").stdout
+    assert len(states) == 5 and all(path.stat().st_ino == inode for path, inode in states.items())
+    assert "copied results" not in told and (other.root / "figures/tiny_loss.pdf").exists()
+    os.utime(other.root / "common/pipeline/rules/train.py")
+    assert "trained before, and kept" in other.snakemake("tiny", "--forcerun", "train").stdout
+    assert all(path.stat().st_ino == inode for path, inode in states.items())
+
+
+def test_copied_results_of_another_description_are_told_and_trained_again(calm, tmp_path):
+    other = copied(calm, tmp_path / "other", memory=False)
+    other.edit("studies/tiny/study.py", "steps=60", "steps=50")
+    words = "copied results of another description or code: 1"
+    assert f"{words}, a build sets them aside" in other.snakemake("tiny", "--dry-run").stdout
+    assert (other.root / "results/tiny/sweep/run.json").exists()
+    assert f"{words}, set aside, to be trained again (tiny/sweep)" in other.snakemake("tiny").stdout
+    assert json.loads((other.root / "results/tiny/sweep/run.json").read_text())["description"]["steps"] == 50
+    assert other.metrics().keys() == calm.metrics().keys()
+    assert "copied results" not in other.snakemake("tiny").stdout
+
+
+def test_damage_is_repaired_by_the_same_command(calm, tmp_path):
+    other = copied(calm, tmp_path / "other", memory=True)
+    rows = other.root / "results/tiny/branch-s1/metrics.csv"
+    before = rows.read_bytes()
+    rows.write_bytes(before.replace(b"1", b"2", 1))
+    (other.root / "figures/tiny_loss.pdf").unlink()
+    assert other.snakemake("tiny", check=False).returncode != 0
+    other.snakemake("tiny")
+    assert rows.read_bytes() == before and (other.root / "figures/tiny_loss.pdf").exists()
+
+
 def test_states_may_go_once_everything_is_made(calm):
     subprocess.run(
         [sys.executable, "-m", "common.pipeline.disk", "--remove"], cwd=calm.root, env=calm.environment, check=True
@@ -83,6 +131,8 @@ def test_a_second_build_at_the_same_time_says_who_is_building(tmp_path):
         assert second.returncode != 0
         assert f"another snakemake (process {first.pid})" in second.stdout
         assert "Traceback" not in second.stdout
+        for question in ("--dry-run", "--summary"):
+            assert repository.snakemake("tiny", question).returncode == 0, "plans and questions are free"
     finally:
         assert first.wait(timeout=300) == 0
 

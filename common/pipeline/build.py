@@ -1,6 +1,7 @@
 """What every start of Snakemake needs around the rules: build lock, cost estimate, helper processes."""
 
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -24,7 +25,24 @@ FREE_BYTES = 200_000_000
 """Smallest free space with which a build starts."""
 
 
-def prepare(root: Path, *, main: bool, executing: bool) -> None:
+QUERIES = re.compile(
+    r"-[SDl]|--(lt|lr|lc|li|lp|list.*|lint|summary|detailed-summary|dag|d3dag|rulegraph|filegraph|report|archive|print.*)"
+)
+"""Options with which Snakemake tells something and runs nothing, beside a dry run."""
+
+
+def executes(workflow: Any, arguments: Iterable[str]) -> bool:
+    """Whether this start of Snakemake is about to run jobs, not only to plan or to tell.
+
+    Args:
+        workflow: Snakemake's.
+        arguments: its command line.
+    """
+    asks = any(QUERIES.fullmatch(argument.partition("=")[0]) for argument in arguments)
+    return workflow.is_main_process and not workflow.output_settings.dryrun and not asks
+
+
+def prepare(root: Path, *, executing: bool) -> None:
     """Let jobs import this repository and, in the process that runs a build, own the working directory.
 
     A second build in the same directory ends here with one line. If there is none, locks that Snakemake finds are
@@ -34,7 +52,7 @@ def prepare(root: Path, *, main: bool, executing: bool) -> None:
     os.environ["PYTHONPATH"] = os.pathsep.join(dict.fromkeys(path for path in paths if path))
     os.environ[owner.OWNER] = str(os.getpid())
     os.environ |= dict.fromkeys(ONE_THREAD, "1")
-    if main and executing:
+    if executing:
         owner.own(Path(".snakemake"))
         shutil.rmtree(".snakemake/locks", ignore_errors=True)
         free = shutil.disk_usage(".").free

@@ -73,14 +73,18 @@ def serve(server: str, *, owner: int, preload: str) -> None:
         listener.bind(str(place))
         listener.listen()
         listener.settimeout(0.5)
-        while alive(owner):
-            with contextlib.suppress(TimeoutError):
-                connection, _ = listener.accept()
-                if os.fork() == 0:
-                    listener.close()
-                    os._exit(_serve_one(connection))
-                connection.close()
-    place.unlink(missing_ok=True)
+        signal.signal(signal.SIGTERM, lambda *_: sys.exit())
+        try:
+            while alive(owner):
+                with contextlib.suppress(TimeoutError):
+                    connection, _ = listener.accept()
+                    if os.fork() == 0:
+                        signal.signal(signal.SIGTERM, signal.SIG_DFL)
+                        listener.close()
+                        os._exit(_serve_one(connection))
+                    connection.close()
+        finally:
+            place.unlink(missing_ok=True)
 
 
 def _serve_one(connection: socket.socket) -> int:

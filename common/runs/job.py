@@ -116,7 +116,7 @@ def train(job: Job) -> None:
         facts = _record(job, datasets)
         if published.is_of(job.place, facts):
             published.keep(job.place)
-            print(f"{job.place.label}: trained before, and kept", file=job.terminal, flush=True)
+            print(f"{job.place.label}: trained before, and kept", file=job.terminal or sys.stderr, flush=True)
             return
         session = _Session(job, stop, datasets, facts)
         for group in session.groups():

@@ -293,12 +293,19 @@ class Training:
         if losses and self.retention:
             row |= self.retention.row()
         if self._evaluates() and self.reason is None:
-            row |= self._evaluations()
+            found = self._evaluations()
+            self.reason = self._end_of(found)
+            row |= found if self.reason is None else {}
         for probe in self.run.probes:
             if self._probe_due(probe.every, probe.steps) and self.reason is None:
                 with optimizers.evaluation(self.optimizer):
                     row |= probes.measure(self._subject(probe))
         return row
+
+    def _end_of(self, found: Row) -> str | None:
+        """Why the run has diverged in its last update, after which no training loss tells it; None if it has not."""
+        lost = next((f"{name} {value}" for name, value in found.items() if not math.isfinite(value)), None)
+        return f"{lost} after the last update" if lost and self.done == self.run.steps else None
 
     def _evaluations(self) -> Row:
         """Of the whole sets, unless this is a point of the curve only; and of the examples of the curve."""

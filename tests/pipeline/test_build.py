@@ -19,7 +19,7 @@ OWN = """
 import sys
 from pathlib import Path
 from common.pipeline import build
-build.prepare(Path(sys.argv[1]), main=sys.argv[2] == "main", executing=sys.argv[3] == "build")
+build.prepare(Path(sys.argv[1]), executing=sys.argv[2] == "build")
 print("ready", flush=True)
 sys.stdin.read()
 """
@@ -28,9 +28,9 @@ sys.stdin.read()
 class Build:
     """A process that prepares a build in a directory and then waits."""
 
-    def __init__(self, folder: Path, *, main: str = "main", executing: str = "build") -> None:
+    def __init__(self, folder: Path, *, executing: str = "build") -> None:
         self.process = subprocess.Popen(
-            [sys.executable, "-c", OWN, str(ROOT), main, executing],
+            [sys.executable, "-c", OWN, str(ROOT), executing],
             cwd=folder,
             env=os.environ | {"PYTHONPATH": str(ROOT)},
             stdin=subprocess.PIPE,
@@ -95,9 +95,29 @@ def test_locks_of_a_living_build_stay(start, tmp_path):
     assert locks.exists()
 
 
-def test_other_directories_jobs_and_dry_runs_are_not_blocked(start, tmp_path):
-    others = [start(), start(tmp_path / "other"), start(main="job"), start(executing="plan")]
+def test_other_directories_and_plans_are_not_blocked(start, tmp_path):
+    others = [start(), start(tmp_path / "other"), start(executing="plan")]
     assert all(other.ready() for other in others)
+
+
+@pytest.mark.parametrize(
+    ("main", "dryrun", "arguments", "executes"),
+    [
+        (True, False, ["snakemake", "wsd", "--cores", "2"], True),
+        (True, False, ["snakemake", "--report-after-run"], True),
+        (True, False, ["snakemake", "dag"], True),
+        (True, True, ["snakemake", "-n"], False),
+        (False, False, ["snakemake", "wsd"], False),
+        *(
+            (True, False, ["snakemake", "wsd", option], False)
+            for option in ("--summary", "-S", "--dag=mermaid-js", "-l")
+        ),
+        *((True, False, ["snakemake", option], False) for option in ("--list", "--lint", "--list-changes", "--report")),
+    ],
+)
+def test_plans_questions_and_jobs_do_not_execute(main, dryrun, arguments, executes):
+    workflow = SimpleNamespace(is_main_process=main, output_settings=SimpleNamespace(dryrun=dryrun))
+    assert build.executes(workflow, arguments) == executes
 
 
 def test_jobs_find_the_repository_and_the_owner(tmp_path, monkeypatch):
@@ -106,7 +126,7 @@ def test_jobs_find_the_repository_and_the_owner(tmp_path, monkeypatch):
     for name in (OWNER, *build.ONE_THREAD):
         monkeypatch.setenv(name, "0")
     for _ in range(2):
-        build.prepare(tmp_path, main=False, executing=True)
+        build.prepare(tmp_path, executing=False)
     assert os.environ["PYTHONPATH"] == f"{tmp_path}{os.pathsep}/elsewhere"
     assert os.environ[OWNER] == str(os.getpid())
     assert {os.environ[name] for name in build.ONE_THREAD} == {"1"}
@@ -119,7 +139,7 @@ def test_a_full_disk_is_told_before_the_build(tmp_path, monkeypatch):
         monkeypatch.setenv(name, "")
     monkeypatch.setattr(build.shutil, "disk_usage", lambda _: SimpleNamespace(free=5_000_000))
     with pytest.raises(SystemExit, match="5 MB free; a build needs 200 MB"):
-        build.prepare(tmp_path, main=True, executing=True)
+        build.prepare(tmp_path, executing=True)
 
 
 def job(rule: str, run: str) -> SimpleNamespace:

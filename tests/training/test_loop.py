@@ -170,6 +170,20 @@ def test_divergence_is_a_result(digits_run):
     assert "val_loss" not in rows[-1]
 
 
+def test_divergence_in_the_last_update_is_divergence(digits_run):
+    """No training loss comes after it: the evaluation tells."""
+    wild = dataclasses.replace(digits_run, lr=1e38, optimizer=SGD(), log_every=1, steps=1, probes=(Norms(every=1),))
+    training, rows = rows_of(wild)
+    assert training.done == 1 and "val_loss nan after the last update" in training.reason
+    assert math.isfinite(rows[-1]["train_loss"])
+    assert not {"val_loss", "weight_norm"} & rows[-1].keys()
+    stacked = dataclasses.replace(wild, probes=(), sweep={"lr": (1e38, 0.1)}, stacked=True)
+    members = [Training(member, training.dataset) for member in config.members(stacked)]
+    for _ in together(members):
+        pass
+    assert [bool(member.reason) for member in members] == [True, False]
+
+
 def test_full_batch_is_gradient_descent_on_the_mean_loss(digits_run):
     run = dataclasses.replace(digits_run, batch_size=None, steps=3, optimizer=SGD(), lr=0.1)
     training, rows = rows_of(run)
