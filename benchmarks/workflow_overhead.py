@@ -3,11 +3,13 @@
 python benchmarks/workflow_overhead.py growth
 python benchmarks/workflow_overhead.py sweep
 python benchmarks/workflow_overhead.py share --wall 612        # after a build that took 612 s, from results/
+python benchmarks/workflow_overhead.py shares --wall 219 --results scales/smoke/results        # after a smoke build
 """
 
 import argparse
 import json
 import statistics
+import subprocess
 import sys
 import tempfile
 import time
@@ -15,6 +17,8 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
+from common.pipeline import cost
+from common.pipeline.studies import Studies
 from tests.repository import Repository
 
 STUDY = '''\
@@ -82,17 +86,40 @@ def growth(counts: list[int]) -> None:
             repository.add_tiny_study("many")
             (repository.root / "studies/many/study.py").write_text(STUDY.format(runs=runs))
             target = "figures/many_loss.pdf"
-            plan = timed(repository, target, "--dry-run")
-            for seed in range(runs):
-                made = repository.root / f"results/many/run-s{seed}"
+            repeats = 3 if runs < 10_000 else 1
+            plan = timed(repository, target, "--dry-run", repeats=repeats)
+            for name, record in described(repository).items():
+                made = repository.root / f"results/many/{name}"
                 made.mkdir(parents=True)
-                for file in ("run.json", "metrics.csv", "state.safetensors"):
+                (made / "run.json").write_text(json.dumps(record))
+                for file in ("metrics.csv", "state.safetensors"):
                     (made / file).write_text("{}")
             for suffix in (".pdf", ".png", ".csv", ".json"):
                 (repository.root / target).parent.mkdir(exist_ok=True)
                 (repository.root / target).with_suffix(suffix).write_text("")
             repository.snakemake(target, "--touch")
-            print(f"| {runs} | {plan:.2f} | {timed(repository, target):.2f} |", flush=True)
+            print(f"| {runs} | {plan:.2f} | {timed(repository, target, repeats=repeats):.2f} |", flush=True)
+
+
+DESCRIBE = """
+import json
+from common import config
+from common.pipeline.studies import Studies
+
+studies = Studies.load()
+runs = studies["many"].runs.items()
+print(json.dumps({n: {"description": config.to_dict(run), "code": studies.code("many", n)} for n, run in runs}))
+"""
+
+
+def described(repository: Repository) -> dict[str, dict[str, str]]:
+    """What run.json says of the runs of the study, by their names."""
+    command = [sys.executable, "-c", DESCRIBE]
+    told = subprocess.run(
+        command, cwd=repository.root, env=repository.environment, check=True, capture_output=True, text=True
+    )
+    found: dict[str, dict[str, str]] = json.loads(told.stdout)
+    return found
 
 
 def sweep(*, width: int, batch: int, rates: int, seeds: int) -> None:
@@ -118,6 +145,29 @@ def share(results: Path, *, wall: float, cores: int) -> None:
     print(f"{len(seconds)} runs, {sum(seconds):.0f} s of training in {cores} x {wall:.0f} s: {part:.1%} outside")
 
 
+def shares(results: Path, *, wall: float, cores: int) -> None:
+    """The same for each study at its own scale: jobs there cost what they cost in this smoke build beside training.
+
+    Trainings are priced (`cost.expected`); measurements at full size are not counted.
+    """
+    smoke, studies = Studies.load(scale="smoke"), Studies.load()
+    seconds = [json.loads(file.read_text())["seconds"] for file in results.glob("*/*/run.json")]
+    each = (cores * wall - sum(seconds)) / sum(jobs(smoke, study) for study in smoke)
+    print(f"{each:.2f} s of a core for each job beside its training")
+    print("| study | jobs | trainings s | outside |\n|---|---|---|---|")
+    for study in studies:
+        trained = sum(cost.expected(run) for run in studies[study].runs.values())
+        outside = each * jobs(studies, study)
+        print(f"| {study} | {jobs(studies, study)} | {trained:.0f} | {outside / (outside + trained):.1%} |")
+
+
+def jobs(studies: Studies, study: str) -> int:
+    """Jobs of a study: trainings, measurements, judgements, figures, and the list of its claims."""
+    one = studies[study]
+    judging = sum(judgement.study == study for judgement in studies.judgements())
+    return len(one.runs) + len(one.figures) + len(one.measures) + judging + 1
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     commands = parser.add_subparsers(dest="command", required=True)
@@ -126,15 +176,18 @@ def main() -> None:
     sweeping = commands.add_parser("sweep")
     for name, default in {"width": 64, "batch": 256, "rates": 14, "seeds": 5}.items():
         sweeping.add_argument(f"--{name}", type=int, default=default)
-    sharing = commands.add_parser("share")
-    sharing.add_argument("--results", type=Path, default=Path("results"))
-    sharing.add_argument("--wall", type=float, required=True, help="seconds that the build took")
-    sharing.add_argument("--cores", type=int, default=2)
+    for name in ("share", "shares"):
+        sharing = commands.add_parser(name)
+        sharing.add_argument("--results", type=Path, default=Path("results"))
+        sharing.add_argument("--wall", type=float, required=True, help="seconds that the build took")
+        sharing.add_argument("--cores", type=int, default=2)
     given = parser.parse_args()
     if given.command == "growth":
         growth(given.runs)
     elif given.command == "sweep":
         sweep(width=given.width, batch=given.batch, rates=given.rates, seeds=given.seeds)
+    elif given.command == "shares":
+        shares(given.results, wall=given.wall, cores=given.cores)
     else:
         share(given.results, wall=given.wall, cores=given.cores)
 

@@ -174,6 +174,23 @@ for name in {dotted}:
     assert done.returncode == 0, done.stderr
 
 
+def test_a_start_of_snakemake_never_loads_torch():
+    """Nor numpy, pandas and matplotlib: every plan and question would wait for them."""
+    text = (ROOT / "Snakefile").read_text(encoding="utf-8")
+    names = re.search(r"^from common\.pipeline import (.+)$", text, re.MULTILINE)[1].split(", ")
+    assert len(names) >= 4
+    code = f"""
+import importlib, sys
+for name in {names}:
+    importlib.import_module("common.pipeline." + name)
+from common.pipeline.studies import Studies
+Studies.load(scale="smoke")
+sys.exit(", ".join(set(sys.modules) & {{"torch", "numpy", "pandas", "matplotlib", "mlflow"}}) or 0)
+"""
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+
+
 def test_study_files_import_descriptions_only():
     for path in SCRIPTS:
         if Path(path).name == "study.py":

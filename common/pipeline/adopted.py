@@ -5,10 +5,8 @@ from base64 import urlsafe_b64encode
 from collections.abc import Iterator
 from pathlib import Path
 
-from common import config
-from common.config import DescriptionError
 from common.pipeline.studies import Studies
-from common.runs import damage, published
+from common.runs import damage, identity
 from common.runs.place import Place
 
 MEMORY = Path(".snakemake/metadata")
@@ -47,12 +45,6 @@ def _known(file: Path) -> bool:
 
 
 def _is_described(studies: Studies, place: Place) -> bool:
-    record = published.read(place.record)
-    if record is None:
-        return False
-    try:
-        described = config.identity(config.run_from_dict(record["description"]))
-    except (DescriptionError, TypeError, KeyError):
-        return False
+    record = identity.read(place.record) or {}
     wanted = studies.describe(place.study, place.run), studies.code(place.study, place.run)
-    return (described, record.get("code")) == wanted
+    return (identity.description(record), record.get("code")) == wanted

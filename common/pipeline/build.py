@@ -53,11 +53,24 @@ def prepare(root: Path, *, executing: bool) -> None:
     os.environ[owner.OWNER] = str(os.getpid())
     os.environ |= dict.fromkeys(ONE_THREAD, "1")
     if executing:
+        _check_paths(root)
         owner.own(Path(".snakemake"))
         shutil.rmtree(".snakemake/locks", ignore_errors=True)
         free = shutil.disk_usage(".").free
         if free < FREE_BYTES:
             sys.exit(f"{Path.cwd()}: {free / 1e6:.0f} MB free; a build needs {FREE_BYTES / 1e6:.0f} MB")
+
+
+def _check_paths(root: Path) -> None:
+    """Refuse paths that Snakemake itself cannot handle, before any job fails over them."""
+    for folder in (root, Path.cwd()):
+        if found := sorted(set("{}?") & set(str(folder))):
+            sys.exit(f"{folder}: Snakemake cannot build where a path has {' or '.join(found)}; rename the folder")
+    if set(" \t'\"\\$`&|;<>()*?[]#!{}") & set(sys.executable):
+        sys.exit(
+            f"{sys.executable}: Snakemake starts jobs with the path of this Python unquoted, so it may hold no spaces, "
+            "quotes or brackets; rename the folder, or make the environment elsewhere"
+        )
 
 
 def announce(studies: Studies, jobs: Iterable[Any], *, cores: int) -> None:

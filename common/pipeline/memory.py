@@ -28,7 +28,7 @@ class Memory:
     """
 
     def __init__(self, file: Path, root: Path) -> None:
-        self.file, self.root = file, root
+        self.file, self.root = file.absolute(), root  # the working directory is another one at the end
         self.sources = self._sources()
         self.digests = self._kept()
         self.new: dict[str, str] = {}

@@ -9,7 +9,8 @@ import threading
 from pathlib import Path
 
 from common.tracking import mirror, rebuild, watch
-from common.tracking.store import VIEW, Store, store_uri
+from common.tracking.address import AddressError, redacted, store_uri
+from common.tracking.store import VIEW, Store
 
 UI_PORT = 5050
 UI_MODE = "workflowType=machine_learning"
@@ -36,11 +37,19 @@ def main() -> None:
             os.nice(5)
             watch(given.results, owner=given.owner, every_seconds=given.every, stop=_stop_flag())
         case "rebuild":
-            print(rebuild(given.results))
+            print(_told(given.results))
         case "mirror":
             mirror(given.run_dir)
         case "ui":
             ui(given.directory, port=given.port)
+
+
+def _told(results: Path) -> str:
+    """What was mirrored; an address that is none ends the program with one line."""
+    try:
+        return rebuild(results)
+    except AddressError as problem:
+        sys.exit(str(problem))
 
 
 def _stop_flag() -> threading.Event:
@@ -56,7 +65,7 @@ def ui(folder: Path, *, port: int) -> None:
     """Become the MLflow server of a working directory's store, for this machine only."""
     uri = store_uri(folder)
     if uri.startswith("http"):
-        sys.exit(f"MLFLOW_TRACKING_URI names a server: open {uri}")
+        sys.exit(f"MLFLOW_TRACKING_URI names a server: open {redacted(uri)}")
     with socket.socket() as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
@@ -65,7 +74,7 @@ def ui(folder: Path, *, port: int) -> None:
             sys.exit(f"port {port} is in use: choose another one with --port")
     address = f"http://127.0.0.1:{port}/#/experiments"
     print(f"MLflow shows {uri} at {address}?{UI_MODE} (end with Ctrl-C)")
-    for experiment in Store(uri).client.search_experiments(filter_string="name != 'Default'"):
+    for experiment in Store(uri, folder).client.search_experiments(filter_string="name != 'Default'"):
         view = f"{experiment.experiment_id}/runs?{UI_MODE}&viewStateShareKey={VIEW}"
         print(f"  {experiment.name}: {address}/{view}")
     print('If a page opens in the "GenAI" view, choose "Model training" at the top left, once.', flush=True)

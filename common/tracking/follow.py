@@ -8,8 +8,9 @@ from contextlib import suppress
 from pathlib import Path
 
 from common.runs.owner import alive
+from common.tracking.address import answers, redacted, store_uri
 from common.tracking.record import Record, RecordError, stamp
-from common.tracking.store import Store, store_uri
+from common.tracking.store import Store
 from common.tracking.summary import Summary
 
 CPU_SHARE = 0.015
@@ -32,7 +33,8 @@ def mirror(run_dir: Path, *, uri: str | None = None) -> None:
     Raises:
         RecordError: run.json is damaged. Besides, whatever MLflow raises if the store fails.
     """
-    Store(uri or store_uri(run_dir.resolve().parents[2])).run(run_dir, live=True)
+    folder = run_dir.absolute().parents[2]
+    Store(uri or store_uri(folder), folder).run(run_dir, live=True)
 
 
 def rebuild(results: Path, *, uri: str | None = None) -> str:
@@ -45,7 +47,7 @@ def rebuild(results: Path, *, uri: str | None = None) -> str:
     follower = Follower(results, uri)
     follower.update(live=False)
     follower.summarise()
-    return f"mirrored {len(follower.seen)} runs in {results} to {follower.uri}"
+    return f"mirrored {len(follower.seen)} runs in {results} to {redacted(follower.uri)}"
 
 
 def watch(
@@ -92,6 +94,8 @@ def _update(follower: "Follower", *, last: bool) -> tuple[str | None, float]:
     """One pass over the files: what went wrong, in one line, or None; and CPU seconds, without those of opening and of
     finished runs.
     """
+    if last and not answers(follower.uri):
+        return "it does not answer", 0.0
     try:
         follower.open()
         before = time.process_time()
@@ -105,7 +109,7 @@ def _update(follower: "Follower", *, last: bool) -> tuple[str | None, float]:
 
 
 def _warn(text: str) -> None:
-    print(f"warning: {text}", file=sys.stderr, flush=True)
+    print(redacted(f"warning: {text}"), file=sys.stderr, flush=True)
 
 
 class Follower:
@@ -113,7 +117,8 @@ class Follower:
 
     def __init__(self, results: Path, uri: str | None = None) -> None:
         self.results = results
-        self.uri = uri or store_uri(results.resolve().parent)
+        self.folder = results.absolute().parent
+        self.uri = uri or store_uri(self.folder)
         self.seen: dict[Path, tuple[int, ...]] = {}
         self.store: Store | None = None
         self._cursors: dict[str, dict[str, str]] = {}
@@ -129,7 +134,7 @@ class Follower:
         """The store, opened anew if its database was removed or replaced."""
         if self.store is None or self.store.gone():
             self.forget()
-            self.store = Store(self.uri)
+            self.store = Store(self.uri, self.folder)
         return self.store
 
     def update(self, *, live: bool) -> float:

@@ -5,18 +5,23 @@ import json
 import logging
 import os
 import sqlite3
+import sys
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import closing, contextmanager
 from itertools import zip_longest
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from common.tracking import address
 from common.tracking.record import Points, Record, digest, flatten
 from common.tracking.summary import Summary, experiment_note
 
 if TYPE_CHECKING:
     from mlflow.entities import Run
+
+CHECKOUT = "checkout"
+"""Tag of a shared store with the working directory that a run was mirrored from (see `address.checkout`)."""
 
 CURSOR = "mirrored"
 """Tag with what has arrived: bytes of metrics.csv, their digest, digest of run.json, status."""
@@ -30,8 +35,8 @@ BATCH = 1000 - 2 * BATCH_LABELS
 SETTINGS = {
     "MLFLOW_DISABLE_TELEMETRY": "true",
     "MLFLOW_LOGGING_LEVEL": "ERROR",
-    "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "1",
-    "MLFLOW_HTTP_REQUEST_TIMEOUT": "20",
+    "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "0",  # the mirror tries again itself
+    "MLFLOW_HTTP_REQUEST_TIMEOUT": "6",  # a build never waits ten seconds for a silent server
     "MLFLOW_SQLALCHEMYSTORE_POOLCLASS": "NullPool",  # no connection outlives its use, so a removed file is noticed
 }
 """What MLflow is told through the environment before it is imported, unless the user has said otherwise."""
@@ -45,11 +50,6 @@ COLUMNS = (
 """Columns of the run table in the shared view `overview` that every experiment gets; MLflow's own show no number."""
 
 
-def store_uri(folder: Path) -> str:
-    """The tracking store of a working directory: MLFLOW_TRACKING_URI if it is set, else `mlflow.db` in that folder."""
-    return os.environ.get("MLFLOW_TRACKING_URI") or f"sqlite:///{folder.resolve() / 'mlflow.db'}"
-
-
 def prepare_store(uri: str) -> None:
     """Create the tables of a store that has none, once, however many processes ask at the same time.
 
@@ -60,33 +60,62 @@ def prepare_store(uri: str) -> None:
         os.environ.setdefault(name, value)
     for name in ("alembic", "urllib3"):
         logging.getLogger(name).setLevel(logging.ERROR)
-    if uri.startswith("http"):
+    address.check(uri)
+    file = address.database(uri)
+    if file is None:
         return
+    with _locked(uri):
+        if file.exists() and _is_half(file):
+            _put_away(file)
+        if not file.exists():
+            _make(file, artifacts=str(address.artifacts(uri)))
+        from mlflow.store.tracking.sqlalchemy_store import SqlAlchemyStore
+
+        SqlAlchemyStore(uri, address.artifacts(uri))  # type: ignore[no-untyped-call]
+
+
+def _make(file: Path, *, artifacts: str) -> None:
+    """Make a store under another name, and give it its own when it is whole: a kill leaves no half of one."""
     from mlflow.store.tracking.sqlalchemy_store import SqlAlchemyStore
 
-    with _locked(uri):
-        SqlAlchemyStore(uri, _artifacts(uri) or "mlartifacts")  # type: ignore[no-untyped-call]
-        file = _database(uri)
-        if file:
-            with closing(sqlite3.connect(file)) as database:
-                database.execute("PRAGMA journal_mode=wal")
+    _remove(file.parent.glob(f"{file.name}.new*"))
+    fresh = file.with_name(f"{file.name}.new")
+    file.parent.mkdir(parents=True, exist_ok=True)
+    SqlAlchemyStore(f"sqlite:///{fresh}", artifacts)  # type: ignore[no-untyped-call]
+    with closing(sqlite3.connect(fresh)) as database:
+        database.execute("PRAGMA journal_mode=wal")
+        database.execute("PRAGMA wal_checkpoint(truncate)")
+    fresh.replace(file)
+    _remove(file.parent.glob(f"{file.name}.new*"))
 
 
-def _database(uri: str) -> Path | None:
-    """The file of an SQLite store; None for a server."""
-    return Path(uri.removeprefix("sqlite:///").partition("?")[0]) if uri.startswith("sqlite:///") else None
+def _remove(files: Iterable[Path]) -> None:
+    for file in files:
+        file.unlink(missing_ok=True)
 
 
-def _artifacts(uri: str) -> str | None:
-    """Where the artifacts of an SQLite store go; a server decides that itself."""
-    file = _database(uri)
-    return (file.resolve().parent / "mlartifacts").as_uri() if file else None
+def _is_half(file: Path) -> bool:
+    """Whether a store was begun and not made to its end, as a kill left it in earlier versions; no other file is."""
+    try:
+        with closing(sqlite3.connect(file)) as database:
+            tables = {name for (name,) in database.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
+    except sqlite3.DatabaseError:
+        return False
+    begun = not tables or bool({"alembic_version", "experiments"} & tables)
+    whole = {"alembic_version", "experiments", "runs"} <= tables
+    return begun and (not whole or any(name.startswith("_alembic_tmp") for name in tables))
+
+
+def _put_away(file: Path) -> None:
+    print(f"warning: {file} is no whole MLflow store; it is {file.name}.broken now, and made anew", file=sys.stderr)
+    file.replace(file.with_name(f"{file.name}.broken"))
+    _remove(file.with_name(file.name + end) for end in ("-wal", "-shm"))
 
 
 @contextmanager
 def _locked(uri: str) -> Iterator[None]:
     """Hold a store for this process among those of this machine; the lock goes with the process."""
-    file = _database(uri)
+    file = address.database(uri)
     elsewhere = Path(tempfile.gettempdir()) / f"mlflow-{os.getuid()}-{digest(uri.encode())}.lock"
     lock = file.with_name(f"{file.name}.lock") if file else elsewhere
     lock.parent.mkdir(parents=True, exist_ok=True)
@@ -96,13 +125,19 @@ def _locked(uri: str) -> Iterator[None]:
 
 
 class Store:
-    """A tracking store that is brought to what the files say."""
+    """A tracking store that is brought to what the files say.
 
-    def __init__(self, uri: str) -> None:
+    Args:
+        uri: its address.
+        folder: the working directory whose runs are mirrored; runs of others are neither touched nor taken for these.
+    """
+
+    def __init__(self, uri: str, folder: Path) -> None:
         prepare_store(uri)
         from mlflow import MlflowClient
 
         self.uri = uri
+        self.checkout = address.checkout(uri, folder)
         self.client = MlflowClient(uri)
         self._born = self._birth()
         self._experiments: dict[str, str] = {}
@@ -113,7 +148,7 @@ class Store:
 
     def _birth(self) -> int | None:
         """When the database was prepared; None for a server. (Inode numbers do not tell: they are used again.)"""
-        file = _database(self.uri)
+        file = address.database(self.uri)
         if file is None or not file.exists():
             return None
         with closing(sqlite3.connect(file)) as database:
@@ -145,7 +180,7 @@ class Store:
         if found is None:
             return {}
         runs = self._search(found.experiment_id, "")
-        return {str(run.info.run_name): run.data.tags.get(CURSOR, "") for run in runs}
+        return {str(run.info.run_name): run.data.tags.get(CURSOR, "") for run in runs if self._is_own(run)}
 
     def summary(self, summary: Summary) -> None:
         """Bring the run with a study's figures and claims to what the files say; one with other files is replaced."""
@@ -237,9 +272,14 @@ class Store:
         elif status != "RUNNING":
             self.client.set_terminated(run.info.run_id, status, end_time=ended_ms)
 
-    def _only(self, experiment: str, name: str, identity: Mapping[str, str], *, started_ms: int) -> "Run":
-        """The one active run of that name: the one with this identity, or a new one in the place of all others."""
-        found = self._search(experiment, f"attributes.run_name = '{name}'")
+    def _is_own(self, run: "Run") -> bool:
+        """Whether a run was mirrored from this working directory."""
+        return self.checkout is None or run.data.tags.get(CHECKOUT) == self.checkout
+
+    def _only(self, experiment: str, name: str, identity: dict[str, str], *, started_ms: int) -> "Run":
+        """The one active run of that name from here: that with this identity, or a new one in place of the others."""
+        identity = identity | ({CHECKOUT: self.checkout} if self.checkout else {})
+        found = [run for run in self._search(experiment, f"attributes.run_name = '{name}'") if self._is_own(run)]
         same = [run for run in found if identity.items() <= run.data.tags.items()]
         for run in found:
             if run not in same[:1]:
@@ -268,7 +308,7 @@ class Store:
             return self._experiments[name]
         found = self.client.get_experiment_by_name(name)
         if found is None:
-            identifier = self.client.create_experiment(name, _artifacts(self.uri))
+            identifier = self.client.create_experiment(name, address.artifacts(self.uri))
         else:
             identifier = found.experiment_id
             if found.lifecycle_stage == "deleted":

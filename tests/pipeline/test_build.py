@@ -133,6 +133,24 @@ def test_jobs_find_the_repository_and_the_owner(tmp_path, monkeypatch):
     assert not (tmp_path / ".snakemake").exists()
 
 
+@pytest.mark.parametrize("name", ["{draft}", "why?"])
+def test_a_folder_that_snakemake_cannot_name_is_refused_with_one_line(start, tmp_path, name):
+    folder = tmp_path / name
+    _, error = start(folder).process.communicate(timeout=20)
+    assert error.startswith(f"{folder}: Snakemake cannot build where a path has ") and error.count("\n") == 1
+    for fine in ("a b", "[old]", "user's", "\u00e9tude", "#1", "cash$HOME"):
+        assert start(tmp_path / fine).ready()
+
+
+def test_a_python_that_snakemake_cannot_call_is_refused_with_one_line(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    for name in ("PYTHONPATH", OWNER, *build.ONE_THREAD):
+        monkeypatch.setenv(name, "")
+    monkeypatch.setattr(build.sys, "executable", "/home/me/my study (1)/.venv/bin/python")
+    with pytest.raises(SystemExit, match="it may hold no spaces, quotes or brackets; rename the folder, or make"):
+        build.prepare(tmp_path, executing=True)
+
+
 def test_a_full_disk_is_told_before_the_build(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     for name in ("PYTHONPATH", OWNER, *build.ONE_THREAD):

@@ -8,7 +8,7 @@ import shutil
 import pytest
 
 from common.config import MLP, Digits, Run
-from common.runs import job, published
+from common.runs import identity, job, published
 from common.runs.place import FILES, Place
 
 TRUNK = Run(model=MLP(width=8), data=Digits(), lr=0.1, steps=4, seed=3, keep_steps=(2,))
@@ -82,7 +82,7 @@ def test_a_record_without_digests_does_not_stay(tmp_path):
 
 
 def test_nothing_that_can_be_read_is_nothing(tmp_path):
-    assert published.read(tmp_path / "run.json") is None
+    assert identity.read(tmp_path / "run.json") is None
     (tmp_path / "run.json").write_text("[]")
-    assert published.read(tmp_path / "run.json") is None
-    assert published.identity({"description": {"cells": 3}}) is None
+    assert identity.read(tmp_path / "run.json") is None
+    assert identity.identity({"description": {"cells": 3}}) is None

@@ -22,9 +22,10 @@ from common import config, tracking
 from common.runs.origin import ROOT
 from common.tracking import follow
 from common.tracking.__main__ import ui
+from common.tracking.address import store_uri
 from common.tracking.follow import Follower
 from common.tracking.record import Record, RecordError
-from common.tracking.store import BATCH, Store, store_uri
+from common.tracking.store import BATCH, Store
 
 STARTED_MS = 1_700_000_000_000
 

@@ -1,0 +1,183 @@
+"""Where the store is, whose runs are in it, and what of its address may be shown."""
+
+import os
+import socket
+import sqlite3
+import threading
+import time
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+
+from common import tracking
+from common.tracking import address
+from common.tracking.address import AddressError, redacted
+from common.tracking.store import CHECKOUT, Store
+from tests.tracking.test_tracking import query, write_run
+
+
+@pytest.fixture(autouse=True)
+def no_address(monkeypatch):
+    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
+
+
+@pytest.mark.parametrize(
+    "uri",
+    ["postgresql://me:s3cret@127.0.0.1:9/db", "file:///tmp/mlruns", "./mlruns", "databricks", "mysql://me:s3cret@h/db"],
+)
+def test_what_is_no_server_and_no_file_is_refused_with_the_way_out(tmp_path, monkeypatch, capfd, uri):
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", uri)
+    write_run(tmp_path / "results")
+    stop = threading.Event()
+    stop.set()
+    tracking.watch(tmp_path / "results", owner=os.getpid(), stop=stop)
+    [line] = capfd.readouterr().err.splitlines()
+    assert "must be http(s)://HOST:PORT of an MLflow server" in line and "s3cret" not in line
+    with pytest.raises(AddressError):
+        tracking.rebuild(tmp_path / "results")
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("https://me:s3cret@host:5000/api", "https://me:***@host:5000/api"),
+        ("at http://me:p@ss/w:rd@host and http://host:80/", "at http://me:***@host and http://host:80/"),
+        ("sqlite:////home/me/mlflow.db", "sqlite:////home/me/mlflow.db"),
+        ("http://host:5000", "http://host:5000"),
+    ],
+)
+def test_passwords_are_never_shown(text, shown):
+    assert redacted(text) == shown
+
+
+def test_a_dead_server_costs_one_line_without_its_password(tmp_path, monkeypatch, capfd):
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", f"http://me:s3cret@127.0.0.1:{port}")
+    write_run(tmp_path / "results")
+    stop = threading.Event()
+    stop.set()
+    tracking.watch(tmp_path / "results", owner=os.getpid(), stop=stop)
+    [line] = capfd.readouterr().err.splitlines()
+    assert "http://me:***@127.0.0.1" in line and "training goes on" in line and "s3cret" not in line
+
+
+def test_a_server_that_accepts_and_never_answers_does_not_hold_a_build(tmp_path, capfd):
+    """A build waits for the mirror at its end: most of the time in one request that is under way, then here."""
+    write_run(tmp_path / "results")
+    with socket.socket() as hole:
+        hole.bind(("127.0.0.1", 0))
+        hole.listen()
+        uri = f"http://127.0.0.1:{hole.getsockname()[1]}"
+        stop = threading.Event()
+        watching = threading.Thread(
+            target=tracking.watch, args=(tmp_path / "results",), kwargs={"owner": os.getpid(), "stop": stop, "uri": uri}
+        )
+        watching.start()
+        time.sleep(1.0)
+        stop.set()
+        began = time.monotonic()
+        watching.join(timeout=30)
+        assert not watching.is_alive() and time.monotonic() - began < 10
+    assert len(capfd.readouterr().err.splitlines()) == 1
+
+
+def test_two_checkouts_in_one_store_never_touch_each_other(tmp_path):
+    uri = f"sqlite:///{tmp_path / 'team.db'}"
+    for who in ("mine", "yours"):
+        write_run(tmp_path / who / "results", started_ms=1_700_000_000_000 + len(who))
+    for who in ("mine", "yours", "mine"):
+        tracking.rebuild(tmp_path / who / "results", uri=uri)
+    with closing(sqlite3.connect(tmp_path / "team.db")) as store:
+        found = store.execute(
+            "select value, lifecycle_stage from runs join tags using (run_uuid) where key = ?", (CHECKOUT,)
+        ).fetchall()
+    assert sorted(Path(value.partition(":")[2]).name for value, stage in found if stage == "active") == [
+        "mine",
+        "yours",
+    ]
+    (tmp_path / "mine/results/wsd/wsd-s0/run.json").unlink()
+    (tmp_path / "mine/results/wsd/wsd-s0/metrics.csv").unlink()
+    write_run(tmp_path / "mine/results", code="another")
+    tracking.rebuild(tmp_path / "mine/results", uri=uri)
+    client = Store(uri, tmp_path / "mine").client
+    [experiment] = client.search_experiments(filter_string="name = 'wsd'")
+    codes = [run.data.tags["code"] for run in client.search_runs([experiment.experiment_id])]
+    assert sorted(codes) == ["0123456789ab", "another"]
+
+
+def test_a_store_in_its_own_folder_may_move_with_it(tmp_path):
+    write_run(tmp_path / "here/results")
+    tracking.rebuild(tmp_path / "here/results")
+    (tmp_path / "here").rename(tmp_path / "there")
+    tracking.rebuild(tmp_path / "there/results")
+    assert len(query(tmp_path / "there/results", "select * from runs")) == 1
+    assert not query(tmp_path / "there/results", f"select * from tags where key = '{CHECKOUT}'")
+
+
+def test_results_behind_a_link_keep_their_store_beside_the_link(tmp_path):
+    write_run(tmp_path / "scratch")
+    (tmp_path / "work").mkdir()
+    (tmp_path / "work/results").symlink_to(tmp_path / "scratch")
+    tracking.rebuild(tmp_path / "work/results")
+    tracking.mirror(tmp_path / "work/results/wsd/wsd-s0")
+    assert (tmp_path / "work/mlflow.db").exists() and not (tmp_path / "mlflow.db").exists()
+
+
+@pytest.mark.parametrize(
+    "half",
+    [
+        lambda file: file.write_bytes(b""),
+        lambda file: sqlite3.connect(file).execute("create table experiments (a)").connection.commit(),
+    ],
+    ids=["empty", "half"],
+)
+def test_a_half_made_store_is_recognised_and_made_again(tmp_path, capfd, half):
+    write_run(tmp_path / "results")
+    half(tmp_path / "mlflow.db")
+    tracking.rebuild(tmp_path / "results")
+    assert "mlflow.db is no whole MLflow store; it is mlflow.db.broken now" in capfd.readouterr().err
+    assert len(query(tmp_path / "results", "select * from runs")) == 1
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        lambda file: file.write_bytes(b"a letter"),
+        lambda file: sqlite3.connect(file).execute("create table letters (a)").connection.commit(),
+    ],
+    ids=["text", "another database"],
+)
+def test_a_file_that_never_was_a_store_is_left_alone(tmp_path, monkeypatch, other):
+    other(tmp_path / "mine.db")
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{tmp_path / 'mine.db'}")
+    write_run(tmp_path / "results")
+    stop = threading.Event()
+    stop.set()
+    tracking.watch(tmp_path / "results", owner=os.getpid(), stop=stop)
+    assert (tmp_path / "mine.db").exists() and not (tmp_path / "mine.db.broken").exists()
+
+
+def test_leftovers_of_a_migration_that_was_killed_are_a_half_made_store(tmp_path, capfd):
+    write_run(tmp_path / "results")
+    tracking.rebuild(tmp_path / "results")
+    with closing(sqlite3.connect(tmp_path / "mlflow.db")) as store:
+        store.execute("create table _alembic_tmp_trace_tags (a)")
+        store.commit()
+    tracking.rebuild(tmp_path / "results")
+    assert "made anew" in capfd.readouterr().err
+    assert len(query(tmp_path / "results", "select * from runs")) == 1
+    assert not list(tmp_path.glob("mlflow.db.new*"))
+
+
+def test_the_path_of_a_file_may_hold_anything_but_a_question_mark(tmp_path):
+    folder = tmp_path / "a b [old] {draft} 50%20 #1"
+    write_run(folder / "results")
+    tracking.rebuild(folder / "results")
+    assert (folder / "mlflow.db").exists()
+    write_run(tmp_path / "why?/results")
+    with pytest.raises(AddressError, match=r"its path has a '\?'; rename the folder"):
+        tracking.rebuild(tmp_path / "why?/results")
+    assert address.checkout(f"sqlite:///{folder}/mlflow.db", folder) is None
