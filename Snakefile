@@ -41,6 +41,7 @@ onsuccess:
 
 onerror:
     COMPANIONS.finish()
+    print(build.STOPPED, file=sys.stderr)
 
 
 rule all:

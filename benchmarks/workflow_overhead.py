@@ -67,6 +67,29 @@ WAYS = {
 }
 
 
+PLOT = '''\
+"""Validation loss against update."""
+
+from common.plotting import figure
+
+
+def draw(runs):
+    """The figure and the numbers drawn."""
+    table = runs[["run", "step", "val_loss"]].dropna()
+    fig, ax = figure(xlabel="update", ylabel="validation loss")
+    ax.plot(table.step, table.val_loss, ".")
+    return fig, table
+'''
+
+
+def add_study(repository: Repository, name: str, text: str) -> None:
+    """A study of runs and one figure."""
+    folder = repository.root / "studies" / name
+    folder.mkdir()
+    for file, content in (("__init__.py", ""), ("study.py", text), ("plot_loss.py", PLOT)):
+        (folder / file).write_text(content)
+
+
 def timed(repository: Repository, *arguments: str, repeats: int = 3) -> float:
     """Median seconds of a call of Snakemake."""
     seconds = []
@@ -83,8 +106,7 @@ def growth(counts: list[int]) -> None:
     for runs in counts:
         with tempfile.TemporaryDirectory() as folder:
             repository = Repository(Path(folder) / "copy", studies=())
-            repository.add_tiny_study("many")
-            (repository.root / "studies/many/study.py").write_text(STUDY.format(runs=runs))
+            add_study(repository, "many", STUDY.format(runs=runs))
             target = "figures/many_loss.pdf"
             repeats = 3 if runs < 10_000 else 1
             plan = timed(repository, target, "--dry-run", repeats=repeats)
@@ -94,7 +116,7 @@ def growth(counts: list[int]) -> None:
                 (made / "run.json").write_text(json.dumps(record))
                 for file in ("metrics.csv", "state.safetensors"):
                     (made / file).write_text("{}")
-            for suffix in (".pdf", ".png", ".csv", ".json"):
+            for suffix in (".pdf", ".png", ".csv", ".json", ".rst"):
                 (repository.root / target).parent.mkdir(exist_ok=True)
                 (repository.root / target).with_suffix(suffix).write_text("")
             repository.snakemake(target, "--touch")
@@ -130,9 +152,7 @@ def sweep(*, width: int, batch: int, rates: int, seeds: int) -> None:
     for way, (stacked, runs) in WAYS.items():
         with tempfile.TemporaryDirectory() as folder:
             repository = Repository(Path(folder) / "copy", studies=())
-            repository.add_tiny_study("many")
-            study = SWEPT.format(**values, stacked=stacked, runs=runs)
-            (repository.root / "studies/many/study.py").write_text(study)
+            add_study(repository, "many", SWEPT.format(**values, stacked=stacked, runs=runs))
             seconds = timed(repository, "figures/many_loss.pdf", "--cores", "1", repeats=1)
         slowest = slowest or seconds
         print(f"| {way} | {seconds:.1f} | {slowest / seconds:.2f} |", flush=True)

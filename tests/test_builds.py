@@ -112,6 +112,44 @@ def test_damage_is_repaired_by_the_same_command(calm, tmp_path):
     assert rows.read_bytes() == before and (other.root / "figures/tiny_loss.pdf").exists()
 
 
+@pytest.mark.parametrize(
+    ("file", "old", "new", "told"),
+    [
+        (
+            "verdicts.py",
+            "    return less(",
+            "    raise ValueError('no verdict')\n    return less(",
+            "tiny_verdicts_{id}: ValueError: no verdict (log: logs/tiny/tiny_verdicts_{id}.log)",
+        ),
+        (
+            "plot_loss.py",
+            "def draw(",
+            "raise RuntimeError('no picture')\n\n\ndef draw(",
+            "tiny_loss: RuntimeError: no picture (log: logs/figures/tiny_loss.log)",
+        ),
+        (
+            "study.py",
+            "RUNS = [*TRUNKS, *BRANCHES, SWEEP]",
+            (
+                'from common.config import Files\nOWN = Files("nowhere", context=16)\n'
+                'RUNS = [*TRUNKS, *BRANCHES, SWEEP, Run("own", **SETTINGS | {"data": OWN}, steps=2, seed=0)]'
+            ),
+            "tiny/own: DataError: path='.+/nowhere' is neither .+ (log: logs/tiny/own.log)",
+        ),
+    ],
+    ids=["claim", "figure", "run"],
+)
+def test_a_failure_says_in_one_line_what_why_and_where_its_log_is(calm, tmp_path, file, old, new, told):
+    other = copied(calm, tmp_path / "other", memory=True)
+    other.edit(f"studies/tiny/{file}", old, new)
+    done = other.snakemake("tiny", check=False)
+    [claim] = [path.stem for path in other.root.glob("results/tiny/claims/*.json")] or ["T1"]
+    assert done.returncode != 0
+    line = re.escape(told.format(id=claim)).replace(r"\.\+", ".+")
+    assert re.search(rf"^{line}$", done.stdout, re.MULTILINE)
+    assert "the same command goes on" in done.stdout
+
+
 def test_states_may_go_once_everything_is_made(calm):
     subprocess.run(
         [sys.executable, "-m", "common.pipeline.disk", "--remove"], cwd=calm.root, env=calm.environment, check=True

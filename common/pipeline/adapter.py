@@ -21,7 +21,7 @@ def run(job: Any, code: str, *, server: str = "pictures") -> None:
         "inputs": {name: _paths(paths) for name, paths in job.input.items()} or {"": list(job.input)},
         "outputs": list(job.output),
     }
-    with logged(job.log[0]) as terminal:
+    with logged(job.log[0], what=job.rule) as terminal:
         sys.exit(forkserver.call(server, code, arguments, terminal=terminal.fileno()))
 
 

@@ -24,9 +24,7 @@ def check(studies: Studies, *, executing: bool) -> None:
         return
     names = ", ".join(place.label for place in stale[:3]) + ", ..." * (len(stale) > 3)
     what = "set aside, to be trained again" if executing else "a build sets them aside and trains the runs again"
-    print(
-        f"{len(stale)} results of another description or code, copied from elsewhere: {what} ({names})", file=sys.stderr
-    )
+    print(f"copied results of another description or code: {len(stale)}, {what} ({names})", file=sys.stderr)
     if executing:
         for place in stale:
             damage.move_aside(place)

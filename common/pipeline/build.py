@@ -31,6 +31,10 @@ QUERIES = re.compile(
 """Options with which Snakemake tells something and runs nothing, beside a dry run."""
 
 
+STOPPED = "What is done stays, and runs that were stopped have saved their states: the same command goes on."
+"""Last words of a build that did not reach its end."""
+
+
 def executes(workflow: Any, arguments: Iterable[str]) -> bool:
     """Whether this start of Snakemake is about to run jobs, not only to plan or to tell.
 

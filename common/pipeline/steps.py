@@ -13,7 +13,7 @@ import pandas as pd
 from common import config
 from common.evidence import claims
 from common.evidence.claims import Judged, Statement
-from common.runs import records
+from common.runs import origin, records
 from common.runs.place import Place
 
 Params = Mapping[str, Any]
@@ -24,6 +24,7 @@ Sources = Mapping[str, str]
 
 def preload() -> None:
     """Import what pictures need."""
+    origin.here()
     importlib.import_module("common.plotting.scoreboard")
     importlib.import_module("common.plotting.overview")
 

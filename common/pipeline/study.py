@@ -4,11 +4,15 @@ import ast
 import dataclasses
 import importlib
 import keyword
+import os
 import re
 import reprlib
+import signal
+import threading
 import traceback
 from collections import Counter
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from difflib import get_close_matches
 from pathlib import Path
@@ -24,7 +28,20 @@ from common.runs.place import VERDICTS
 STUDY_NAME = re.compile(r"[a-z][a-z0-9_]*")
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9.+_-]*")
 """Names of runs. Both are also the wildcards of the Snakefile."""
-RESERVED = ("data", "common", "all", "train", "claims", "verdicts", "scoreboard", "corpus", "mlflow")
+LONGEST = 150
+"""Most letters of a name: files are named after it, with ends of their own."""
+RULES = (
+    "all",
+    "train",
+    "claims",
+    "scoreboard",
+    "claims_figure",
+    "verdicts_figure",
+    "corpus",
+    "masked_corpus",
+    "mlflow",
+)
+RESERVED = ("data", "common", "verdicts", *RULES)
 """Folders of results, and rules."""
 CLAIM = re.compile(r"[A-Z][0-9]+[a-z]?")
 """Ids of claims."""
@@ -101,13 +118,42 @@ def _imported(folder: Path, name: str) -> ModuleType:
     """
     file = folder / f"{name}.py"
     try:
-        with collecting():
+        with collecting(), _fenced():
             return importlib.import_module(f"{package.__name__}.{folder.name}.{name}")
     except DescriptionError as error:
         raise DescriptionError([f"{_source(error, file)}: {text}" for text in error.problems]) from None
-    except (Exception, SystemExit) as error:
+    except KeyboardInterrupt:
+        raise
+    except BaseException as error:
         text = error.msg if isinstance(error, SyntaxError) else error
         raise DescriptionError([f"{_source(error, file)}: {type(error).__name__}: {text}"]) from None
+
+
+IMPORT_SECONDS = 20.0
+"""How long a file of a study may take to import: it describes, and trains nothing."""
+
+
+@contextmanager
+def _fenced() -> Iterator[None]:
+    """Within this context the working directory stays what it is, and what takes too long is ended (in a main thread).
+
+    Raises: TimeoutError.
+    """
+    here, alarmed = Path.cwd(), threading.current_thread() is threading.main_thread()
+    if alarmed:
+        before = signal.signal(signal.SIGALRM, _too_long)
+        signal.setitimer(signal.ITIMER_REAL, IMPORT_SECONDS)
+    try:
+        yield
+    finally:
+        if alarmed:
+            signal.setitimer(signal.ITIMER_REAL, 0)
+            signal.signal(signal.SIGALRM, before)
+        os.chdir(here)
+
+
+def _too_long(*_: object) -> None:
+    raise TimeoutError(f"the import took longer than {IMPORT_SECONDS:g} s; a study describes runs and trains nothing")
 
 
 def _list_of(kind: type, found: Any, rule: str, entry: str) -> list[Any]:
@@ -163,6 +209,9 @@ def check_study(study: Study) -> Iterator[Problem]:
                 f"must be letters, digits and . + _ -, begin with one of the former, not be {VERDICTS} and not end with"
             )
             yield Problem(study.name, repr(name), f"the name {rule} {' or '.join(TAKEN)}; rename the run")
+        elif len(name) > LONGEST:
+            text = f"the name has {len(name)} letters; at most {LONGEST} fit a file, so choose a shorter one"
+            yield Problem(study.name, f"{name[:20]}...", text)
         yield from (Problem(study.name, name, text) for text in problems(run))
         same = seen.setdefault(_training(run), name) if not problems(run) else name
         if same != name:

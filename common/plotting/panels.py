@@ -267,6 +267,5 @@ def _origin(runs: Sequence[str | Path]) -> dict[str, Any]:
         "training_commits": sorted({str(record["git"]["commit"]) for record in found}),
         "data": {record["data"]["name"]: record["data"]["digest"] for record in found},
         "scale": sorted({record["scale"] for record in found}),
-        "git": origin.git_state(),
-        "versions": origin.versions(),
+        **origin.here(),
     }

@@ -77,6 +77,7 @@ class Job:
 
 def preload() -> None:
     """Import what trainings need; torch loads much of it only when the first optimizer is made."""
+    origin.here()
     for family in (config.Model, config.Data, config.Optimizer, config.Schedule, config.Probe):
         for kind in family.kinds().values():
             config.named(kind.code)
@@ -311,8 +312,7 @@ def _record(job: Job, datasets: Datasets) -> dict[str, Any]:
         "start_step": parent.start_step if parent else 0,
         **({"parent_states": parent.digests(job.members)} if parent else {}),
         **contents(datasets),
-        "git": origin.git_state(),
-        "versions": origin.versions(),
+        **origin.here(),
         "device": torch.cuda.get_device_name() if job.run.device == "cuda" else "cpu",
         "cpu": torch.backends.cpu.get_cpu_capability(),
         "threads": job.run.threads,

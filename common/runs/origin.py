@@ -4,13 +4,21 @@ import os
 import platform
 import re
 import subprocess
+from functools import cache
 from importlib import metadata
 from pathlib import Path
+from typing import Any
 
 ROOT = Path(__file__).resolve().parents[2]
 """The repository: the folder that holds `common` and `studies`."""
 
 LIBRARIES = ("torch", "numpy", "scipy", "safetensors", "snakemake", "mlflow", "matplotlib")
+
+
+@cache
+def here() -> dict[str, dict[str, Any]]:
+    """State of this checkout and the libraries, looked up once: a job that was forked has the code of its server."""
+    return {"git": git_state(), "versions": versions()}
 
 
 def git_state(root: Path = ROOT) -> dict[str, str | bool | None]:

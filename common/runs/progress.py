@@ -1,8 +1,10 @@
 """Lines that tell a person how a training is going."""
 
 import os
+import re
 import sys
 import time
+import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -10,14 +12,50 @@ from typing import TextIO
 
 
 @contextmanager
-def logged(path: str | Path) -> Iterator[TextIO]:
-    """Send all output of this process to a log file; yields a stream that still reaches the terminal."""
+def logged(path: str | Path, *, what: str) -> Iterator[TextIO]:
+    """Send all output of this process to a log file; yields a stream that still reaches the terminal.
+
+    A failure within is told there in one line, and ends the process.
+
+    Args:
+        path: the log.
+        what: whose it is, as a person knows it: a run, a figure.
+    Raises: SystemExit if anything was raised within.
+    """
     with os.fdopen(os.dup(2), "w") as terminal, Path(path).open("w", encoding="utf-8", buffering=1) as log:
         sys.stdout.flush()
         sys.stderr.flush()
         os.dup2(log.fileno(), 1)
         os.dup2(log.fileno(), 2)
-        yield terminal
+        try:
+            yield terminal
+        except BaseException as problem:
+            if isinstance(problem, SystemExit) and not problem.code:
+                raise
+            if not isinstance(problem, SystemExit):
+                traceback.print_exc(file=log)
+            elif isinstance(problem.code, str):
+                print(problem, file=log)
+            print(f"{what}: {reason(Path(path))} (log: {path})", file=terminal, flush=True)
+            raise SystemExit(1) from None
+
+
+RAISED = re.compile(r"([\w.]+(?:Error|Exception|Damaged\w*|Interrupt\w*)): (.+)")
+"""What the last line of a traceback is like."""
+
+
+def reason(log: Path) -> str:
+    """Why a job has failed, in one line: the last exception in its log, else the log's last line."""
+    lines = [line for line in log.read_text(encoding="utf-8", errors="replace").splitlines() if line.strip()]
+    if not lines:
+        return "ended without a word; perhaps it was killed, or there was not enough memory"
+    raised = next((found for line in reversed(lines) if (found := RAISED.fullmatch(line))), None)
+    text = f"{raised[1].rpartition('.')[2]}: {raised[2]}" if raised else lines[-1].strip()
+    return text if len(text) <= LONGEST else f"{text[:LONGEST]}..."
+
+
+LONGEST = 300
+"""Most characters of a reason."""
 
 
 class Progress:

@@ -28,7 +28,8 @@ def job(tmp_path, inputs: InputFiles) -> SimpleNamespace:
     params._set_name("study", 0)
     params._set_name("ids", 1)
     outputs = OutputFiles([str(tmp_path / "out.json"), str(tmp_path / "more.csv")])
-    return SimpleNamespace(params=params, input=inputs, output=outputs, log=Log([str(tmp_path / "job.log")]))
+    log = Log([str(tmp_path / "job.log")])
+    return SimpleNamespace(params=params, input=inputs, output=outputs, log=log, rule="fresh_loss")
 
 
 @pytest.fixture(autouse=True)
@@ -60,6 +61,9 @@ def test_a_job_reaches_a_function_as_plain_values(tmp_path, named):
     assert (tmp_path / "job.log").read_text() == "said in the log\n"
 
 
-def test_an_error_is_that_of_the_function(tmp_path):
-    with pytest.raises(ValueError, match="it does not work"):
+def test_an_error_is_told_in_one_line_with_its_log(tmp_path, capfd):
+    with pytest.raises(SystemExit) as end:
         adapter.run(job(tmp_path, InputFiles([])), f"{__name__}:fail")
+    assert end.value.code == 1
+    assert capfd.readouterr().err == f"fresh_loss: ValueError: it does not work (log: {tmp_path / 'job.log'})\n"
+    assert "Traceback" in (tmp_path / "job.log").read_text()

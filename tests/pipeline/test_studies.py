@@ -25,6 +25,7 @@ from common.config import (
 )
 from common.evidence.claims import Statement
 from common.pipeline import provenance
+from common.pipeline import study as loader
 from common.pipeline.studies import NAME, STUDY_NAME, Studies, Study
 from common.runs.place import Place
 
@@ -43,6 +44,7 @@ SOUND = HEAD + 'RUNS = [Run("a-s0", **SMALL, **COMMON)]\n'
 @pytest.fixture
 def folder(tmp_path, monkeypatch) -> Iterator[Path]:
     """A folder that holds all studies there are; none of the repository is imported while it does."""
+    monkeypatch.setattr(loader, "IMPORT_SECONDS", 0.5)
     for name in _imported():
         monkeypatch.delitem(sys.modules, name)
     for name in [name for name in vars(package) if not name.startswith("__")]:
@@ -235,6 +237,16 @@ MALFORMED = {
     "unknown module": (lines("import rivers"), ["study.py:9: ModuleNotFoundError: No module named 'rivers'"]),
     "exit": (lines("raise SystemExit(3)"), ["studies/bad/study.py:9: SystemExit: 3"]),
     "exit with words": (lines("import sys", "sys.exit('no way')"), ["studies/bad/study.py:10: SystemExit: no way"]),
+    "generator exit": (lines("raise GeneratorExit('odd')"), ["studies/bad/study.py:9: GeneratorExit: odd"]),
+    "endless loop": (
+        lines("while True: pass"),
+        ["studies/bad/study.py:9: TimeoutError: the import took longer than 0.5 s; a study describes runs"],
+    ),
+    "sleep": (
+        lines("import time", "time.sleep(60)"),
+        ["studies/bad/study.py:10: TimeoutError: the import took longer"],
+    ),
+    "another folder and a fault": (lines("import os", "os.chdir('/')", "1 / 0"), ["study.py:11: ZeroDivisionError"]),
     "endless recursion": (lines("def f():", "    f()", "f()"), ["studies/bad/study.py:10: RecursionError"]),
     "no RUNS": (HEAD, ["studies/bad/study.py must define RUNS, a list of Run(", "found None"]),
     "empty RUNS": (lines("RUNS = []"), ["studies/bad/study.py must define RUNS, a list of Run(...); found none"]),
@@ -245,6 +257,10 @@ MALFORMED = {
     "name with a slash": (SOUND.replace("a-s0", "a/s0"), ["run 'a/s0': the name must be letters", "rename the run"]),
     "name with a space": (SOUND.replace("a-s0", "a s0"), ["run 'a s0': the name must be letters"]),
     "name with a line end": (SOUND.replace("a-s0", "a\\ns0"), [r"run 'a\ns0': the name must be letters"]),
+    "a name that no file can have": (
+        SOUND.replace("a-s0", 300 * "a"),
+        ["run aaaaaaaaaaaaaaaaaaaa...: the name has 300 letters; at most 150 fit a file, so choose a shorter one"],
+    ),
     "name goes up": (SOUND.replace("a-s0", ".."), ["run '..': the name must be letters"]),
     "name of a file": (SOUND.replace("a-s0", "claims.json"), ["run 'claims.json'", "not end with"]),
     "name of the folder of the verdicts": (
@@ -766,6 +782,21 @@ def test_where_and_how_a_claim_may_be_judged(folder, case):
     assert not studies.problems
     [judgement] = studies.judgements()
     assert judgement.starts == ["studies.sound.verdicts:is_low"]
+
+
+def test_a_study_that_changes_the_folder_changes_it_for_itself_alone(folder):
+    (folder / "good").mkdir()
+    (folder / "good/study.py").write_text(lines("import os", "os.chdir('/')", "RUNS = [Run('a', **SMALL, **COMMON)]"))
+    here = Path.cwd()
+    assert list(Studies.load()) == ["good"] and Path.cwd() == here
+
+
+@pytest.mark.parametrize("name", ["all", "mlflow", "train", "masked_corpus", "claims_figure", "scoreboard"])
+def test_a_study_cannot_have_the_name_of_a_rule(folder, name):
+    (folder / name).mkdir()
+    (folder / f"{name}/study.py").write_text(SOUND)
+    [problem] = Studies.load().problems
+    assert f"the folder studies/{name} must be" in str(problem)
 
 
 def test_judging_functions_are_not_imported_when_studies_are_read(folder):

@@ -5,7 +5,7 @@ from pathlib import Path
 from common.data import corpora
 from common.runs.progress import logged
 
-with logged(snakemake.log[0]):
+with logged(snakemake.log[0], what=f"corpus {snakemake.wildcards.corpus}"):
     corpora.build(
         snakemake.wildcards.corpus,
         packages=corpora.SMOKE_PACKAGES[snakemake.wildcards.corpus] if snakemake.params.scale == "smoke" else None,

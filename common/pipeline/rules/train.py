@@ -5,7 +5,7 @@ import sys
 from common.runs import forkserver, place
 from common.runs.progress import logged
 
-with logged(snakemake.log[0]) as terminal:
+with logged(snakemake.log[0], what=f"{snakemake.wildcards.study}/{snakemake.wildcards.run}") as terminal:
     job = {
         "study": snakemake.wildcards.study,
         "name": snakemake.wildcards.run,
