@@ -121,7 +121,10 @@ class Repository:
     def due(self, *arguments: str) -> set[str]:
         """Outputs that Snakemake would make again, the first one of each job."""
         dry = self.snakemake(*arguments, "--dry-run", "--quiet", "host", "reason").stdout
-        return {line.split(",")[0] for line in re.findall(r"^    output: (.+)$", dry, flags=re.MULTILINE)}
+        return {
+            line.split(",")[0].removesuffix(" (update)")
+            for line in re.findall(r"^    output: (.+)$", dry, flags=re.MULTILINE)
+        }
 
     def edit(self, file: str, old: str, new: str) -> None:
         """Replace a text that stands in a file."""

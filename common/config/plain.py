@@ -51,12 +51,15 @@ def run_from_dict(plain: Mapping[str, Any]) -> Run:
     >>> run_from_dict(to_dict(run)) == run_from_dict(identity(run)) == run
     True
     """
+    if not isinstance(plain, Mapping):
+        raise DescriptionError([f"Run: {plain!r:.50} is no description: it must be a dictionary"])
     return typing.cast(Run, _from_plain(plain, Run))
 
 
 def _from_plain(plain: Any, hint: Any) -> Any:
+    """A value as the annotation wants it; one that cannot be made so stays, for the description to refuse."""
     origin, args = typing.get_origin(hint), typing.get_args(hint)
-    if dataclasses.is_dataclass(hint):
+    if dataclasses.is_dataclass(hint) and isinstance(plain, Mapping):
         build, fields = _class_of(plain, typing.cast(type, hint))
         hints = typing.get_type_hints(build)
         return build(
@@ -64,9 +67,9 @@ def _from_plain(plain: Any, hint: Any) -> Any:
         )
     if origin in (typing.Union, types.UnionType) and plain is not None:
         return _from_plain(plain, next((arg for arg in args if _takes(arg, plain)), Any))
-    if origin is tuple and plain is not None:
+    if origin is tuple and isinstance(plain, list | tuple):
         return tuple(_from_plain(item, args[0]) for item in plain)
-    if origin is dict and plain is not None:
+    if origin is dict and isinstance(plain, Mapping):
         return {key: _from_plain(item, args[1]) for key, item in plain.items()}
     return plain
 
@@ -86,7 +89,7 @@ def _class_of(plain: Mapping[str, Any], family: type) -> tuple[type, dict[str, A
     """The class that a plain description was written from, and its fields."""
     if not issubclass(family, Kind):
         return family, dict(plain)
-    kinds = family.kinds()
-    if plain.get("kind") not in kinds:
-        raise DescriptionError([f"{family.__name__}: kind={plain.get('kind')!r} must be one of {', '.join(kinds)}"])
-    return kinds[plain["kind"]], {name: item for name, item in plain.items() if name != "kind"}
+    kinds, word = family.kinds(), plain.get("kind")
+    if not isinstance(word, str) or word not in kinds:
+        raise DescriptionError([f"{family.__name__}: kind={word!r:.50} must be one of {', '.join(kinds)}"])
+    return kinds[word], {name: item for name, item in plain.items() if name != "kind"}

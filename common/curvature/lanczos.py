@@ -5,7 +5,7 @@ may be any set of directions (the vectors of the last measurement, the gradient)
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 
@@ -42,7 +42,7 @@ class Pairs:
 
     values: Vector
     """Float64 (k,), in units of loss per squared weight for a Hessian."""
-    vectors: Block
+    vectors: Block = field(repr=False)
     """Orthonormal columns, float64 (size, k)."""
     bounds: Vector
     """Some eigenvalue lies within this distance of each value: |A v - value v| plus rounding, float64 (k,)."""
@@ -68,7 +68,7 @@ class Extremes:
     converged: bool
     """Whether every bound asked for, or from a given start every error, is within the tolerance; never where rounding
     alone is larger (see `COARSE`)."""
-    start: Block
+    start: Block = field(repr=False)
     """Directions from which the next measurement of a slightly changed operator may start."""
 
     @property

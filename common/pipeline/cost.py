@@ -31,7 +31,7 @@ CHUNK, LARGE_CHUNK = 32, 1024
 START_SECONDS = 1.0
 """ASSUME: seconds to start one job."""
 
-JOB_MB, BUILD_MB = 450.0, 900.0
+JOB_MB, BUILD_MB = 450.0, 1000.0
 """ASSUME: largest resident set of a job until one is recorded; of Snakemake, the servers and the mirror together."""
 
 Speed = dict[str, float]

@@ -28,6 +28,7 @@ from common.runs.place import VERDICTS
 STUDY_NAME = re.compile(r"[a-z][a-z0-9_]*")
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9.+_-]*")
 """Names of runs. Both are also the wildcards of the Snakefile."""
+PERIODIC = re.compile(r"(.+)\1{19}$")
 LONGEST = 150
 """Most letters of a name: files are named after it, with ends of their own."""
 RULES = (
@@ -203,12 +204,20 @@ def name_problem(study: str) -> str | None:
 def check_study(study: Study) -> Iterator[Problem]:
     """Problems that can be seen within one study."""
     seen: dict[str, str] = {}
+    spelt: dict[str, str] = {}
     for name, run in study.runs.items():
         if not isinstance(name, str) or not NAME.fullmatch(name) or name.endswith(TAKEN) or name == VERDICTS:
             rule = (
                 f"must be letters, digits and . + _ -, begin with one of the former, not be {VERDICTS} and not end with"
             )
             yield Problem(study.name, repr(name), f"the name {rule} {' or '.join(TAKEN)}; rename the run")
+        elif (other := spelt.setdefault(name.lower(), name)) != name:
+            text = f"differs from {other!r} by capitals alone; some file systems have one folder for both: rename one"
+            yield Problem(study.name, name, text)
+        elif PERIODIC.search(name):
+            yield Problem(
+                study.name, name, "ends with a part that is repeated 20 times, which Snakemake takes for a loop"
+            )
         elif len(name) > LONGEST:
             text = f"the name has {len(name)} letters; at most {LONGEST} fit a file, so choose a shorter one"
             yield Problem(study.name, f"{name[:20]}...", text)

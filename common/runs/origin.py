@@ -22,8 +22,13 @@ def here() -> dict[str, dict[str, Any]]:
 
 
 def git_state(root: Path = ROOT) -> dict[str, str | bool | None]:
-    """Commit that is checked out and whether the tree differs from it; None for both outside a git checkout."""
+    """Commit that is checked out and whether the tree differs from it; None for both outside a git checkout.
+
+    Another repository around an unpacked archive is none: the top of a checkout must be this very folder.
+    """
     try:
+        if Path(_git(root, "rev-parse", "--show-toplevel")).resolve() != root.resolve():
+            return {"commit": None, "dirty": None}
         commit = _git(root, "rev-parse", "HEAD")
         return {"commit": commit, "dirty": bool(_git(root, "status", "--porcelain", "--untracked-files=no"))}
     except (OSError, subprocess.CalledProcessError):
@@ -31,8 +36,9 @@ def git_state(root: Path = ROOT) -> dict[str, str | bool | None]:
 
 
 def _git(root: Path, *arguments: str) -> str:
-    done = subprocess.run(["git", "-C", str(root), *arguments], check=True, capture_output=True, text=True)
-    return done.stdout.strip()
+    apart = {name: value for name, value in os.environ.items() if not name.startswith("GIT_")}
+    command = ["git", "-C", str(root), *arguments]
+    return subprocess.run(command, check=True, capture_output=True, text=True, env=apart).stdout.strip()
 
 
 def versions() -> dict[str, str]:

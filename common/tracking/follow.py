@@ -104,8 +104,16 @@ def _update(follower: "Follower", *, last: bool) -> tuple[str | None, float]:
             follower.summarise()
     except Exception as error:  # whatever the store does, training goes on
         follower.forget()
-        return f"{type(error).__name__}: {' '.join(str(error).split())[:200]}", 0.0
+        first = _first(error)
+        return f"{type(first).__name__}: {' '.join(str(first).split())[:200]}", 0.0
     return None, time.process_time() - before - once
+
+
+def _first(error: BaseException) -> BaseException:
+    """What went wrong first: libraries wrap it several times."""
+    while cause := error.__cause__ or error.__context__:
+        error = cause
+    return error
 
 
 def _warn(text: str) -> None:

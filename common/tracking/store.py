@@ -34,7 +34,7 @@ BATCH = 1000 - 2 * BATCH_LABELS
 
 SETTINGS = {
     "MLFLOW_DISABLE_TELEMETRY": "true",
-    "MLFLOW_LOGGING_LEVEL": "ERROR",
+    "MLFLOW_LOGGING_LEVEL": "CRITICAL",  # it writes a traceback for an error that it raises as well
     "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "0",  # the mirror tries again itself
     "MLFLOW_HTTP_REQUEST_TIMEOUT": "6",  # a build never waits ten seconds for a silent server
     "MLFLOW_SQLALCHEMYSTORE_POOLCLASS": "NullPool",  # no connection outlives its use, so a removed file is noticed

@@ -44,7 +44,7 @@ SOUND = HEAD + 'RUNS = [Run("a-s0", **SMALL, **COMMON)]\n'
 @pytest.fixture
 def folder(tmp_path, monkeypatch) -> Iterator[Path]:
     """A folder that holds all studies there are; none of the repository is imported while it does."""
-    monkeypatch.setattr(loader, "IMPORT_SECONDS", 0.5)
+    monkeypatch.setattr(loader, "IMPORT_SECONDS", 0.2)
     for name in _imported():
         monkeypatch.delitem(sys.modules, name)
     for name in [name for name in vars(package) if not name.startswith("__")]:
@@ -240,7 +240,7 @@ MALFORMED = {
     "generator exit": (lines("raise GeneratorExit('odd')"), ["studies/bad/study.py:9: GeneratorExit: odd"]),
     "endless loop": (
         lines("while True: pass"),
-        ["studies/bad/study.py:9: TimeoutError: the import took longer than 0.5 s; a study describes runs"],
+        ["studies/bad/study.py:9: TimeoutError: the import took longer than 0.2 s; a study describes runs"],
     ),
     "sleep": (
         lines("import time", "time.sleep(60)"),
@@ -258,8 +258,16 @@ MALFORMED = {
     "name with a space": (SOUND.replace("a-s0", "a s0"), ["run 'a s0': the name must be letters"]),
     "name with a line end": (SOUND.replace("a-s0", "a\\ns0"), [r"run 'a\ns0': the name must be letters"]),
     "a name that no file can have": (
-        SOUND.replace("a-s0", 300 * "a"),
-        ["run aaaaaaaaaaaaaaaaaaaa...: the name has 300 letters; at most 150 fit a file, so choose a shorter one"],
+        SOUND.replace("a-s0", "".join(map(str, range(100, 200)))),
+        ["run 10010110210310410510...: the name has 300 letters; at most 150 fit a file, so choose a shorter one"],
+    ),
+    "names that differ by capitals": (
+        lines("RUNS = [Run(name, **SMALL | {'lr': lr, 'steps': 9, 'seed': 0}) for name, lr in (('A', 1), ('a', 2))]"),
+        ["run a: differs from 'A' by capitals alone; some file systems have one folder for both: rename one"],
+    ),
+    "name that repeats itself": (
+        SOUND.replace("a-s0", 20 * "ab"),
+        ["ends with a part that is repeated 20 times, which Snakemake takes for a loop"],
     ),
     "name goes up": (SOUND.replace("a-s0", ".."), ["run '..': the name must be letters"]),
     "name of a file": (SOUND.replace("a-s0", "claims.json"), ["run 'claims.json'", "not end with"]),

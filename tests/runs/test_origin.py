@@ -9,6 +9,19 @@ def test_git_state_outside_a_checkout(tmp_path):
     assert origin.git_state(tmp_path) == {"commit": None, "dirty": None}
 
 
+def test_another_repository_around_the_folder_is_not_ours(tmp_path, monkeypatch):
+    for command in (
+        ["init", "-q"],
+        ["-c", "user.name=a", "-c", "user.email=a", "commit", "-q", "--allow-empty", "-m", "x"],
+    ):
+        subprocess.run(["git", "-C", str(tmp_path), *command], check=True)
+    (tmp_path / "unpacked").mkdir()
+    assert origin.git_state(tmp_path)["commit"]
+    assert origin.git_state(tmp_path / "unpacked") == {"commit": None, "dirty": None}
+    monkeypatch.setenv("GIT_DIR", str(tmp_path / ".git"))
+    assert origin.git_state(tmp_path / "unpacked") == {"commit": None, "dirty": None}
+
+
 def test_git_state_says_whether_the_tree_was_changed(tmp_path):
     def git(*arguments):
         who = ["-c", "user.name=a", "-c", "user.email=a@example.org"]

@@ -3,6 +3,8 @@
 import os
 import socket
 import sqlite3
+import subprocess
+import sys
 import threading
 import time
 from contextlib import closing
@@ -11,9 +13,10 @@ from pathlib import Path
 import pytest
 
 from common import tracking
+from common.runs.origin import ROOT
 from common.tracking import address
 from common.tracking.address import AddressError, redacted
-from common.tracking.store import CHECKOUT, Store
+from common.tracking.store import CHECKOUT, SETTINGS, Store
 from tests.tracking.test_tracking import query, write_run
 
 
@@ -64,8 +67,13 @@ def test_a_dead_server_costs_one_line_without_its_password(tmp_path, monkeypatch
     assert "http://me:***@127.0.0.1" in line and "training goes on" in line and "s3cret" not in line
 
 
-def test_a_server_that_accepts_and_never_answers_does_not_hold_a_build(tmp_path, capfd):
+def test_a_server_that_accepts_and_never_answers_does_not_hold_a_build(tmp_path, capfd, monkeypatch):
     """A build waits for the mirror at its end: most of the time in one request that is under way, then here."""
+    assert int(SETTINGS["MLFLOW_HTTP_REQUEST_TIMEOUT"]) + address.SILENT_SECONDS < 10
+    monkeypatch.setenv("MLFLOW_HTTP_REQUEST_TIMEOUT", "2")  # shorter here, for machines that are busy
+    monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", SETTINGS["MLFLOW_HTTP_REQUEST_MAX_RETRIES"])
+    write_run(tmp_path / "elsewhere/results")
+    tracking.rebuild(tmp_path / "elsewhere/results")  # MLflow is imported
     write_run(tmp_path / "results")
     with socket.socket() as hole:
         hole.bind(("127.0.0.1", 0))
@@ -82,6 +90,25 @@ def test_a_server_that_accepts_and_never_answers_does_not_hold_a_build(tmp_path,
         watching.join(timeout=30)
         assert not watching.is_alive() and time.monotonic() - began < 10
     assert len(capfd.readouterr().err.splitlines()) == 1
+
+
+def test_a_locked_store_is_one_line_and_no_traceback(tmp_path):
+    """In a process of its own: what the libraries log does not pass through a test's hands."""
+    write_run(tmp_path / "results")
+    tracking.rebuild(tmp_path / "results")
+    write_run(tmp_path / "results", "other")
+    program = (
+        "import os, threading; from pathlib import Path; from common import tracking\n"
+        "stop = threading.Event(); stop.set()\n"
+        f"tracking.watch(Path({str(tmp_path / 'results')!r}), owner=os.getpid(), stop=stop)"
+    )
+    with closing(sqlite3.connect(tmp_path / "mlflow.db", isolation_level=None)) as holder:
+        holder.execute("begin exclusive")
+        command = [sys.executable, "-c", program]
+        done = subprocess.run(command, cwd=ROOT, check=True, capture_output=True, text=True, timeout=120)
+    [line] = done.stderr.splitlines()
+    assert "database is locked" in line and "training goes on, `snakemake mlflow` fills it" in line
+    assert "mirrored 2 runs" in tracking.rebuild(tmp_path / "results")
 
 
 def test_two_checkouts_in_one_store_never_touch_each_other(tmp_path):
