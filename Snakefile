@@ -32,7 +32,7 @@ wildcard_constraints:
 onstart:
     editions.set_aside()
     build.announce(STUDIES, workflow.dag.needrun_jobs(), cores=workflow.cores)
-    COMPANIONS.start()
+    COMPANIONS.start(workflow.dag.needrun_jobs())
 
 
 onsuccess:

@@ -21,6 +21,9 @@ wait for each other on two cores take several times as long; torch's threads are
 SERVERS = {"training": "common.runs.job:preload", "pictures": "common.pipeline.steps:preload"}
 """Fork servers by name, each with the function that imports what its jobs need."""
 
+SERVED = {"train.py": "training", "measure.py": "training", "corpus.py": None, "rebuild.py": None, None: None}
+"""Server of the jobs with these scripts, or none; the others draw, judge or write."""
+
 FREE_BYTES = 200_000_000
 """Smallest free space with which a build starts."""
 
@@ -114,6 +117,11 @@ def _title(study: str, name: str) -> str:
     return script.read(ROOT / "studies" / study / f"{name}.py").title or name
 
 
+def script_of(job: Any) -> str | None:
+    """Name of the script of a Snakemake job's rule; None if it only asks for files."""
+    return Path(str(job.rule.script)).name if job.rule.script else None
+
+
 class Companions:
     """The processes beside a build: common/runs/forkserver.py forks the jobs, common/tracking mirrors to MLflow.
 
@@ -123,10 +131,11 @@ class Companions:
     def __init__(self) -> None:
         self.processes: list[subprocess.Popen[bytes]] = []
 
-    def start(self) -> None:
-        """Start them in the background."""
+    def start(self, jobs: Iterable[Any]) -> None:
+        """Start in the background those that these Snakemake jobs need: importing torch takes longer than a picture."""
         owner = ["--owner", str(os.getpid())]
-        servers = [["common.runs.forkserver", name, "--preload", code] for name, code in SERVERS.items()]
+        needed = {SERVED.get(script_of(job), "pictures") for job in jobs}
+        servers = [["common.runs.forkserver", name, "--preload", SERVERS[name]] for name in SERVERS if name in needed]
         for command in (*servers, ["common.tracking", "watch"]):
             process = subprocess.Popen([sys.executable, "-m", *command, *owner], start_new_session=True)
             self.processes.append(process)

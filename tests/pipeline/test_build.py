@@ -242,6 +242,27 @@ def test_rules_that_are_made_in_loops_are_explained_in_the_list(tmp_path):
     ), done.stderr
 
 
+def scripted(script: str | None) -> SimpleNamespace:
+    return SimpleNamespace(rule=SimpleNamespace(script=script))
+
+
+@pytest.mark.parametrize(
+    ("scripts", "servers"),
+    [
+        (["figure.py", "judge.py", None], ["pictures"]),
+        (["measure.py"], ["training"]),
+        (["corpus.py", None], []),
+        (["rules/train.py", "scoreboard.py"], ["training", "pictures"]),
+    ],
+)
+def test_only_servers_that_have_something_to_do_are_started(monkeypatch, scripts, servers):
+    started = []
+    monkeypatch.setattr(build.subprocess, "Popen", lambda command, **_: started.append(command))
+    build.Companions().start(map(scripted, scripts))
+    assert [command[3] for command in started if "common.runs.forkserver" in command] == servers
+    assert sum("common.tracking" in command for command in started) == 1
+
+
 def test_companions_know_the_build_and_end_with_it(monkeypatch):
     started = []
 
@@ -258,7 +279,7 @@ def test_companions_know_the_build_and_end_with_it(monkeypatch):
 
     monkeypatch.setattr(build.subprocess, "Popen", Process)
     companions = build.Companions()
-    companions.start()
+    companions.start([scripted("../rules/train.py"), scripted("figure.py"), scripted(None)])
     companions.finish()
     assert [command[1:] for command in started] == [
         *(
