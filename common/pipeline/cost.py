@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from common.config import Data, DescriptionError, Model, Run, identity, members, run_from_dict, validation_sets
+from common.runs import identity as identities
 from common.runs.place import FILES
 
 CALL_SECONDS = 1.4e-4
@@ -130,10 +131,10 @@ def measured(results: Path) -> Speed:
 def _recorded(results: Path) -> Iterator[tuple[Run, dict[str, Any]]]:
     """Complete runs of a results folder with what their records say."""
     for file in sorted(results.glob(f"*/*/{FILES[0]}")):
+        record = identities.read(file) or {}
         try:
-            record = json.loads(file.read_text(encoding="utf-8"))
             run = run_from_dict(record["description"])
-        except (DescriptionError, TypeError, ValueError, KeyError):
+        except (DescriptionError, TypeError, KeyError):
             continue  # damaged, or recorded by a version with other fields; it is trained again anyway
         if record["status"] == "complete" and record["seconds"] > 0:
             yield run, record

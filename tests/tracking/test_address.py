@@ -25,6 +25,13 @@ def no_address(monkeypatch):
     monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
 
 
+def watch_once(results: Path) -> None:
+    """The last pass of a mirror, as at the end of a build."""
+    stop = threading.Event()
+    stop.set()
+    tracking.watch(results, owner=os.getpid(), stop=stop)
+
+
 @pytest.mark.parametrize(
     "uri",
     ["postgresql://me:s3cret@127.0.0.1:9/db", "file:///tmp/mlruns", "./mlruns", "databricks", "mysql://me:s3cret@h/db"],
@@ -32,9 +39,7 @@ def no_address(monkeypatch):
 def test_what_is_no_server_and_no_file_is_refused_with_the_way_out(tmp_path, monkeypatch, capfd, uri):
     monkeypatch.setenv("MLFLOW_TRACKING_URI", uri)
     write_run(tmp_path / "results")
-    stop = threading.Event()
-    stop.set()
-    tracking.watch(tmp_path / "results", owner=os.getpid(), stop=stop)
+    watch_once(tmp_path / "results")
     [line] = capfd.readouterr().err.splitlines()
     assert "must be http(s)://HOST:PORT of an MLflow server" in line and "s3cret" not in line
     with pytest.raises(AddressError):
@@ -60,9 +65,7 @@ def test_a_dead_server_costs_one_line_without_its_password(tmp_path, monkeypatch
         port = free.getsockname()[1]
     monkeypatch.setenv("MLFLOW_TRACKING_URI", f"http://me:s3cret@127.0.0.1:{port}")
     write_run(tmp_path / "results")
-    stop = threading.Event()
-    stop.set()
-    tracking.watch(tmp_path / "results", owner=os.getpid(), stop=stop)
+    watch_once(tmp_path / "results")
     [line] = capfd.readouterr().err.splitlines()
     assert "http://me:***@127.0.0.1" in line and "training goes on" in line and "s3cret" not in line
 
@@ -181,9 +184,7 @@ def test_a_file_that_never_was_a_store_is_left_alone(tmp_path, monkeypatch, othe
     other(tmp_path / "mine.db")
     monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{tmp_path / 'mine.db'}")
     write_run(tmp_path / "results")
-    stop = threading.Event()
-    stop.set()
-    tracking.watch(tmp_path / "results", owner=os.getpid(), stop=stop)
+    watch_once(tmp_path / "results")
     assert (tmp_path / "mine.db").exists() and not (tmp_path / "mine.db.broken").exists()
 
 
