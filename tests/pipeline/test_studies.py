@@ -792,6 +792,20 @@ def test_where_and_how_a_claim_may_be_judged(folder, case):
     assert judgement.starts == ["studies.sound.verdicts:is_low"]
 
 
+def test_the_content_of_own_text_asks_for_a_training_and_nothing_else_does(folder, tmp_path):
+    (tmp_path / "texts").mkdir()
+    (tmp_path / "texts/a.txt").write_text("some words " * 99)
+    (folder / "good").mkdir()
+    own = f"RUNS = [Run('own', **TEXT | {{'data': Files({str(tmp_path / 'texts')!r}, context=16)}}, **COMMON),"
+    (folder / "good/study.py").write_text(lines(own, "    Run('other', **SMALL, **COMMON)]"))
+    studies = Studies.load()
+    assert studies.content("good", "other") == {}
+    first = studies.content("good", "own")
+    assert first == studies.content("good", "own") and list(first) == [str(tmp_path / "texts")]
+    (tmp_path / "texts/b.txt").write_text("other words " * 99)
+    assert studies.content("good", "own") != first
+
+
 def test_a_study_that_changes_the_folder_changes_it_for_itself_alone(folder):
     (folder / "good").mkdir()
     (folder / "good/study.py").write_text(lines("import os", "os.chdir('/')", "RUNS = [Run('a', **SMALL, **COMMON)]"))
