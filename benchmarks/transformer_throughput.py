@@ -1,19 +1,24 @@
-"""Training throughput against Hugging Face's GPT2LMHeadModel at equal sizes, and quality at equal steps.
+"""Training throughput against nanoGPT and Hugging Face's GPT2LMHeadModel at equal sizes, and quality at equal steps.
 
-A step is forward, backward, clip at norm 1 and torch's fused AdamW, in fp32 on one thread.
-Needs the extra `benchmarks`. The ratio is the median over pairs of neighbouring steps; trust it on a quiet machine.
+A step is forward, backward, clip at norm 1 and torch's fused AdamW, on one thread. Needs the extra `benchmarks`, for
+compiled steps a C++ compiler, and for nanoGPT its file model.py (github.com/karpathy/nanoGPT). Candidates take turns
+by tenths of a second, each in a process of its own; a ratio is the median over neighbouring turns, in CPU seconds.
 
-    python benchmarks/transformer_throughput.py --compile --json throughput.json
+    python benchmarks/transformer_throughput.py --nanogpt nanoGPT/model.py --json throughput.json
     python benchmarks/transformer_throughput.py --quality TEXT_FOLDER
 """
 
 import argparse
+import contextlib
+import importlib.util
+import io
 import json
 import os
 import statistics
+import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -28,40 +33,62 @@ from transformers import GPT2Config, GPT2LMHeadModel
 from common import models
 from common.config import Transformer
 
-VOCABULARY, CONTEXT = 256, 128
-SIZES = ((64, 3, 2, 2.0), (128, 4, 4, 2.0), (256, 4, 4, 1.7))
-"""Width, depth, heads, and the ratio aimed at."""
+VOCABULARY = 256
+CELLS = ((64, 2, 2, 64, 4), (128, 4, 4, 128, 8), (192, 6, 6, 256, 4), (384, 6, 6, 128, 8))
+"""Width, depth, heads, context, batch."""
+PRECISIONS = ("fp32", "bf16")
 QUALITY_STEPS, QUALITY_WARMUP_STEPS, QUALITY_TAIL = 300, 30, 50
-QUALITY_SEEDS, QUALITY_RATES = 3, (2e-3, 4e-3, 8e-3)
+QUALITY_SEEDS, QUALITY_RATES, QUALITY_CONTEXT = 3, (2e-3, 4e-3, 8e-3), 128
 
 Forward = Callable[[Tensor], Tensor]
+"""Tokens (count, context) to logits."""
+Loss = Callable[[Tensor, Tensor], Tensor]
+"""Tokens and targets (count, context) to the mean loss, shape ()."""
 
 
-def gpt2(*, width: int, depth: int, heads: int) -> tuple[nn.Module, Forward]:
+def gpt2(*, width: int, depth: int, heads: int, context: int) -> tuple[nn.Module, Forward]:
     """GPT-2 without dropout, with its default attention, from random weights."""
-    shape = {"vocab_size": VOCABULARY, "n_positions": CONTEXT, "n_embd": width, "n_layer": depth, "n_head": heads}
+    shape = {"vocab_size": VOCABULARY, "n_positions": context, "n_embd": width, "n_layer": depth, "n_head": heads}
     quiet = {"resid_pdrop": 0.0, "embd_pdrop": 0.0, "attn_pdrop": 0.0, "bos_token_id": None, "eos_token_id": None}
     model = GPT2LMHeadModel(GPT2Config(**shape, **quiet))
     return model, lambda tokens: model(input_ids=tokens).logits
 
 
-def ours(*, width: int, depth: int, heads: int, seed: int) -> tuple[nn.Module, Forward]:
-    shapes = {"inputs": VOCABULARY, "outputs": VOCABULARY, "context": CONTEXT}
+def ours(*, width: int, depth: int, heads: int, context: int, seed: int) -> tuple[nn.Module, Forward]:
+    shapes = {"inputs": VOCABULARY, "outputs": VOCABULARY, "context": context}
     generator = torch.Generator().manual_seed(seed)
     model = models.build(Transformer(width=width, depth=depth, heads=heads), **shapes, generator=generator)
     return model, model
+
+
+def nanogpt(file: Path, *, width: int, depth: int, heads: int, context: int) -> tuple[nn.Module, Loss]:
+    """The model of nanoGPT without dropout and biases, as it recommends, with the loss that it computes itself."""
+    spec = importlib.util.spec_from_file_location("nanogpt", file)
+    assert spec and spec.loader
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[spec.name] = module  # where dynamo looks for its globals
+    spec.loader.exec_module(module)
+    shape = {"block_size": context, "vocab_size": VOCABULARY, "n_layer": depth, "n_head": heads, "n_embd": width}
+    with contextlib.redirect_stdout(io.StringIO()):
+        model = module.GPT(module.GPTConfig(**shape, dropout=0.0, bias=False))
+    return model, lambda tokens, targets: model(tokens, targets)[1]
+
+
+def cross_entropy(forward: Forward) -> Loss:
+    return lambda tokens, targets: functional.cross_entropy(forward(tokens).flatten(0, 1), targets.flatten())
 
 
 def adamw(model: nn.Module, *, lr: float) -> torch.optim.Optimizer:
     return torch.optim.AdamW(model.parameters(), lr=lr, betas=(0.9, 0.95), weight_decay=0.0, fused=True)
 
 
-def stepper(model: nn.Module, forward: Forward, optimizer: torch.optim.Optimizer) -> Callable[[Tensor, Tensor], Tensor]:
+def stepper(model: nn.Module, loss_of: Loss, optimizer: torch.optim.Optimizer, *, precision: str = "fp32") -> Loss:
     parameters = list(model.parameters())
 
     def step(inputs: Tensor, targets: Tensor) -> Tensor:
         optimizer.zero_grad(set_to_none=True)
-        loss = functional.cross_entropy(forward(inputs).view(-1, VOCABULARY), targets.view(-1))
+        with torch.autocast("cpu", torch.bfloat16, enabled=precision == "bf16"):
+            loss = loss_of(inputs, targets)
         loss.backward()
         nn.utils.clip_grad_norm_(parameters, 1.0)
         optimizer.step()
@@ -70,62 +97,99 @@ def stepper(model: nn.Module, forward: Forward, optimizer: torch.optim.Optimizer
     return step
 
 
-def interleaved(steps: dict[str, Callable], *, count: int, seconds: float) -> dict[str, list[float]]:
-    """Seconds of each single step; the candidates take turns, so that a busy machine disturbs all alike."""
-    generator = torch.Generator().manual_seed(1)
-    inputs, targets = torch.randint(VOCABULARY, (2, count, CONTEXT), generator=generator).unbind()
-    taken: dict[str, list[float]] = {name: [] for name in steps}
-    for step in steps.values():
-        for _ in range(3):
+CANDIDATES = ("ours", "nanoGPT", "GPT2", "ours, compiled", "nanoGPT, compiled")
+TURN_SECONDS = 0.1
+
+
+def candidate(name: str, shape: dict[str, int], *, nano: str) -> tuple[nn.Module, Loss]:
+    """A model and its loss by the name of the candidate."""
+    kind, _, compiled = name.partition(", ")
+    if kind == "nanoGPT":
+        model, loss = nanogpt(Path(nano), **shape)
+    else:
+        model, forward = ours(**shape, seed=0) if kind == "ours" else gpt2(**shape)
+        loss = cross_entropy(forward)
+    return model, torch.compile(loss) if compiled else loss
+
+
+def serve(name: str, *, cell: int, precision: str, nano: str) -> None:
+    """Make steps for a turn at each line of standard input, and say the median of their CPU seconds."""
+    torch.set_num_threads(1)
+    torch.set_flush_denormal(True)
+    width, depth, heads, context, count = CELLS[cell]
+    model, loss = candidate(name, {"width": width, "depth": depth, "heads": heads, "context": context}, nano=nano)
+    step = stepper(model, loss, adamw(model, lr=1e-3), precision=precision)
+    inputs, targets = torch.randint(
+        VOCABULARY, (2, count, context), generator=torch.Generator().manual_seed(1)
+    ).unbind()
+    for _ in range(5):
+        step(inputs, targets)
+    print("ready", flush=True)
+    for _ in sys.stdin:
+        taken: list[float] = []
+        while sum(taken) < TURN_SECONDS or len(taken) < 3:
+            start = time.process_time()
             step(inputs, targets)
+            taken.append(time.process_time() - start)
+        print(statistics.median(taken), flush=True)
+
+
+def raced(
+    names: Sequence[str], *, cell: int, precision: str, nano: Path | None, seconds: float
+) -> dict[str, list[float]]:
+    """CPU seconds of a step in each turn: every candidate in a process of its own, one after the other."""
+    command = [sys.executable, "-W", "ignore", __file__, "--cell", str(cell), "--precision", precision]
+    command += ["--nanogpt", str(nano)]
+    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True, "bufsize": 1}
+    running = {name: subprocess.Popen([*command, "--serve", name], **pipes) for name in names}
+    taken: dict[str, list[float]] = {name: [] for name in names}
+    for process in running.values():
+        assert process.stdout.readline() == "ready\n", f"{process.args} ended"
     end = time.perf_counter() + seconds
     while time.perf_counter() < end:
-        for name, step in steps.items():
-            start = time.perf_counter()
-            step(inputs, targets)
-            taken[name].append(time.perf_counter() - start)
+        for name, process in running.items():
+            process.stdin.write("\n")
+            taken[name].append(float(process.stdout.readline()))
+    for process in running.values():
+        process.stdin.close()
+        process.wait()
     return taken
 
 
-def throughput(*, seconds: float, compiled: bool) -> Iterator[dict[str, Any]]:
-    """One row for each size, batch and candidate."""
-    for width, depth, heads, target in SIZES:
-        for count in (8, 32):
-            shape = {"width": width, "depth": depth, "heads": heads}
-            candidates = {"GPT2": gpt2(**shape), "ours": ours(**shape, seed=0)}
-            if compiled:
-                model, forward = ours(**shape, seed=0)
-                candidates["ours, compiled"] = model, torch.compile(forward)
-            steps = {name: stepper(*pair, adamw(pair[0], lr=1e-3)) for name, pair in candidates.items()}
-            taken = interleaved(steps, count=count, seconds=seconds)
+def throughput(*, seconds: float, nano: Path | None) -> Iterator[dict[str, Any]]:
+    """One row for each cell, precision and candidate, with its time over that of ours."""
+    names = [name for name in CANDIDATES if nano or not name.startswith("nanoGPT")]
+    for cell, (width, depth, _, context, count) in enumerate(CELLS):
+        for precision in PRECISIONS:
+            taken = raced(names, cell=cell, precision=precision, nano=nano, seconds=seconds)
             for name, times in taken.items():
+                mine = taken["ours, compiled" if name.endswith("compiled") else "ours"]
                 yield {
-                    "width": width,
-                    "batch": count,
+                    "width, depth, context, batch": f"{width}, {depth}, {context}, {count}",
+                    "precision": precision,
                     "model": name,
-                    "tokens_per_second": count * CONTEXT / statistics.median(times),
-                    "ratio": statistics.median(a / b for a, b in zip(taken["GPT2"], times, strict=True)),
-                    "target": target,
-                    "steps": len(times),
-                    "load": os.getloadavg()[0],
+                    "tokens/s": count * context / statistics.median(times),
+                    "over ours": statistics.median(a / b for a, b in zip(times, mine, strict=True)),
+                    "over ours, eager": statistics.median(a / b for a, b in zip(times, taken["ours"], strict=True)),
+                    "turns": len(times),
                 }
 
 
 def windows(text: Tensor, *, seed: int) -> Iterator[tuple[Tensor, Tensor]]:
     generator = torch.Generator().manual_seed(seed)
     for _ in range(QUALITY_STEPS):
-        starts = torch.randint(len(text) - CONTEXT - 1, (8, 1), generator=generator)
-        tokens = text[starts + torch.arange(CONTEXT + 1)].long()
+        starts = torch.randint(len(text) - QUALITY_CONTEXT - 1, (8, 1), generator=generator)
+        tokens = text[starts + torch.arange(QUALITY_CONTEXT + 1)].long()
         yield tokens[:, :-1].contiguous(), tokens[:, 1:].contiguous()
 
 
 def final_loss(name: str, text: Tensor, *, lr: float, seed: int) -> float:
     """Mean training loss of the last `QUALITY_TAIL` steps, each on fresh windows, at width 64 (nats per byte)."""
-    shape = {"width": 64, "depth": 3, "heads": 2}
+    shape = {"width": 64, "depth": 3, "heads": 2, "context": QUALITY_CONTEXT}
     torch.manual_seed(seed)  # GPT2LMHeadModel draws from the global generator
     model, forward = gpt2(**shape) if name == "GPT2" else ours(**shape, seed=seed)
     optimizer = adamw(model, lr=lr)
-    step = stepper(model, forward, optimizer)
+    step = stepper(model, cross_entropy(forward), optimizer)
     losses = []
     for t, batch in enumerate(windows(text, seed=seed)):
         for group in optimizer.param_groups:
@@ -153,18 +217,22 @@ def line(row: dict[str, Any]) -> str:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--compile", action="store_true", help="measure torch.compile too (needs a C++ compiler)")
-    parser.add_argument("--seconds", type=float, default=40, help="time for each size and batch")
+    parser.add_argument("--nanogpt", type=Path, metavar="FILE", help="its model.py")
+    parser.add_argument("--seconds", type=float, default=40, help="time for each cell and precision")
     parser.add_argument(
         "--quality", type=Path, metavar="FOLDER", help="compare losses on a folder of .py files instead"
     )
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the rows there as well")
+    parser.add_argument("--serve", metavar="CANDIDATE", help=argparse.SUPPRESS)
+    parser.add_argument("--cell", type=int, help=argparse.SUPPRESS)
+    parser.add_argument("--precision", help=argparse.SUPPRESS)
     options = parser.parse_args()
+    if options.serve:
+        serve(options.serve, cell=options.cell, precision=options.precision, nano=options.nanogpt)
+        return
     torch.set_num_threads(1)
     rows = []
-    source = (
-        quality(options.quality) if options.quality else throughput(seconds=options.seconds, compiled=options.compile)
-    )
+    source = quality(options.quality) if options.quality else throughput(seconds=options.seconds, nano=options.nanogpt)
     for row in source:
         if not rows:
             print(f"| {' | '.join(row)} |\n|{'---|' * len(row)}", flush=True)

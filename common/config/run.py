@@ -88,7 +88,8 @@ class Run:
     precision: Literal["fp32", "bf16"] = field(default="fp32", neutral="fp32")
     """bf16 computes the forward pass under autocast; weights stay in fp32."""
     compile: bool = False
-    """Train with torch.compile (needs a C++ compiler)."""
+    """Train with torch.compile, whose sums run in another order. Without a C++ compiler it trains as with False, and
+    run.json says so. Compiling takes up to a minute of a core, once for all runs of one shape on a machine."""
     threads: int = field(default=1, neutral=1)
     """torch threads; the number changes the bits of the result, so it belongs to the description."""
 

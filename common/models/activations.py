@@ -29,7 +29,7 @@ class _SquaredReLU(torch.autograd.Function):
     @staticmethod
     def backward(ctx: Any, *upstream: Tensor) -> Tensor:
         (x,) = ctx.saved_tensors
-        return (torch.relu(x) * upstream[0]).mul_(2)
+        return torch.addcmul(x.new_zeros(()), torch.relu(x), upstream[0], value=2)
 
 
 def relu2(x: Tensor) -> Tensor:

@@ -11,6 +11,7 @@ from common.config.parametrization import Role
 from common.models.layers import activation, norms, scaled
 from common.models.norms import layernorm, none
 from common.models.roles import Initializer
+from common.models.rotary import rotations, turned
 
 
 class Block(nn.Module):
@@ -47,8 +48,8 @@ class Block(nn.Module):
     def _mix(self, x: Tensor, turns: Tensor) -> Tensor:
         """Softmax attention of every head over its past, (count * context, width)."""
         qkv = torch.mm(x, self.qkv.t()).view(-1, len(turns), 3, self.heads, x.shape[1] // self.heads)
-        q, k = _turned(self.match(qkv[:, :, :2]), turns).permute(2, 0, 3, 1, 4).unbind()
-        v = qkv[:, :, 2].transpose(1, 2)
+        q, k, v = qkv.unbind(2)
+        q, k, v = (part.transpose(1, 2) for part in (turned(self.match(q), turns), turned(self.match(k), turns), v))
         mixed = functional.scaled_dot_product_attention(q, k, v, is_causal=True, scale=self.scale)
         return mixed.transpose(1, 2).reshape(x.shape)
 
@@ -58,23 +59,6 @@ def _add(x: Tensor, branch: Tensor, weight: Tensor, *, factor: float) -> Tensor:
     if torch.is_autocast_enabled(x.device.type):
         return torch.add(x, torch.mm(branch, weight.t()), alpha=factor)
     return torch.addmm(x, branch, weight.t(), alpha=factor)
-
-
-def rotations(*, context: int, size: int) -> Tensor:
-    """Rotary positions: the turn of each pair of features at each position, complex128 (context, 1, 1, size / 2).
-
-    Pair j turns by t * 10000**(-2 j / size) at position t, so that a product of query and key depends on their distance
-    alone. An odd `size` leaves no pair for its last feature, so `size` must be even.
-    Source: Su et al. 2021 (arXiv:2104.09864, eq. 15 and 34).
-    """
-    angles = torch.arange(context)[:, None] * 10000.0 ** (-2 * torch.arange(size // 2, dtype=torch.float64) / size)
-    return torch.polar(torch.ones_like(angles), angles)[:, None, None, :]
-
-
-def _turned(x: Tensor, turns: Tensor) -> Tensor:
-    """Features (count, context, 2, heads, size) with neighbours as pairs, turned; in the type that they came in."""
-    pairs = torch.view_as_complex(x.to(turns.dtype.to_real()).view(*x.shape[:-1], -1, 2))
-    return torch.view_as_real(pairs * turns).flatten(-2).to(x.dtype)
 
 
 class Transformer(nn.Module):
@@ -107,7 +91,7 @@ class Transformer(nn.Module):
         count, context = tokens.shape
         embedding_factor, readout_factor = self.factors
         x = scaled(functional.embedding(tokens, self.embedding).view(count * context, -1), embedding_factor)
-        turns = self.turns[:context].to(self.embedding.dtype.to_complex())
+        turns = self.turns[:context].to(self.embedding.dtype)
         for block in self.blocks:
             x = block(x, turns)
         readout = scaled(self.embedding if self.tied else self.readout, readout_factor)

@@ -28,6 +28,7 @@ from common.runs.owner import end_with_owner
 from common.runs.parent import Parent, contents
 from common.runs.place import Place
 from common.runs.progress import Progress
+from common.training import process
 from common.training.loop import Row, State, Training, columns
 from common.training.vectorised import together
 
@@ -117,8 +118,13 @@ def train(job: Job) -> None:
         facts = _record(job, datasets)
         if published.is_of(job.place, facts):
             published.keep(job.place)
-            print(f"{job.place.label}: trained before, and kept", file=job.terminal or sys.stderr, flush=True)
+            _tell(job, "trained before, and kept")
             return
+        if job.run.compile and not facts["compiled"]:
+            _tell(
+                job,
+                "compile=True, but there is no C++ compiler (g++, or CXX): it trains without, as compile=False does",
+            )
         session = _Session(job, stop, datasets, facts)
         for group in session.groups():
             session.train_group(group)
@@ -268,6 +274,10 @@ class _Session:
         records.publish(self.job.place)
 
 
+def _tell(job: Job, message: str) -> None:
+    print(f"{job.place.label}: {message}", file=job.terminal or sys.stderr, flush=True)
+
+
 def _identity(job: Job, datasets: Datasets) -> dict[str, Any]:
     """What must be equal for a saved state to belong to this job."""
     digests = [dataset.digest for dataset in datasets.values()]
@@ -284,7 +294,7 @@ def _saved(job: Job, datasets: Datasets) -> dict[str, Any] | None:
         for label in checkpoint.labels(file):
             checkpoint.load(file, label)
     except DamagedState as error:
-        print(f"{job.place.label}: {error}; training starts from the beginning", file=job.terminal, flush=True)
+        _tell(job, f"{error}; training starts from the beginning")
         return None
     return saved if saved["identity"] == _identity(job, datasets) else None
 
@@ -316,6 +326,7 @@ def _record(job: Job, datasets: Datasets) -> dict[str, Any]:
         "device": torch.cuda.get_device_name() if job.run.device == "cuda" else "cpu",
         "cpu": torch.backends.cpu.get_cpu_capability(),
         "threads": job.run.threads,
+        **({"compiled": process.compiles(job.run)} if job.run.compile else {}),
     }
 
 

@@ -12,6 +12,7 @@ from common.config import Run
 from common.data import Dataset
 from common.runs import checkpoint, damage, records
 from common.runs.place import Place
+from common.training import process
 from common.training.loop import State
 
 
@@ -63,8 +64,7 @@ def read(path: Path, label: str = "final", *, dataset: Dataset | None = None) ->
     record = records.read_record(path)
     member = int(label.partition("/")[0]) if "/" in label else 0
     run = config.members(config.run_from_dict(record["description"]))[member]
-    torch.set_num_threads(run.threads)
-    torch.set_flush_denormal(True)
+    process.prepare(threads=run.threads)
     with damage.set_aside(Place.of(path)):
         state = checkpoint.load(path, label)
     return Trained(

@@ -7,7 +7,7 @@ there; `train_loss` is the mean over the updates since the previous row.
 """
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from typing import Any
@@ -26,7 +26,7 @@ from common.models.roles import named_factors, named_roles
 from common.optim import optimizers, schedules
 from common.optim.average import Average
 from common.streams import torch_stream
-from common.training import evaluation, probes
+from common.training import evaluation, probes, process
 
 Row = dict[str, float | int]
 
@@ -72,7 +72,7 @@ class Training:
     A loop of another kind (see common/training/vectorised.py) calls `initial_row`, then while it is `running` fills the
     gradients of the loss of the `next_batch` and calls `step`; that of a run with past tasks is up to `backward`.
 
-    Making one sets torch's threads to the run's and flushes denormal numbers to zero, for the whole process.
+    Making one sets torch's threads to the run's for the whole process, and what else `process.prepare` says.
 
     Args:
         run: a single run (a member, if the run is a sweep).
@@ -98,8 +98,7 @@ class Training:
     """Why the run ended early, in words; None while it is sound."""
 
     def __post_init__(self) -> None:
-        torch.set_num_threads(self.run.threads)
-        torch.set_flush_denormal(True)
+        process.prepare(threads=self.run.threads)
         self.device = _device(self.run)
         model = models.build(
             self.run.model,
@@ -109,7 +108,9 @@ class Training:
             generator=torch_stream(self.run.seed, "weights"),
         )
         self.model: nn.Module = model.to(self.device)
-        self.forward: Any = torch.compile(self.model) if self.run.compile else self.model
+        self.forward: Any = self._compiled(self.model)
+        self._plain_loss = self._loss_of_model()
+        self._loss = self._compiled(self._plain_loss)
         self.optimizer = optimizers.build(
             self.run.optimizer,
             self.model.named_parameters(),
@@ -219,7 +220,7 @@ class Training:
     def loss(self, batch: Batch) -> Tensor:
         """Mean loss of a batch (see common/data/losses.py), shape (), with its graph."""
         with self.autocast():
-            return LOSSES[self.dataset.loss](self.forward(batch.inputs), batch.targets)
+            return self._loss(batch.inputs, batch.targets)
 
     def autocast(self) -> AbstractContextManager[Any]:
         """The context of the run's forward passes, which chooses their precision."""
@@ -250,6 +251,14 @@ class Training:
             within=self.within.get(data),
         )
 
+    def _compiled(self, function: Callable[..., Tensor]) -> Callable[..., Tensor]:
+        """The function; of a run that is compiled, in a form that will be compiled at its first call."""
+        return torch.compile(function, dynamic=False) if process.compiles(self.run) else function
+
+    def _loss_of_model(self) -> Callable[[Tensor, Tensor], Tensor]:
+        model, criterion = self.model, LOSSES[self.dataset.loss]
+        return lambda inputs, targets: criterion(model(inputs), targets)
+
     def _average(self, decay: float) -> Average:
         """The average at the start: that of the state to go on with, or the present weights."""
         average = Average(self.model, decay=decay)
@@ -275,10 +284,11 @@ class Training:
             yield "retention.", self.retention.kept
 
     def _loss_of_batch(self, number: int) -> Tensor:
-        """Loss of the batch that the update of this number will see, with its graph."""
+        """Loss of the batch that the update of this number will see, with its graph, which can be derived twice."""
         count = self.run.batch_size
         batch = self.dataset.batch(seed=self.run.seed, position=number * (count or self.dataset.size), count=count)
-        return self.loss(Batch(*(tensor.to(self.device) for tensor in batch)))
+        with self.autocast():
+            return self._plain_loss(*(tensor.to(self.device) for tensor in batch))
 
     def _row(self) -> Row:
         row: Row = {"step": self.start_step + self.done}

@@ -13,6 +13,7 @@ from common.runs import checkpoint, job, records
 from common.runs.job import FORMAT, Interrupted, Job, train
 from common.runs.parent import Parent
 from common.runs.place import FILES, Place
+from common.training import process
 from common.training.loop import Training
 
 
@@ -247,6 +248,31 @@ def test_a_stopped_job_goes_on_to_the_same_bytes(tmp_path, text_run, monkeypatch
         assert all(torch.equal(left[name], right[name]) for name in left)
 
 
+def test_a_compiled_job_ends_in_the_same_bytes_compiled_anew_and_after_a_stop(tmp_path, digits_run, monkeypatch):
+    if not process.compiles(run := dataclasses.replace(digits_run, compile=True)):
+        pytest.skip("torch.compile needs a C++ compiler")
+    calm, stopped = make(tmp_path, run, "calm"), make(tmp_path, run, "stopped")
+    train(calm)
+    torch.compiler.reset()
+    interrupted(stopped, 5, monkeypatch)
+    torch.compiler.reset()
+    train(stopped)
+    assert stopped.place.metrics.read_bytes() == calm.place.metrics.read_bytes()
+    assert record_of(calm)["compiled"]
+
+
+def test_without_a_compiler_a_compiled_job_says_so_and_trains_as_it_is(tmp_path, digits_run, monkeypatch, capsys):
+    monkeypatch.setenv("CXX", "no-such-compiler")
+    plain = make(tmp_path, digits_run, "plain")
+    compiled = make(tmp_path, dataclasses.replace(digits_run, compile=True), "compiled")
+    train(plain)
+    train(compiled)
+    message = "study/compiled: compile=True needs a C++ compiler (g++, or CXX); it trains as with compile=False"
+    assert capsys.readouterr().err.splitlines() == [message]
+    assert compiled.place.metrics.read_bytes() == plain.place.metrics.read_bytes()
+    assert record_of(compiled)["compiled"] is False and "compiled" not in record_of(plain)
+
+
 def test_a_stopped_job_measures_sharpness_as_if_it_had_not_been(tmp_path, digits_run, monkeypatch):
     """Measurements start from each other, so what the probe remembers is saved too."""
     run = dataclasses.replace(digits_run, probes=(Sharpness(every=2, examples=50),))
@@ -371,4 +397,4 @@ def test_a_state_that_does_not_fit_is_not_used(tmp_path, text_run, monkeypatch, 
     file.write_bytes(content)
     train(stopped)
     assert stopped.place.metrics.read_bytes() == calm.place.metrics.read_bytes()
-    assert ("training starts from the beginning" in capsys.readouterr().out) == (fault != "other code")
+    assert ("training starts from the beginning" in capsys.readouterr().err) == (fault != "other code")
