@@ -83,8 +83,9 @@ class Run:
     """A word that names this run's group in comparisons; no number depends on it."""
     device: Literal["cpu", "cuda"] = field(default="cpu", neutral="cpu")
     """Where it trains; another kind of device changes the bits of the result."""
-    ranks: int = field(default=1, neutral=1)
-    """Processes that train together."""
+    ranks: int = field(default=1, neutral=1, code="common.training.data_parallel:DataParallel")
+    """Processes that train together, each on its slice of every batch (see common/training/data_parallel.py); their
+    number changes the order of sums and so the bits of the result."""
     precision: Literal["fp32", "bf16"] = field(default="fp32", neutral="fp32")
     """bf16 computes the forward pass under autocast; weights stay in fp32."""
     compile: bool = False
@@ -100,11 +101,12 @@ class Run:
         return some and self.data.classes_as_targets
 
     def _rules(self) -> Iterator[str]:
-        yield from at_least(1, self, "steps", "batch_size", "log_every", "evaluate_every", "curve_examples", "threads")
+        yield from at_least(
+            1, self, "steps", "batch_size", "log_every", "evaluate_every", "curve_examples", "threads", "ranks"
+        )
         yield from at_least(0, self, "seed")
         yield from above(0, self, "lr")
-        if self.ranks != 1:
-            yield f"ranks={self.ranks} must be 1: this version trains a run in one process"
+        yield from self._ranks_rules()
         yield from self._average_rules()
         yield from self._fitting_rules()
         if any(not 0 < step < self.steps for step in self.keep_steps):
@@ -141,6 +143,18 @@ class Run:
                 )
         if self.data.endless and self.batch_size is None:
             yield f"batch_size is missing: data.kind={self.data.kind!r} has no full batch"
+
+    def _ranks_rules(self) -> Iterator[str]:
+        if self.ranks == 1:
+            return
+        if self.batch_size is None or self.batch_size % self.ranks:
+            yield f"ranks={self.ranks} must divide batch_size={self.batch_size}: each takes its slice of a batch"
+        if self.stacked:
+            yield f"ranks={self.ranks} trains one member at a time; leave out stacked=True"
+        if self.continual is not None:
+            yield f"ranks={self.ranks} has no form for past tasks; leave out ranks or continual"
+        if self.model.norm == "batchnorm":
+            yield f"ranks={self.ranks} would norm each slice of a batch by itself; leave out ranks, or norm='batchnorm'"
 
     def _average_rules(self) -> Iterator[str]:
         if self.average is None:

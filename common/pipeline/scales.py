@@ -97,7 +97,7 @@ def _shrunk(run: Run, factor: int) -> Run:
         continual=run.continual and _small_continual(run.continual, fewer),
         schedule=_short_schedule(run.schedule, fewer),
         steps=fewer(run.steps),
-        batch_size=run.batch_size and _quarter(run.batch_size),
+        batch_size=run.batch_size and run.ranks * _quarter(run.batch_size // run.ranks),
         log_every=fewer(run.log_every),
         evaluate_every=run.evaluate_every and fewer(run.evaluate_every),
         curve_examples=run.curve_examples and min(run.curve_examples, SMOKE_EXAMPLES // 2),

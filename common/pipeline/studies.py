@@ -191,6 +191,11 @@ class Studies:
         """Digest of the code that decides the numbers of a run."""
         return provenance.training_digest(self.run(study, name))
 
+    def cores(self, study: str, name: str) -> int:
+        """Cores that a run trains on: the threads of all of its processes."""
+        run = self.run(study, name)
+        return run.ranks * run.threads
+
     def corpus(self, study: str, name: str) -> list[str]:
         """Manifests of the corpora that a run reads."""
         read = config.datasets_of(self.run(study, name))

@@ -143,7 +143,7 @@ def _fenced() -> Iterator[None]:
     here, alarmed = Path.cwd(), threading.current_thread() is threading.main_thread()
     if alarmed:
         before = signal.signal(signal.SIGALRM, _too_long)
-        signal.setitimer(signal.ITIMER_REAL, IMPORT_SECONDS)
+        signal.setitimer(signal.ITIMER_REAL, IMPORT_SECONDS, 1.0)  # again, if the first met what swallows it
     try:
         yield
     finally:

@@ -10,7 +10,7 @@ import signal
 import sys
 import threading
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -22,7 +22,7 @@ from common import config, data
 from common.config import Data, Run
 from common.data import Dataset
 from common.optim import optimizers
-from common.runs import checkpoint, damage, origin, published, records
+from common.runs import checkpoint, damage, origin, published, ranks, records
 from common.runs.checkpoint import DamagedState
 from common.runs.owner import end_with_owner
 from common.runs.parent import Parent, contents
@@ -87,7 +87,11 @@ def preload() -> None:
 
 def run(job: Mapping[str, Any], *, terminal: TextIO) -> None:
     """Train the job that plain values describe (see `Job.from_plain`), with its progress on the terminal."""
-    train(Job.from_plain(job, terminal=terminal))
+    made = Job.from_plain(job, terminal=terminal)
+    if made.run.ranks > 1:
+        ranks.launch(job, count=made.run.ranks, terminal=terminal)
+    else:
+        train(made)
 
 
 Datasets = Mapping[Data, Dataset]
@@ -101,38 +105,10 @@ class Interrupted(SystemExit):
     """The job was asked to end; its state is saved."""
 
 
-def train(job: Job) -> None:
-    """Train a run, from its saved state if there is one, and publish its record, rows and state.
-
-    What is published already, of the same description, code, data and parent, stays, whatever made Snakemake ask for it
-    again: results that were copied from elsewhere, or files that were touched.
-
-    Raises:
-        Interrupted: SIGINT or SIGTERM came; the state is saved.
-        DamagedState: the parent's state is not what was written.
-    """
-    stop = _stop_flag()
-    end_with_owner()
-    with records.exclusive(job.place):
-        datasets = data.load_all(job.run, corpora=job.place.corpora)
-        facts = _record(job, datasets)
-        if published.is_of(job.place, facts):
-            published.keep(job.place)
-            _tell(job, "trained before, and kept")
-            return
-        if job.run.compile and not facts["compiled"]:
-            _tell(
-                job,
-                "compile=True, but there is no C++ compiler (g++, or CXX): it trains without, as compile=False does",
-            )
-        session = _Session(job, stop, datasets, facts)
-        for group in session.groups():
-            session.train_group(group)
-        session.finish()
-
-
-class _Session:
+class Session:
     """A job in progress: what its members have done so far, in this process and in earlier ones."""
+
+    training = Training
 
     def __init__(self, job: Job, stop: threading.Event, datasets: Datasets, record: dict[str, Any]) -> None:
         self.job, self.stop = job, stop
@@ -144,15 +120,26 @@ class _Session:
         self.reasons: dict[int, str | None] = {}
         self.seconds = 0.0
         saved = _saved(job, self.datasets)
+        self._meet()
         if saved:
             self._restore(saved)
         else:
             self._begin()
 
+    def train(self) -> None:
+        """Train the members that have not been trained yet, and publish what they gave."""
+        for group in self.groups():
+            self.train_group(group)
+        self.finish()
+
     def _begin(self) -> None:
         _empty(self.job.place.progress)
         records.write_json(self.job.place.progress / "run.json", self.record)
-        self.rows = records.Rows(self.job.place.progress / "metrics.csv", self._columns())
+        self._open()
+
+    def _open(self, size: int | None = None) -> None:
+        """Begin metrics.csv, or go on at a size."""
+        self.rows = records.Rows(self.job.place.progress / "metrics.csv", self._columns(), size=size)
 
     def _restore(self, saved: dict[str, Any]) -> None:
         file = self.job.place.progress / "state.safetensors"
@@ -165,7 +152,7 @@ class _Session:
             if (label := f"{CURRENT}{index}") in self.states
         }
         self.reasons = dict(zip(self.current, saved["reasons"], strict=True))
-        self.rows = records.Rows(self.job.place.progress / "metrics.csv", self._columns(), size=saved["rows_size"])
+        self._open(saved["rows_size"])
 
     def _columns(self) -> list[str]:
         swept = ["member", *self.job.run.sweep] if self.job.run.sweep else []
@@ -201,17 +188,21 @@ class _Session:
             progress.update(done, next(iter(rows.values())).get("train_loss"))
             now = time.monotonic()
             self.seconds = before + now - began
-            if self.stop.is_set() or now - saved >= self.job.save_seconds:
+            stopping = self._stopping()
+            if stopping or now - saved >= self.job.save_seconds:
                 self._save(members)
                 saved = now
-            if self.stop.is_set():
+            if stopping:
                 raise Interrupted(f"{self.job.place.label}: stopped after update {done}; its state is saved")
 
     def _take(self, index: int, training: Training, row: Row) -> None:
         """Keep a row of a member, and the checkpoints it reached."""
         swept = self.job.swept(index)
-        self.rows.append(({"member": index, **swept} if swept else {}) | row)
+        self._write(({"member": index, **swept} if swept else {}) | row)
         self.states |= {f"{self._prefix(index)}{step}": state for step, state in training.kept.items()}
+
+    def _write(self, row: Row) -> None:
+        self.rows.append(row)
 
     def _outcome(self, index: int, training: Training) -> dict[str, Any]:
         """Keep the last state of a member; what became of it."""
@@ -229,7 +220,7 @@ class _Session:
 
     def _training(self, index: int) -> Training:
         member, parent = self.job.members[index], self.job.parent
-        return Training(
+        return self.training(
             member,
             self.dataset,
             others=self.datasets,
@@ -239,6 +230,13 @@ class _Session:
             inherited=parent.inherited(member, self.datasets) if parent else {},
             reason=self.reasons.get(index),
         )
+
+    def _meet(self) -> None:
+        """Wait for the other processes of the run before its files change."""
+
+    def _stopping(self) -> bool:
+        """Whether this process was asked to end."""
+        return self.stop.is_set()
 
     def _save(self, trainings: Mapping[int, Training]) -> None:
         about = {
@@ -274,7 +272,37 @@ class _Session:
         records.publish(self.job.place)
 
 
-def _tell(job: Job, message: str) -> None:
+def train(job: Job, *, session: type[Session] = Session, told: Callable[[bool], bool] = bool) -> None:
+    """Train a run, from its saved state if there is one, and publish its record, rows and state.
+
+    What is published already, of the same description, code, data and parent, stays, whatever made Snakemake ask for it
+    again: results that were copied from elsewhere, or files that were touched.
+
+    Args:
+        job: what to train.
+        session: how.
+        told: is given whether the run is published already, and gives it back, once it has been passed on.
+
+    Raises:
+        Interrupted: SIGINT or SIGTERM came; the state is saved.
+        DamagedState: the parent's state is not what was written.
+    """
+    stop = stop_flag()
+    end_with_owner()
+    with records.exclusive(job.place):
+        datasets = data.load_all(job.run, corpora=job.place.corpora)
+        facts = facts_of(job, datasets)
+        if told(published.is_of(job.place, facts)):
+            published.keep(job.place)
+            tell(job, "trained before, and kept")
+            return
+        if job.run.compile and not facts["compiled"]:
+            tell(job, "compile=True needs a C++ compiler (g++, or CXX); it trains as with compile=False")
+        session(job, stop, datasets, facts).train()
+
+
+def tell(job: Job, message: str) -> None:
+    """Say something of a job on its terminal."""
     print(f"{job.place.label}: {message}", file=job.terminal or sys.stderr, flush=True)
 
 
@@ -294,7 +322,7 @@ def _saved(job: Job, datasets: Datasets) -> dict[str, Any] | None:
         for label in checkpoint.labels(file):
             checkpoint.load(file, label)
     except DamagedState as error:
-        _tell(job, f"{error}; training starts from the beginning")
+        tell(job, f"{error}; training starts from the beginning")
         return None
     return saved if saved["identity"] == _identity(job, datasets) else None
 
@@ -306,7 +334,7 @@ def _empty(folder: Path) -> None:
             file.unlink()
 
 
-def _record(job: Job, datasets: Datasets) -> dict[str, Any]:
+def facts_of(job: Job, datasets: Datasets) -> dict[str, Any]:
     """The run.json of a run that begins."""
     parent = job.parent
     return {
@@ -346,7 +374,7 @@ def _progress(job: Job, trainings: list[Training]) -> Progress:
     )
 
 
-def _stop_flag() -> threading.Event:
+def stop_flag() -> threading.Event:
     """Set by SIGINT and SIGTERM: the training then saves its state and ends."""
     stop = threading.Event()
     for number in (signal.SIGINT, signal.SIGTERM):

@@ -336,6 +336,7 @@ def some_runs() -> dict[str, Run]:
     runs["clip"] = Run(**SMALL, optimizer=AdamW(clip=0.1))
     runs["average"] = Run(**SMALL, average=0.9)
     runs["stacked"] = Run(**SMALL, sweep={"seed": (0, 1)}, stacked=True)
+    runs["ranks"] = Run(**SMALL | {"batch_size": 4, "ranks": 2})
     return runs
 
 
@@ -356,6 +357,7 @@ def test_what_only_some_runs_use_counts_for_them_alone():
         "common.models.metainit:metainit": {"metainit"},
         "common.models.mlp:ResidualMLP": {"scaled"},
         "common.training.vectorised:together": {"stacked"},
+        "common.training.data_parallel:DataParallel": {"ranks"},
         "common.curvature.stability:adam": {"probe effective_sharpness"},
     }
     for start, wanted in users.items():

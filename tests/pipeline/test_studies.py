@@ -44,7 +44,7 @@ SOUND = HEAD + 'RUNS = [Run("a-s0", **SMALL, **COMMON)]\n'
 @pytest.fixture
 def folder(tmp_path, monkeypatch) -> Iterator[Path]:
     """A folder that holds all studies there are; none of the repository is imported while it does."""
-    monkeypatch.setattr(loader, "IMPORT_SECONDS", 0.2)
+    monkeypatch.setattr(loader, "IMPORT_SECONDS", 2.0)
     for name in _imported():
         monkeypatch.delitem(sys.modules, name)
     for name in [name for name in vars(package) if not name.startswith("__")]:
@@ -240,7 +240,7 @@ MALFORMED = {
     "generator exit": (lines("raise GeneratorExit('odd')"), ["studies/bad/study.py:9: GeneratorExit: odd"]),
     "endless loop": (
         lines("while True: pass"),
-        ["studies/bad/study.py:9: TimeoutError: the import took longer than 0.2 s; a study describes runs"],
+        ["studies/bad/study.py:9: TimeoutError: the import took longer than 2 s; a study describes runs"],
     ),
     "sleep": (
         lines("import time", "time.sleep(60)"),

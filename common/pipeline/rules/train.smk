@@ -11,7 +11,7 @@ rule train:
         "logs/{study}/{run}.log",
     conda:
         "../../../envs/environment.yml"
-    threads: 1
+    threads: lambda wildcards: STUDIES.cores(wildcards.study, wildcards.run)
     params:
         run=lambda wildcards: STUDIES.describe(wildcards.study, wildcards.run),
         code=lambda wildcards: STUDIES.code(wildcards.study, wildcards.run),

@@ -1,0 +1,67 @@
+"""A run on two processes: torchrun around the one loop, with gloo."""
+
+import dataclasses
+import json
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from common import config
+from common.config import Run
+from common.runs import ranks
+from common.runs.place import Place
+
+CODE = "import json, sys; from common.runs import job; job.run(json.loads(sys.argv[1]), terminal=sys.stderr)"
+
+
+def plain(results: Path, run: Run, name: str, **given) -> dict:
+    described = {"study": "study", "name": name, "run": config.identity(run), "results": str(results)}
+    return described | {"code": "code", "scale": "default", "save_seconds": 1e9} | given
+
+
+def started(results: Path, run: Run, name: str, **given) -> subprocess.Popen:
+    """A job in a process of its own, since jobs set signal handlers."""
+    command = [sys.executable, "-c", CODE, json.dumps(plain(results, run, name, **given))]
+    return subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
+
+
+@pytest.fixture
+def run(text_run) -> Run:
+    """Updates on two processes, with what only rank 0 measures."""
+    some = {"keep_steps": (3,), "evaluate_every": 50, "average": 0.9, "schedule": config.Constant()}
+    return dataclasses.replace(text_run, ranks=2, batch_size=4, steps=200, **some)
+
+
+def test_two_processes_give_the_losses_of_one_and_the_same_bytes_after_a_stop(tmp_path, run):
+    calm, stopped, one = (Place("study", name, tmp_path) for name in ("calm", "stopped", "one"))
+    assert started(tmp_path, run, "calm").wait(timeout=120) == 0
+    with started(tmp_path, run, "stopped", save_seconds=0.05) as process:
+        while not (stopped.progress / "state.safetensors").exists():
+            time.sleep(0.02)
+        process.send_signal(signal.SIGTERM)
+        _, said = process.communicate(timeout=120)
+    assert process.returncode == 1 and "study/stopped: stopped after update" in said
+    assert started(tmp_path, run, "stopped").wait(timeout=120) == 0
+    assert stopped.metrics.read_bytes() == calm.metrics.read_bytes()
+    assert stopped.state.read_bytes() == calm.state.read_bytes()
+    assert started(tmp_path, dataclasses.replace(run, ranks=1), "one").wait(timeout=120) == 0
+    found, expected = (pd.read_csv(place.metrics) for place in (calm, one))
+    pd.testing.assert_frame_equal(found, expected, rtol=2e-3)
+
+
+@pytest.mark.parametrize("status", [0, 3])
+def test_what_processes_say_reaches_the_terminal_and_the_first_failure_is_the_reason(monkeypatch, tmp_path, status):
+    process = tmp_path / "python"
+    process.write_text(
+        f"#!/bin/sh\necho step 1\necho 'failed: ValueError: a'\necho 'failed: Other: b'\nexit {status}\n"
+    )
+    process.chmod(0o755)
+    monkeypatch.setattr(sys, "executable", str(process))
+    with (tmp_path / "said").open("w+") as terminal, pytest.raises(ranks.RanksError, match=r"^ValueError: a$"):
+        ranks.launch({"name": "run"}, count=2, terminal=terminal)
+    assert (tmp_path / "said").read_text() == "step 1\n"
