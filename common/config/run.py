@@ -78,7 +78,8 @@ class Run:
     """Fields of this run and the values that its members take, every combination trained in one job."""
     stacked: bool = field(default=False, code="common.training.vectorised:together")
     """Train the members of a sweep over lr and seed side by side (see common/training/vectorised.py), not one by one.
-    Pays for small networks; where one has weights of half a megabyte or more, together they leave the cache."""
+    Pays for small networks, transformers up to width 32 and context 32; where one has weights of half a megabyte or
+    more, together they leave the cache."""
     arm: str | None = None
     """A word that names this run's group in comparisons; no number depends on it."""
     device: Literal["cpu", "cuda"] = field(default="cpu", neutral="cpu")

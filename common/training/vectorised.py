@@ -7,10 +7,12 @@ numbers differ by rounding.
 """
 
 from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager, nullcontext
 
 import torch
 from torch import Tensor
 from torch.func import functional_call, vmap
+from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from common.data import Batch
 from common.data.losses import LOSSES
@@ -55,7 +57,7 @@ class _Stack:
         """Give every member the gradients of its next batch; the losses, each of shape ()."""
         first = self.members[0]
         batch = self._batch()
-        with first.autocast():
+        with first.autocast(), _batched_attention(first.device):
             losses: Tensor = vmap(self._loss)(self._weights, batch.inputs, batch.targets)
         gradients = torch.autograd.grad(losses.sum(), list(self._weights.values()))
         for name, gradient in zip(self._weights, gradients, strict=True):
@@ -73,3 +75,8 @@ class _Stack:
         seeds = [each.run.seed for each in self.members]
         drawn = {seed: self.members[seeds.index(seed)].next_batch() for seed in set(seeds)}
         return Batch(*(torch.stack(parts) for parts in zip(*(drawn[seed] for seed in seeds), strict=True)))
+
+
+def _batched_attention(device: torch.device) -> AbstractContextManager[None]:
+    """On the processor attention in plain steps: torch's fused one would go through the members one by one there."""
+    return sdpa_kernel(SDPBackend.MATH) if device.type == "cpu" else nullcontext()

@@ -81,6 +81,7 @@ def test_scaled_members_train_as_alone(digits_run, model, rule):
         assert rows[-1] == pytest.approx(list(Training(member, dataset))[-1], rel=1e-4)
 
 
+@pytest.mark.filterwarnings("error:There is a performance drop")  # torch would go through the members one by one
 @pytest.mark.parametrize("fields", [{}, {"parametrization": "mup", "base_width": 4, "base_depth": 2}], ids=str)
 def test_transformers_stack_too(text_run, fields):
     depth_rule = {"depth_rule": "completep"} if fields else {}
