@@ -153,8 +153,8 @@ MUTANTS = [
     Mutant(
         "one_rate_for_all_groups",
         OPTIMIZERS,
-        'group["lr"] = lr * group["lr_factor"]',
-        'group["lr"] = lr',
+        'group["lr"] = float(lr) * group["lr_factor"]',
+        'group["lr"] = float(lr)',
         TEST_OPTIMIZERS,
         "every parametrization trains like the standard one: no rate transfers",
     ),
@@ -283,9 +283,9 @@ MUTANTS = [
     ),
     Mutant(
         "states_in_another_order",
-        OPTIMIZERS,
-        "return torch.empty_like(parameter, dtype=tensor.dtype, requires_grad=False).copy_(tensor)",
-        "return tensor.to(parameter.device, copy=True)",
+        "common/optim/fused.py",
+        "return torch.empty_like(weight, dtype=tensor.dtype, requires_grad=False).copy_(tensor)",
+        "return tensor.to(weight.device, copy=True)",
         ("tests/optim/test_contract.py",),
         "a resumed run of a network in channels_last is another training, silently",
     ),
