@@ -245,7 +245,7 @@ MUTANTS = [
         "common/curvature/objective.py",
         "    if all(one is None for one in found):",
         "    if False:",
-        ("tests/curvature/test_objective.py",),
+        ("tests/curvature/test_refusals.py",),
         "a network whose outputs are detached has a sharpness of 0, converged",
     ),
     # What is kept
