@@ -153,8 +153,8 @@ MUTANTS = [
     Mutant(
         "one_rate_for_all_groups",
         OPTIMIZERS,
-        'group["lr"] = lr * group["lr_factor"]',
-        'group["lr"] = lr',
+        'group["lr"] = float(lr) * group["lr_factor"]',
+        'group["lr"] = float(lr)',
         TEST_OPTIMIZERS,
         "every parametrization trains like the standard one: no rate transfers",
     ),
@@ -245,7 +245,7 @@ MUTANTS = [
         "common/curvature/objective.py",
         "    if all(one is None for one in found):",
         "    if False:",
-        ("tests/curvature/test_objective.py",),
+        ("tests/curvature/test_refusals.py",),
         "a network whose outputs are detached has a sharpness of 0, converged",
     ),
     # What is kept
@@ -283,9 +283,9 @@ MUTANTS = [
     ),
     Mutant(
         "states_in_another_order",
-        OPTIMIZERS,
-        "return torch.empty_like(parameter, dtype=tensor.dtype, requires_grad=False).copy_(tensor)",
-        "return tensor.to(parameter.device, copy=True)",
+        "common/optim/fused.py",
+        "return torch.empty_like(weight, dtype=tensor.dtype, requires_grad=False).copy_(tensor)",
+        "return tensor.to(weight.device, copy=True)",
         ("tests/optim/test_contract.py",),
         "a resumed run of a network in channels_last is another training, silently",
     ),

@@ -172,7 +172,10 @@ class Corpus(_Sampled):
 
 @description
 class Files(_Sampled):
-    """Your own text: a file, or a folder of text files, split by file."""
+    """Your own text: a file, or a folder of text files, split by file.
+
+    Its bytes are read as they are: byte order marks and CRLF stay, and a copy with other line ends is a second text.
+    """
 
     kind = "files"
     code = "common.data.text:files"

@@ -15,7 +15,7 @@ ASSUME: every evaluation of a task uses the same examples. The minimum of evalua
 
 import math
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from itertools import pairwise
 from typing import TYPE_CHECKING, NamedTuple
@@ -44,8 +44,8 @@ class Record:
         ends: e_i, updates done at the end of each task so far; the last is the last evaluation, be the task complete
             or not. A run that continues an earlier one starts at its e_0.
         higher_is_better: true of accuracies, false of losses.
-    Raises: ValueError if shapes, order or `ends` do not fit, for an infinite value, or if a task was not evaluated at
-        its end or a later one: these evaluations are references. A diverged run fails here.
+    Raises: ValueError if shapes, order or `ends` do not fit, for an infinite value or none that is a number, or if a
+        task was not evaluated at its end or a later one: these evaluations are references. A diverged run fails here.
     """
 
     values: Array
@@ -54,13 +54,11 @@ class Record:
     higher_is_better: bool = True
 
     def __post_init__(self) -> None:
-        values = np.array(self.values, dtype=np.float64)
+        values = _numbers(self.values, name="values", rule="a row for each task, NaN where it was not evaluated")
         steps, ends = _whole(self.steps, name="steps"), _whole(self.ends, name="ends")
         for array in (values, steps):
             array.setflags(write=False)
-        object.__setattr__(self, "values", values)
-        object.__setattr__(self, "steps", steps)
-        object.__setattr__(self, "ends", tuple(ends.tolist()))
+        self.__dict__.update(values=values, steps=steps, ends=tuple(ends.tolist()))
         _check_shapes(self)
         _check_values(self)
 
@@ -113,14 +111,19 @@ class Record:
         return self._at(np.isin(self.steps, sorted(wanted)), ends=self.ends)
 
     def _at(self, kept: NDArray[np.bool_], *, ends: tuple[int, ...]) -> "Record":
-        return Record(
-            values=self.values[:, kept], steps=self.steps[kept], ends=ends, higher_is_better=self.higher_is_better
-        )
+        return replace(self, values=self.values[:, kept], steps=self.steps[kept], ends=ends)
+
+
+def _numbers(given: ArrayLike, *, name: str, rule: str) -> Array:
+    try:
+        return np.array(given, dtype=np.float64)
+    except (TypeError, ValueError):
+        raise ValueError(f"{name} has rows of different lengths, or what is no number: give {rule}") from None
 
 
 def _whole(numbers: ArrayLike, *, name: str) -> NDArray[np.int64]:
     """The numbers as integers; they must be whole, at least 0 and increasing."""
-    given = np.atleast_1d(np.array(numbers, dtype=np.float64))
+    given = np.atleast_1d(_numbers(numbers, name=name, rule="a list of update counts"))
     if given.ndim != 1 or not given.size:
         raise ValueError(f"{name} has shape {np.shape(numbers)}: it must be a list of at least one update count")
     if bad := [number for number in given.tolist() if number < 0 or not number.is_integer()]:
@@ -205,13 +208,9 @@ def worst(record: Record) -> Array:
 
     Source: De Lange et al. 2022 (arXiv:2205.13452), min-ACC.
     """
-    curves = (record.curve(task, first=record.ends[task] + 1, last=record.ends[-1])[1] for task in _old(record))
+    curves = (record.curve(task, first=end + 1, last=record.ends[-1])[1] for task, end in enumerate(record.ends[:-1]))
     extreme = np.min if record.higher_is_better else np.max
     return np.array([extreme(values) for values in curves])
-
-
-def _old(record: Record) -> range:
-    return range(record.tasks - 1)
 
 
 def worst_case(record: Record) -> float:

@@ -4,8 +4,8 @@ Products with second derivatives are exact (Pearlmutter 1994, by differentiating
 network's own precision; sums over chunks of data are float64.
 """
 
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from functools import cached_property
 from typing import Any, Literal
 
@@ -13,8 +13,12 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
+from torch.autograd.function import once_differentiable
+from torch.autograd.graph import Node
 from torch.func import functional_call
 from torch.nn.attention import SDPBackend, sdpa_kernel
+from torch.overrides import TorchFunctionMode
+from torch.utils._pytree import tree_map_only
 
 from common.data import Dataset
 from common.data.losses import LOSSES, Loss, count_targets
@@ -35,18 +39,24 @@ class Objective:
     are ghost batches, and another chunking is another loss), in eval mode the running statistics are part of the
     network. Buffers, gradients and the mode of the model are left as they were.
 
-    Attention runs in torch's plain form, because the fused one has no second derivative. It does not matter whether the
-    caller has switched gradients off (`torch.no_grad`, `torch.inference_mode`).
+    Attention runs in torch's plain form, because the fused one has no second derivative, and modules and losses that
+    are compiled (`torch.compile`) run as they were written. It does not matter whether the caller has switched
+    gradients off (`torch.no_grad`, `torch.inference_mode`).
+
+    ASSUME: the backward pass of a custom `torch.autograd.Function` is differentiable where it says so. One that
+    detaches what it has saved gives wrong curvature, which nothing here can notice. Of `spectral_norm` the singular
+    vectors are constants to torch, and so they are here.
 
     Args:
-        model: the network, called with the inputs of one batch; of a compiled one (`torch.compile`), which has no
-            second derivative, the network within.
+        model: the network, called with the inputs of one batch; of a compiled one the network within.
         loss: from outputs and targets to the mean loss of the batch.
-        batches: the probe set, as pairs of inputs and targets; they are moved to the model's device when used.
+        batches: the probe set, as pairs of inputs (tensors, also in dictionaries, lists or tuples) and targets; they
+            are moved to the model's device when used.
         count: number of targets that `loss` averages over; give it if `count_targets` is wrong, for example where the
             loss ignores others than -100. A batch with none is left out.
-    Raises: ValueError if no parameter requires gradients, one is complex, or the probe set is empty; later, where a
-        derivative is asked for, if the loss of a batch depends on no weight, because something detached it.
+    Raises: ValueError if no parameter requires gradients, one is complex or was made in inference mode, or the probe
+        set is empty; later, where a derivative is asked for, if the loss of a batch depends on no weight, because
+        something detached it, or a custom function is marked `once_differentiable`.
 
     >>> from torch import nn
     >>> from common.data.losses import half_squared_error
@@ -61,7 +71,7 @@ class Objective:
         self,
         model: nn.Module,
         loss: Loss,
-        batches: Sequence[tuple[Any, Tensor]],
+        batches: Iterable[tuple[Any, Tensor]],
         *,
         count: Callable[[Tensor], int] = count_targets,
     ) -> None:
@@ -75,19 +85,29 @@ class Objective:
                 f"weight {wrong[0]!r} is complex; curvature is that of real weights: keep real and imaginary parts as "
                 "two real tensors (torch.view_as_real)"
             )
+        if made := [name for name, parameter in self.model.named_parameters() if parameter.is_inference()]:
+            raise ValueError(
+                f"weight {made[0]!r} was made in torch.inference_mode, of which torch takes no derivatives; "
+                "build the model outside of it, or copy it there (copy.deepcopy)"
+            )
         self.parameters = list(self.named.values())
         self.size = sum(parameter.numel() for parameter in self.parameters)
         """Number of weights."""
-        counted = [(batch, number) for batch in batches if (number := count(batch[1]))]
+        given = list(batches)
+        counted = [(batch, number) for batch in given if (number := count(batch[1]))]
         self.targets = sum(number for _, number in counted)
         """Number of targets in the probe set."""
         if not self.targets:
-            raise ValueError(
-                f"batches hold {self.targets} targets in {len(batches)} batches; give at least one example"
-            )
+            raise ValueError(f"batches hold {self.targets} targets in {len(given)} batches; give at least one example")
         self.forwards = 0
         """Forward passes so far, one for each batch each time."""
-        self._loss, self._count = loss, count
+        compiled = any(_is_compiled(part) for part in (*self.model.modules(), loss))
+        self._call: Callable[..., Any] = _eager(functional_call) if compiled else functional_call
+        self._loss: Loss = _eager(loss) if compiled else loss
+        self._count = count
+        self._exact: AbstractContextManager[Any] = (
+            _Plainly() if any(name.endswith(NORMED) for name in self.named) else nullcontext()
+        )
         self._batches = [batch for batch, _ in counted]
         self._shares = [number / self.targets for _, number in counted]
         self._held: dict[int, _Graph] = {}
@@ -154,9 +174,13 @@ class Objective:
         return "mixed" if len(modes) == 2 else "train" if modes.pop() else "eval"
 
     @property
+    @torch.inference_mode(False)
     def precision(self) -> float:
-        """Relative rounding of one number in a product: the machine epsilon of the coarsest weights."""
-        return max(torch.finfo(parameter.dtype).eps for parameter in self.parameters)
+        """Relative rounding of one number in a product: the machine epsilon of the coarsest weights or of what the
+        first batch's loss is computed from them in, as under autocast; free while `cached_graphs` keeps the graphs.
+        """
+        _, graph = next(self._graphs())
+        return max(torch.finfo(dtype).eps for dtype in graph.types)
 
     @torch.no_grad()
     def weights(self) -> Vector:
@@ -246,8 +270,8 @@ class Objective:
         """One forward pass; in-place changes of buffers (running statistics) go to copies."""
         self.forwards += 1
         buffers = {name: buffer.clone() for name, buffer in self.model.named_buffers()}
-        with sdpa_kernel(SDPBackend.MATH), _without_chance(self.model, self.parameters[0].device):
-            return functional_call(self.model, weights | buffers, (inputs,))
+        with sdpa_kernel(SDPBackend.MATH), self._exact, _without_chance(self.model, self.parameters[0].device):
+            return self._call(self.model, weights | buffers, (inputs,))
 
     def _on_device(self) -> Iterator[tuple[Any, Tensor]]:
         return (self._moved(batch) for batch in self._batches)
@@ -255,7 +279,7 @@ class Objective:
     def _moved(self, batch: tuple[Any, Tensor]) -> tuple[Any, Tensor]:
         device = self.parameters[0].device
         inputs, targets = batch
-        return _usable(inputs).to(device) if isinstance(inputs, Tensor) else inputs, _usable(targets).to(device)
+        return tree_map_only(Tensor, lambda tensor: _usable(tensor).to(device), inputs), _usable(targets).to(device)
 
     def _split(self, vector: Vector) -> list[Tensor]:
         """A vector as tensors of the weights' shapes and types."""
@@ -278,13 +302,29 @@ class _Graph:
         self._parameters = parameters
 
     @cached_property
-    def gradient(self) -> tuple[Tensor, ...]:
+    def types(self) -> set[torch.dtype]:
+        """Types of the weights, and of the real and complex numbers that are made of them on the way to the loss."""
+        made = {each.dtype for node in _nodes([self._whole]) for each in node._input_metadata}
+        return {one.dtype for one in self._parameters} | {
+            one for one in made if one.is_floating_point or one.is_complex
+        }
+
+    @cached_property
+    def _whole(self) -> Tensor:
         with torch.enable_grad():
-            loss = self._loss(self._outputs, self._targets)
-        return _reaching(loss, self._parameters, None)
+            return self._loss(self._outputs, self._targets)
+
+    @cached_property
+    def gradient(self) -> tuple[Tensor, ...]:
+        return _reaching(self._whole, self._parameters, None)
+
+    @cached_property
+    def _slopes(self) -> tuple[Tensor, ...]:
+        """The gradient, which has a derivative."""
+        return _twice(self._whole, self.gradient)
 
     def hessian(self, vectors: list[Tensor]) -> tuple[Tensor, ...]:
-        return _derivative(self.gradient, self._parameters, vectors)
+        return _derivative(self._slopes, self._parameters, vectors)
 
     def gauss_newton(self, vectors: list[Tensor]) -> tuple[Tensor, ...]:
         covector, pulled = self._pullback
@@ -302,7 +342,7 @@ class _Graph:
                 "wrap the model so that it returns its logits"
             )
         covector = torch.zeros_like(self._outputs, requires_grad=True)
-        return covector, _reaching(self._outputs, self._parameters, covector)
+        return covector, _twice(self._outputs, _reaching(self._outputs, self._parameters, covector))
 
     @cached_property
     def _slope(self) -> tuple[Tensor, Tensor]:
@@ -310,7 +350,7 @@ class _Graph:
         outputs = self._outputs.detach().requires_grad_()
         with torch.enable_grad():
             loss = self._loss(outputs, self._targets)
-        return outputs, _derivative([loss], [outputs], None, create_graph=True)[0]
+        return outputs, _twice(loss, _reaching(loss, [outputs], None))[0]
 
 
 def _usable(tensor: Tensor) -> Tensor:
@@ -324,22 +364,33 @@ def _reaching(value: Tensor, weights: Sequence[Tensor], direction: Tensor | None
     Raises: ValueError if it reaches none.
     """
     found: tuple[Tensor | None, ...] = ()
-    if value.requires_grad:
+    if getattr(value, "requires_grad", False):
         found = torch.autograd.grad(value, weights, direction, create_graph=True, allow_unused=True)
     if all(one is None for one in found):
         raise ValueError(
             "the loss of a batch depends on none of the weights that require gradients, so its curvature would be 0: "
-            "the outputs are detached, computed without gradients, or those of another network; mend the model"
+            "outputs or loss are detached, computed without gradients, or those of another network; mend model or loss"
         )
     return tuple(torch.zeros_like(w) if one is None else one for one, w in zip(found, weights, strict=True))
+
+
+def _twice(value: Tensor, derivative: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
+    """The derivative of a value, which is to be differentiated again.
+
+    Raises: ValueError if torch cannot do that, and would take 0 for it where it does not notice.
+    """
+    if any(_ends_derivatives(node) for node in _nodes([value, *derivative])):
+        raise ValueError(
+            "model or loss use a custom function whose backward pass is marked once_differentiable, so part of the "
+            "curvature would be missing; write that pass with operations of torch, and leave out the mark"
+        )
+    return derivative
 
 
 def _derivative(
     values: Sequence[Tensor],
     variables: Sequence[Tensor],
-    directions: Sequence[Tensor] | None,
-    *,
-    create_graph: bool = False,
+    directions: Sequence[Tensor],
 ) -> tuple[Tensor, ...]:
     """Derivative of values along directions by variables; zero where nothing depends on them."""
     kept = [index for index, value in enumerate(values) if value.requires_grad]
@@ -348,12 +399,69 @@ def _derivative(
     return torch.autograd.grad(
         [values[index] for index in kept],
         variables,
-        None if directions is None else [directions[index] for index in kept],
+        [directions[index] for index in kept],
         retain_graph=True,
-        create_graph=create_graph,
         allow_unused=True,
         materialize_grads=True,
     )
+
+
+ONCE = once_differentiable(print).__code__
+"""What torch runs in the place of each backward pass that is marked `once_differentiable`."""
+
+
+def _ends_derivatives(node: Node) -> bool:
+    """Whether torch has no derivative of a node's backward pass."""
+    step = getattr(getattr(node, "_forward_cls", None), "backward", None)
+    while step is not None and getattr(step, "__code__", None) is not ONCE:
+        step = getattr(step, "__wrapped__", None)
+    return step is not None or node.name() == "torch::autograd::Error"
+
+
+def _nodes(tensors: Iterable[Any]) -> set[Node]:
+    """All nodes of the graph behind tensors."""
+    found: set[Node] = set()
+    ahead = [getattr(tensor, "grad_fn", None) for tensor in tensors]
+    while ahead:
+        if (node := ahead.pop()) is not None and node not in found:
+            found.add(node)
+            ahead += [before for before, _ in node.next_functions]
+    return found
+
+
+NORMED = (".original0", "_g")
+"""Ends of the names of what `weight_norm` makes of a weight."""
+
+
+class _Plainly(TorchFunctionMode):
+    """Makes `weight_norm` of plain operations: torch's own takes the norms for constants when its gradient is
+    differentiated, which makes a wrong Hessian (torch 2.13).
+    """
+
+    def __torch_function__(
+        self, function: Any, types: Any, given: tuple[Any, ...] = (), named: dict[str, Any] | None = None
+    ) -> Any:
+        """What each operation of torch gives."""
+        return (_normed if function is torch._weight_norm else function)(*given, **(named or {}))
+
+
+def _normed(direction: Tensor, length: Tensor, dim: int = 0) -> Tensor:
+    return direction * (length / torch.norm_except_dim(direction, 2, dim))
+
+
+def _is_compiled(part: Any) -> bool:
+    """Whether `torch.compile` has made a module or function, or compiled a module in place."""
+    return hasattr(part, "_torchdynamo_orig_callable") or getattr(part, "_compiled_call_impl", None) is not None
+
+
+def _eager(function: Callable[..., Any]) -> Callable[..., Any]:
+    """The function with everything in it run as it was written: compiled code has no second derivative."""
+
+    def run(*given: Any) -> Any:
+        with torch.compiler.set_stance("force_eager"):
+            return function(*given)
+
+    return run
 
 
 def _flat(tensors: Sequence[Tensor]) -> Vector:

@@ -2,6 +2,7 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -18,13 +19,17 @@ class Operator(ABC):
     ([[2.0], [1.0]], 1)
     """
 
-    def __init__(self, size: int, *, precision: float) -> None:
+    def __init__(self, size: int, *, precision: float | Callable[[], float]) -> None:
         self.size = size
         """Number of rows, and of columns."""
-        self.precision = precision
-        """Relative rounding of a product: the machine epsilon of the arithmetic behind it."""
         self.products = 0
         """Columns multiplied so far."""
+        self._precision = precision
+
+    @cached_property
+    def precision(self) -> float:
+        """Relative rounding of a product: the machine epsilon of the arithmetic behind it."""
+        return self._precision() if callable(self._precision) else self._precision
 
     def __call__(self, block: Block) -> Block:
         """A times each column of `block`: float64 (size, k) to float64 (size, k).
@@ -62,7 +67,7 @@ class _OfObjective(Operator):
     """One of the products of an objective."""
 
     def __init__(self, objective: Objective, products: Callable[[Block], Block]) -> None:
-        super().__init__(objective.size, precision=objective.precision)
+        super().__init__(objective.size, precision=lambda: objective.precision)
         self._products = products
 
     def _apply(self, block: Block) -> Block:
@@ -112,7 +117,7 @@ class Scaled(Operator):
     """
 
     def __init__(self, operator: Operator, diagonal: Vector, *, shift: Vector | None = None) -> None:
-        super().__init__(operator.size, precision=operator.precision)
+        super().__init__(operator.size, precision=lambda: operator.precision)
         self.operator = operator
         self._shift = _checked("shift", np.zeros(self.size) if shift is None else shift, self.size)
         if (_checked("diagonal", diagonal, self.size) < 0).any():

@@ -1,6 +1,7 @@
 """Text data sets of the Hugging Face hub, streamed once and then read from disk (optional extra: `datasets`)."""
 
 import hashlib
+import json
 import os
 import re
 import shutil
@@ -18,13 +19,27 @@ VALIDATION_SHARE = 20
 
 def huggingface(data: config.HuggingFace, *, corpora: Path) -> text.Text:
     """The first `bytes_limit` bytes of a split of a data set, from `corpora`/huggingface once streamed."""
-    field, limit = data.text_field, data.bytes_limit
-    chosen = [getattr(data, name) for name, usual in USUAL.items() if getattr(data, name) != usual]
-    folder = corpora / "huggingface" / re.sub(r"[^\w.-]+", "--", " ".join([data.name, *chosen, field, str(limit)]))
+    folder = corpora / "huggingface" / folder_name(data)
     if not folder.exists():
         keep(stream_documents(data), data=data, folder=folder)
     return text.open_folder(folder, name=data.name, data=data)
 
+
+def folder_name(data: config.HuggingFace) -> str:
+    """Where a data set is kept: its name, what is chosen of it, the column of its text and the limit.
+
+    Where these words do not give themselves back from the folder's name, a hash of them tells data sets apart.
+    """
+    chosen = [f"{name}={getattr(data, name)}" for name, usual in USUAL.items() if getattr(data, name) != usual]
+    words = [data.name, *chosen, data.text_field, str(data.bytes_limit)]
+    readable = re.sub(r"[^\w.=-]+", "--", " ".join(words))
+    if re.fullmatch(f"{PLAIN}(/{PLAIN})?", data.name) and not chosen and re.fullmatch(PLAIN, data.text_field):
+        return readable
+    return f"{readable}--{hashlib.sha256(json.dumps(words).encode()).hexdigest()[:12]}"
+
+
+PLAIN = r"[\w.]+(-[\w.]+)*"
+"""Letters, digits, dots and single hyphens between them."""
 
 USUAL = {"configuration": None, "revision": None, "split": "train"}
 """What of a data set is read if its description does not say."""

@@ -10,6 +10,8 @@ from typing import NamedTuple
 
 import torch
 from torch import nn
+from torch.nn.modules.conv import _ConvTransposeNd
+from torch.nn.utils.parametrize import ParametrizationList
 
 from common.config import Model
 from common.config.parametrization import Factors, Role, Scaling
@@ -141,7 +143,8 @@ def apply(
             same module.
     Returns: factors by name, for `optimizers.build`.
     Raises: LookupError if a parameter has no role, or a pattern fits none; ValueError if a shared tensor would get two
-        treatments, or the module has been rescaled before.
+        treatments, or of a rescaling if a part of the module has been rescaled before, or a tensor lies beneath a
+        parametrization, such as `weight_norm`, and is no more the weight itself.
 
     >>> from common import config
     >>> from common.optim import optimizers
@@ -154,12 +157,13 @@ def apply(
     {'0.weight': 0.01, '2.weight': 0.0025, '0.bias': 0.01, '2.bias': 0.01}
     """
     named = dict(module.named_parameters(remove_duplicate=False))
-    branches = {name for name in named if any(fnmatchcase(name, pattern) for pattern in inside)}
+    patterns = list(inside)
+    branches = {name for name in named if any(fnmatchcase(name, pattern) for pattern in patterns)}
     chosen = {name: next((p for p in roles if fnmatchcase(name, p)), None) for name in named}
     if unknown := [name for name, pattern in chosen.items() if pattern is None]:
         raise LookupError(f"parameters without a role: {', '.join(unknown)}; name them in roles")
-    if unused := [p for p in roles if not any(fnmatchcase(name, p) for name in named)]:
-        raise LookupError(f"roles[{unused[0]!r}] fits no parameter; the module has {', '.join(named)}")
+    _check_patterns("roles", roles, named)
+    _check_patterns("inside", patterns, named)
     factors = {
         name: scaling.factors(Role(roles[pattern]), inside=name in branches).absorbed()
         for name, pattern in chosen.items()
@@ -168,14 +172,32 @@ def apply(
     _check_shared(named, factors)
     own = {name: factors[name] for name, _ in module.named_parameters()}
     if rescale:
-        if module.__dict__.get("rescaled"):
-            raise ValueError(
-                f"{type(module).__name__} has been rescaled before; for its factors alone say rescale=False"
-            )
-        module.__dict__["rescaled"] = True
+        _check_rescaling(module, own)
         for name, factor in own.items():
             named[name].mul_(factor.std)
     return own
+
+
+def _check_rescaling(module: nn.Module, factors: Mapping[str, Factors]) -> None:
+    """Refuse what a rescaling would scale twice, or not at all; mark the modules that hold parameters as rescaled."""
+    holders = {place: inner for place, inner in module.named_modules() if [*inner.parameters(recurse=False)]}
+    if before := [place for place, inner in holders.items() if inner.__dict__.get("rescaled")]:
+        if len(before) == len(holders):
+            raise ValueError(
+                f"{type(module).__name__} has been rescaled before; for its factors alone say rescale=False"
+            )
+        raise ValueError(
+            f"{before[0]!r} in {type(module).__name__} has been rescaled before, which other parts have not; "
+            "build the module anew and apply the parametrization to the whole"
+        )
+    for name, factor in factors.items():
+        if factor.std != 1 and _owner(module, name)[0] is not module.get_submodule(name.rpartition(".")[0]):
+            raise ValueError(
+                f"{name!r} is made into a weight by a parametrization, which may undo the factor {factor.std:.3g}; "
+                "apply to the module before it is parametrized, then again with rescale=False"
+            )
+    for inner in holders.values():
+        inner.__dict__["rescaled"] = True
 
 
 def _check_shared(named: Mapping[str, nn.Parameter], factors: Mapping[str, Factors]) -> None:
@@ -192,52 +214,91 @@ def _check_shared(named: Mapping[str, nn.Parameter], factors: Mapping[str, Facto
 def roles_by_growth(module: nn.Module, base: nn.Module, *, known: Mapping[str, str] | None = None) -> dict[str, Role]:
     """The roles of a module's parameters, told by the sides that differ from those of the same module at base width.
 
+    The weights of torch's layers are known, also beneath `torch.nn.utils.parametrizations`; a parameter of another
+    module that is named `weight` is taken to have its outputs before its inputs. Of any other tensor the shape tells
+    the role if it has one side; if its first two sides grow (hidden); if it has three or more sides, all of length 1
+    but the one that grows (vector), or the first of length 1 and the last growing, such as positions (1, n, width) that
+    are added to every example (embedding).
+
     Args:
-        module: weights are laid out as torch's layers do, outputs before inputs; embeddings and transposed
-            convolutions, which have it the other way round, are known. A parameter that begins with sides of length 1,
-            such as the positions (1, n, width) that are added to every example, is a table of vectors.
+        module: the network at its width.
         base: the same module at another width.
         known: roles by name, or by patterns such as "*.gate", of parameters whose shapes do not tell.
     Returns: roles by name, for `apply`.
-    Raises: ValueError if the modules do not have the same parameters, none of them grows, or a shape grows in another
-        way.
+    Raises: LookupError if a pattern of `known` fits no parameter; ValueError if the modules do not have the same
+        parameters, none of them grows, or the shape of one does not tell its role.
     """
-    shapes = {name: parameter.shape for name, parameter in base.named_parameters(remove_duplicate=False)}
-    named = dict(module.named_parameters(remove_duplicate=False))
-    if shapes.keys() != named.keys():
-        raise ValueError(f"module and base differ in {min(shapes.keys() ^ named.keys())!r}; build both by one function")
-    if all(named[name].shape == shape for name, shape in shapes.items()):
+    named, small = (dict(one.named_parameters(remove_duplicate=False)) for one in (module, base))
+    if small.keys() != named.keys():
+        raise ValueError(f"module and base differ in {min(small.keys() ^ named.keys())!r}; build both by one function")
+    if all(named[name].shape == parameter.shape for name, parameter in small.items()):
         raise ValueError("no parameter of module is larger than that of base: build base at another width")
+    _check_patterns("known", known or {}, named)
     given = {name: _known(name, known or {}) for name in named}
-    return {name: given[name] or _grown(module, name, named[name].shape, shape) for name, shape in shapes.items()}
+    return {name: given[name] or _grown(name, module, base) for name in named}
 
 
 def _known(name: str, known: Mapping[str, str]) -> Role | None:
     return next((Role(role) for pattern, role in known.items() if fnmatchcase(name, pattern)), None)
 
 
+def _check_patterns(field: str, patterns: Iterable[str], names: Iterable[str]) -> None:
+    if unused := [pattern for pattern in patterns if not any(fnmatchcase(name, pattern) for name in names)]:
+        raise LookupError(f"{field} has {unused[0]!r}, which fits no parameter; the module has {', '.join(names)}")
+
+
 GROWTH = {
-    (): Role.FINITE,
-    (False,): Role.FINITE,
-    (True,): Role.VECTOR,
     (False, False): Role.FINITE,
     (True, False): Role.EMBEDDING,
     (True, True): Role.HIDDEN,
     (False, True): Role.READOUT,
 }
-"""Role by which of the sides, outputs before inputs, grow."""
+"""Role of a weight by which of its two sides, outputs and inputs, grow."""
 
-INPUTS_FIRST = (nn.Embedding, nn.EmbeddingBag, nn.modules.conv._ConvTransposeNd)
-"""Layers of torch whose weights have their inputs before their outputs."""
+GAINS = ("weight_g", "original0")
+"""Names of the lengths that `weight_norm` takes out of a weight."""
 
 
-def _grown(module: nn.Module, name: str, shape: torch.Size, base: torch.Size) -> Role:
-    ones = next((i for i, pair in enumerate(zip(shape, base, strict=False)) if pair != (1, 1)), 0)
-    grows = tuple(a != b for a, b in zip(shape[ones:], base[ones:], strict=False))
-    if len(shape) != len(base) or any(grows[2:]):
-        raise ValueError(
-            f"{name!r} grows from {tuple(base)} to {tuple(shape)}; only its first two sides may: name its role in known"
-        )
-    owner = module.get_submodule(name.rpartition(".")[0])
-    swapped = isinstance(owner, INPUTS_FIRST) or ones > 0
-    return GROWTH[grows[1::-1] if swapped else grows[:2]]
+def _grown(name: str, module: nn.Module, base: nn.Module) -> Role:
+    shape, small = module.get_parameter(name).shape, base.get_parameter(name).shape
+    grows = tuple(a != b for a, b in zip(shape, small, strict=False))
+    layer, key = _owner(module, name)
+    one_side = sum(grows) == 1 and all(grown or side == 1 for grown, side in zip(grows, shape, strict=False))
+    is_weight = key == "weight" or ("weight" in key and _of_torch(layer))
+    if len(shape) == len(small):
+        if not any(grows):
+            return Role.FINITE
+        if len(shape) == 1 or isinstance(layer, nn.LayerNorm | nn.RMSNorm) or (one_side and name.endswith(GAINS)):
+            return Role.VECTOR
+        if not any(grows[2:]) and (is_weight or all(grows[:2])):
+            return GROWTH[_sides(layer, _owner(base, name)[0], grows)]
+        if len(shape) > 2 and one_side:
+            return Role.VECTOR
+        if len(shape) > 2 and shape[0] == 1 and grows.index(True) == len(shape) - 1:
+            return Role.EMBEDDING
+    rule = "only its first two sides may" if is_weight else "no layer of torch says which sides are its outputs"
+    raise ValueError(f"{name!r} grows from {tuple(small)} to {tuple(shape)}; {rule}: name its role in known")
+
+
+def _owner(module: nn.Module, name: str) -> tuple[nn.Module, str]:
+    """The layer that works with a parameter, and the attribute under which it does, past any parametrization."""
+    place, _, key = name.rpartition(".")
+    owner = module.get_submodule(place)
+    if not isinstance(owner, ParametrizationList):
+        return owner, key
+    *outer, _, key = place.split(".")
+    return module.get_submodule(".".join(outer)), key
+
+
+def _of_torch(layer: nn.Module) -> bool:
+    homes = {kind.__module__ for kind in type(layer).__mro__ if kind.__module__.startswith("torch.nn.modules.")}
+    return bool(homes - {"torch.nn.modules.module", "torch.nn.modules.container"})
+
+
+def _sides(layer: nn.Module, base: nn.Module, grows: tuple[bool, ...]) -> tuple[bool, bool]:
+    """Whether the outputs of a weight grow, and the inputs that each of them sums."""
+    if isinstance(layer, _ConvTransposeNd) and isinstance(base, _ConvTransposeNd):
+        summed = layer.in_channels // layer.groups, base.in_channels // base.groups
+        return layer.out_channels != base.out_channels, summed[0] != summed[1]
+    outputs, inputs = grows[1::-1] if isinstance(layer, nn.Embedding | nn.EmbeddingBag) else grows[:2]
+    return outputs, inputs

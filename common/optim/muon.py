@@ -8,6 +8,7 @@ from torch.optim import Optimizer
 
 from common import config
 from common.config.parametrization import Role
+from common.optim.fused import lay_out_moments
 from common.optim.optimizers import Weight, adamw, evaluated, groups
 
 
@@ -87,6 +88,11 @@ class Muon(Optimizer):
     def __setstate__(self, state: dict[str, Any]) -> None:
         super().__setstate__(state)
         self._share()
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """As torch's; see `fused`, whose rule is one of the parts."""
+        super().load_state_dict(state_dict)
+        lay_out_moments(self)
 
     def step(self, closure: Callable[[], Any] | None = None) -> Any:
         """One update; what the closure returns, which is called first (see `torch.optim.Optimizer.step`)."""

@@ -1,9 +1,9 @@
 """Update rules, their learning rates, and their state as named tensors.
 
 One constructor for each kind of `config.Optimizer`, named like its word; it is given the description and the weights,
-and `build` finds it. SGD, Adam and AdamW are torch's, in the fused form: the same mathematics, one pass over each
-tensor. Weight decay acts on tensors with two or more dimensions (weight matrices and embeddings), not on gains and
-biases.
+and `build` finds it. SGD, Adam and AdamW are torch's, in the fused form (see `fused`): the same mathematics, one pass
+over each tensor. Weight decay acts on tensors with two or more dimensions (weight matrices and embeddings), not on
+gains and biases.
 
 The state is a flat dictionary of tensors, as safetensors wants it: "parameter/<name>/<key>" and "group/<index>/<key>".
 """
@@ -20,6 +20,8 @@ from torch.optim import Optimizer
 from common import config
 from common.config import implementation
 from common.config.parametrization import Factors, Role
+from common.optim import fused
+from common.optim.fused import laid_out
 
 MOMENTS = ("step", "exp_avg", "exp_avg_sq")
 """What torch's Adam and AdamW keep of a parameter."""
@@ -52,7 +54,7 @@ def sgd(rule: config.SGD, weights: Sequence[Weight], *, lr: float) -> Optimizer:
     Source: Polyak 1964; Sutskever et al. 2013 for Nesterov's form, with the learning rate outside the buffer.
     """
     parts = groups(rule, weights, keeps=("momentum_buffer",) if rule.momentum else ())
-    return torch.optim.SGD(parts, lr=lr, momentum=rule.momentum, nesterov=rule.nesterov, fused=True)
+    return fused.SGD(parts, lr=lr, momentum=rule.momentum, nesterov=rule.nesterov)
 
 
 def adam(rule: config.Adam, weights: Sequence[Weight], *, lr: float) -> Optimizer:
@@ -61,7 +63,7 @@ def adam(rule: config.Adam, weights: Sequence[Weight], *, lr: float) -> Optimize
     Weight decay L adds L w to the gradient g. Source: Kingma and Ba 2015 (arXiv:1412.6980, algorithm 1).
     """
     parts = with_epsilon(groups(rule, weights, keeps=MOMENTS), "eps", rule.epsilon)
-    return torch.optim.Adam(parts, lr=lr, betas=(rule.beta1, rule.beta2), fused=True)
+    return fused.Adam(parts, lr=lr, betas=(rule.beta1, rule.beta2))
 
 
 def adamw(rule: config.AdamW, weights: Sequence[Weight], *, lr: float) -> Optimizer:
@@ -71,7 +73,7 @@ def adamw(rule: config.AdamW, weights: Sequence[Weight], *, lr: float) -> Optimi
     torch, not only by the schedule's factor).
     """
     parts = with_epsilon(groups(rule, weights, keeps=MOMENTS), "eps", rule.epsilon)
-    return torch.optim.AdamW(parts, lr=lr, betas=(rule.beta1, rule.beta2), fused=True)
+    return fused.AdamW(parts, lr=lr, betas=(rule.beta1, rule.beta2))
 
 
 def build(
@@ -91,8 +93,8 @@ def build(
         factors: of each parameter's rate, epsilon and weight decay, by name (see common/config/parametrization.py); all
             1 if left out.
         roles: what each parameter does, by name, for the rules that ask; unknown if left out.
-    Raises: ValueError if no parameter takes a gradient, one has no factors, they are not made for this kind, or the
-        rule needs a role that is not known.
+    Raises: ValueError if no parameter takes a gradient, one has no factors, they are not made for this kind, the rule
+        needs a role that is not known, or it is fused and a parameter has gaps in memory.
     """
     trained = [(name, parameter) for name, parameter in named_parameters if parameter.requires_grad]
     if not trained:
@@ -103,7 +105,7 @@ def build(
         Weight(name, tensor, Factors() if factors is None else factors[name], (roles or {}).get(name))
         for name, tensor in trained
     ]
-    built: Optimizer = implementation(rule)(rule, weights, lr=lr)
+    built: Optimizer = implementation(rule)(rule, weights, lr=float(lr))
     set_lr(built, lr)
     return built
 
@@ -141,7 +143,7 @@ def with_epsilon(parts: Groups, key: str, epsilon: float) -> Groups:
 def set_lr(optimizer: Optimizer, lr: float) -> None:
     """Set the learning rate of the next update: `lr` times the `lr_factor` of each group."""
     for group in optimizer.param_groups:
-        group["lr"] = lr * group["lr_factor"]
+        group["lr"] = float(lr) * group["lr_factor"]
 
 
 def evaluated(closure: Callable[[], Any] | None) -> Any:
@@ -222,18 +224,11 @@ def load_state_tensors(optimizer: Optimizer, tensors: Mapping[str, Tensor]) -> N
     for name, parameter, keeps in _kept(optimizer):
         for key in keeps:
             if (tensor := tensors.get(f"parameter/{name}/{key}")) is not None:
-                optimizer.state[parameter][key] = _laid_out(tensor, parameter)
+                optimizer.state[parameter][key] = laid_out(tensor, parameter)
     for index, group in enumerate(optimizer.param_groups):
         group.update({key: tensors[f"group/{index}/{key}"].item() for key in group["counts"]})
     if _has_average(optimizer):
         optimizer.train()  # type: ignore[attr-defined]
-
-
-def _laid_out(tensor: Tensor, parameter: Parameter) -> Tensor:
-    """A copy beside a parameter, in the same memory order: fused rules walk through both as they lie."""
-    if tensor.shape != parameter.shape:
-        return tensor.to(parameter.device, copy=True)
-    return torch.empty_like(parameter, dtype=tensor.dtype, requires_grad=False).copy_(tensor)
 
 
 def _kept(optimizer: Optimizer) -> Iterator[tuple[str, Parameter, tuple[str, ...]]]:

@@ -35,11 +35,7 @@ def save(path: Path, states: Mapping[str, State], *, about: Mapping[str, Any] | 
         about: anything else worth keeping, as plain JSON values.
     """
     tensors = {
-        f"{label}|{name}": tensor.detach().clone(
-            memory_format=torch.contiguous_format
-        )  # its own memory, in plain order
-        for label, state in states.items()
-        for name, tensor in state.tensors.items()
+        f"{label}|{name}": _plain(tensor) for label, state in states.items() for name, tensor in state.tensors.items()
     }
     record = {
         "format": FORMAT,

@@ -401,6 +401,13 @@ GOOD = {"values": [[0.9, 0.3, 0.8], [NAN, 0.4, 0.6]], "steps": [4, 5, 6], "ends"
         ),
         ({"values": [[0.9, 0.3, NAN], [0, 0, 0]]}, "values has NaN of task 0 at update 6, where a task ends"),
         ({"values": [[NAN, 0.3, 0.8], [0, 0, 0]]}, "values has NaN of task 0 at update 4, where a task ends"),
+        (
+            {"values": [[0.9, 0.3, 0.8], [NAN, 0.5]]},
+            "values has rows of different lengths, .*: give a row for each task",
+        ),
+        ({"values": [[0.9, 0.3, "0,8"]]}, "values has .*what is no number: give a row for each task, NaN where"),
+        ({"steps": [[4], [5, 6]]}, "steps has rows of different lengths, .*: give a list of update counts"),
+        ({"ends": [4, None, [6]]}, "ends has rows of different lengths, .*: give a list of update counts"),
         ({"steps": [4, 4, 6]}, "steps has 4 after 4: it must increase"),
         ({"steps": [4, 5.5, 6]}, "steps contains 5.5: it counts updates done, so give whole numbers"),
         ({"steps": [-1, 5, 6]}, "steps contains -1: it counts updates done"),

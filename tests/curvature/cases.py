@@ -61,6 +61,34 @@ def case(name):
     return Objective(transformer(norm="rmsnorm", activation="gelu", qk_norm=True), cross_entropy, [tokens()])
 
 
+def cube(mark):
+    """x**3 by a backward pass of its own, with a mark on it."""
+
+    class Cube(torch.autograd.Function):
+        @staticmethod
+        def forward(ctx, x):
+            ctx.save_for_backward(x)
+            return x**3
+
+        @staticmethod
+        @mark
+        def backward(ctx, slope):
+            return 3 * ctx.saved_tensors[0] ** 2 * slope
+
+    return Cube.apply
+
+
+class Within(nn.Module):
+    """A network with a function of one's own between its layers."""
+
+    def __init__(self, function):
+        super().__init__()
+        self.network, self.function = mlp(), function
+
+    def forward(self, x):
+        return self.network[2](self.function(self.network[0](x)))
+
+
 CASES = ("mlp-cross-entropy", "mlp-squared", "transformer", "transformer-rms")
 
 

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from common.config import HuggingFace, identity
 from common.data import DataError, huggingface, load
-from common.data.huggingface import keep, split_documents
+from common.data.huggingface import folder_name, keep, split_documents
 
 DATA = HuggingFace("someone/Stories", bytes_limit=4000, context=8, validation_windows=2)
 
@@ -76,6 +76,30 @@ def test_another_configuration_revision_or_split_is_another_data_set(tmp_path, m
         load(dataclasses.replace(DATA, **fields), corpora=tmp_path)
     assert len(calls) == len(list((tmp_path / "huggingface").iterdir())) == 4
     assert identity(DATA) == identity(dataclasses.replace(DATA, split="train", configuration=None))
+
+
+def test_equal_words_for_different_fields_are_different_data_sets(tmp_path, monkeypatch):
+    monkeypatch.setattr(huggingface, "stream_documents", lambda data: documents(field=data.text_field))
+    alike = [
+        *({field: "validation"} for field in ("configuration", "revision", "split", "text_field")),
+        {"configuration": "a", "revision": "b"},
+        {"configuration": "a revision=b"},
+        {"configuration": "a/b"},
+        {"configuration": "a b"},
+        {"name": "/some one/Stories"},
+        {"name": "/some/one/Stories"},
+        {"name": "someone--Stories"},
+        {},
+    ]
+    for fields in alike:
+        load(dataclasses.replace(DATA, **fields), corpora=tmp_path)
+    assert len(list((tmp_path / "huggingface").iterdir())) == len(alike)
+
+
+def test_a_folder_says_what_is_in_it():
+    chosen = dataclasses.replace(DATA, configuration="c-1", split="test")
+    assert folder_name(DATA) == "someone--Stories--text--4000"
+    assert folder_name(chosen).startswith("someone--Stories--configuration=c-1--split=test--text--4000--")
 
 
 def test_rows_without_text_are_left_out():

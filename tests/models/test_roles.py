@@ -1,10 +1,12 @@
 """Roles: of the repository's networks, and of any other module, which then trains like ours."""
 
+import copy
 import math
 
 import pytest
 import torch
 from torch import nn
+from torch.nn.utils.parametrizations import spectral_norm, weight_norm
 
 from common.config import MLP, SGD, Adam, AdamW, Convnet, ScheduleFree, Transformer
 from common.config.parametrization import Role, Scaling
@@ -59,10 +61,9 @@ def test_roles_of_the_networks():
 
 @pytest.mark.parametrize("build_network", NETWORKS)
 def test_growth_finds_the_roles_of_our_networks(build_network):
-    found = roles_by_growth(build_network(), build_network_at_half(build_network))
-    expected = named_roles(build_network())
-    expected |= {"embedding": Role.READOUT} if build_network is transformer else {}  # no nn.Embedding tells it apart
-    assert found == expected
+    known = {"embedding": "tokens"} if build_network is transformer else {}  # no nn.Embedding tells it apart
+    found = roles_by_growth(build_network(), build_network_at_half(build_network), known=known)
+    assert found == named_roles(build_network())
 
 
 def build_network_at_half(build_network):
@@ -165,20 +166,93 @@ def test_roles_by_growth_name_the_roles():
     found = roles_by_growth(Plain(8), Plain(4))
     by_pattern = {name: next(role for pattern, role in ROLES.items() if matches(name, pattern)) for name in found}
     assert found == by_pattern
-    table = roles_by_growth(nn.ModuleList([nn.Embedding(7, 8)]), nn.ModuleList([nn.Embedding(7, 4)]))
-    assert table == {"0.weight": Role.EMBEDDING}
     norm = roles_by_growth(nn.ModuleList([nn.LayerNorm(8)]), nn.ModuleList([nn.LayerNorm(4)]))
     assert set(norm.values()) == {Role.VECTOR}
 
 
-def test_transposed_layers_have_their_inputs_first():
-    def decoder(width):
-        return nn.Sequential(nn.Linear(5, width), nn.ConvTranspose2d(width, width, 3), nn.ConvTranspose2d(width, 3, 3))
+def told(layer):
+    """Roles, in order, of the tensors of a layer that is made at the width given to it."""
+    return [str(role) for role in roles_by_growth(nn.Sequential(layer(8)), nn.Sequential(layer(4))).values()]
 
-    found = roles_by_growth(decoder(8), decoder(4))
-    assert [found[f"{place}.weight"] for place in range(3)] == [Role.EMBEDDING, Role.HIDDEN, Role.READOUT]
-    bag = roles_by_growth(nn.ModuleList([nn.EmbeddingBag(7, 8)]), nn.ModuleList([nn.EmbeddingBag(7, 4)]))
-    assert bag == {"0.weight": Role.EMBEDDING}
+
+LAYERS = {
+    "one output": (lambda w: nn.Linear(w, 1, bias=False), "readout"),
+    "one input": (lambda w: nn.Linear(1, w, bias=False), "embedding"),
+    "one channel out": (lambda w: nn.Conv2d(w, 1, 3, bias=False), "readout"),
+    "by channel": (lambda w: nn.Conv2d(w, w, 3, groups=w, bias=False), "embedding"),
+    "two groups": (lambda w: nn.Conv2d(w, w, 3, groups=2, bias=False), "hidden"),
+    "up": (lambda w: nn.ConvTranspose2d(w, w, 3, bias=False), "hidden"),
+    "up, out": (lambda w: nn.ConvTranspose2d(w, 3, 3, bias=False), "readout"),
+    "up, one channel out": (lambda w: nn.ConvTranspose1d(w, 1, 3, bias=False), "readout"),
+    "up, one channel in": (lambda w: nn.ConvTranspose3d(1, w, 3, bias=False), "embedding"),
+    "up, by channel": (lambda w: nn.ConvTranspose2d(w, w, 3, groups=w, bias=False), "embedding"),
+    "up, by pairs": (lambda w: nn.ConvTranspose2d(w, w, 3, groups=w // 2, bias=False), "embedding"),
+    "up, two groups": (lambda w: nn.ConvTranspose2d(w, w, 3, groups=2, bias=False), "hidden"),
+    "table": (lambda w: nn.Embedding(7, w), "embedding"),
+    "bag": (lambda w: nn.EmbeddingBag(7, w), "embedding"),
+    "one row": (lambda w: nn.Embedding(1, w), "embedding"),
+    "gains of two sides": (lambda w: nn.LayerNorm((17, w), bias=False), "vector"),
+    "recurrent": (lambda w: nn.LSTM(3, w, bias=False), "embedding hidden"),
+    "attention": (lambda w: nn.MultiheadAttention(w, 2, bias=False, add_bias_kv=True), "hidden vector vector hidden"),
+    "weight_norm, up, out": (lambda w: weight_norm(nn.ConvTranspose2d(w, 3, 3, bias=False)), "vector readout"),
+    "weight_norm": (lambda w: weight_norm(nn.Linear(w, w, bias=False)), "vector hidden"),
+    "spectral_norm, up, out": (lambda w: spectral_norm(nn.ConvTranspose2d(w, 3, 3, bias=False)), "readout"),
+    "spectral_norm, table": (lambda w: spectral_norm(nn.Embedding(7, w)), "embedding"),
+}
+
+
+@pytest.mark.parametrize(("layer", "roles"), LAYERS.values(), ids=LAYERS)
+def test_the_weights_of_torchs_layers_are_known_whatever_sides_of_length_one(layer, roles):
+    assert told(layer) == roles.split()
+
+
+def test_a_network_with_one_output_has_a_readout():
+    wide, small = (
+        build(MLP(width=width, depth=1), inputs=5, outputs=1, context=None, generator=torch.Generator())
+        for width in (8, 4)
+    )
+    assert roles_by_growth(wide, small) == named_roles(wide)
+
+
+class Bare(nn.Module):
+    """A tensor that no layer of torch holds."""
+
+    def __init__(self, shape, name="tensor"):
+        super().__init__()
+        self.register_parameter(name, nn.Parameter(torch.zeros(shape)))
+
+
+BARE = {
+    "vector": (lambda w: (1, w, 1, 1), lambda w: (w, 1, 1), lambda w: (1, 1, w)),
+    "embedding": (lambda w: (1, 7, w), lambda w: (1, 7, 7, w)),
+    "hidden": (lambda w: (w, w), lambda w: (w, 3 * w, 5)),
+}
+
+
+@pytest.mark.parametrize(("role", "shape"), [(role, shape) for role, shapes in BARE.items() for shape in shapes])
+def test_some_shapes_tell_what_a_bare_tensor_does(role, shape):
+    assert told(lambda w: Bare(shape(w))) == [role]
+
+
+@pytest.mark.parametrize(
+    "shape", [(17, "w"), ("w", 17), (1, "w"), ("w", 1), (1, "w", 7, 7), (1, "w", 5), (2, "w", "w")]
+)
+def test_a_bare_tensor_that_could_be_several_things_is_refused_unless_named(shape):
+    wide, small = (Bare([width if side == "w" else side for side in shape]) for width in (8, 4))
+    with pytest.raises(ValueError, match=r"'tensor' grows from .*no layer of torch says .*: name its role in known"):
+        roles_by_growth(wide, small)
+    assert roles_by_growth(wide, small, known={"ten*": "embedding"}) == {"tensor": Role.EMBEDDING}
+
+
+def test_a_weight_of_ones_own_layer_has_its_outputs_first():
+    assert told(lambda w: Bare((1, w), "weight")) == told(lambda w: Bare((17, w), "weight")) == ["readout"]
+
+
+def test_patterns_that_fit_nothing_are_named():
+    with pytest.raises(LookupError, match=r"known has '\*\.gtae', which fits no parameter; the module has 0\.weight"):
+        roles_by_growth(Plain(8), Plain(4), known={"*.gtae": "finite"})
+    with pytest.raises(LookupError, match="inside has 'blokcs', which fits no parameter"):
+        apply(Plain(8), ROLES, MUP, inside=(name for name in ("2.*", "blokcs")))
 
 
 class Patches(nn.Module):
@@ -221,6 +295,34 @@ def test_weights_are_rescaled_once():
         assert all(torch.equal(weight, weights[name]) for name, weight in one.named_parameters())
 
 
+def test_what_holds_or_shares_rescaled_parts_is_not_rescaled_again():
+    activation = nn.Tanh()
+    inner = nn.Sequential(nn.Linear(8, 8, bias=False), activation)
+    apply(inner, {"*": "readout"}, MUP)
+    whole = nn.Sequential(nn.Linear(8, 8, bias=False), inner)
+    before = [weight.detach().clone() for weight in whole.parameters()]
+    with pytest.raises(ValueError, match=r"'1\.0' in Sequential has been rescaled before, which other parts have not"):
+        apply(whole, {"*": "readout"}, MUP)
+    assert all(torch.equal(*pair) for pair in zip(whole.parameters(), before, strict=True))
+    apply(nn.Sequential(nn.Linear(8, 8), activation), {"*": "vector"}, MUP)
+    outer = Plain(8)
+    apply(outer, ROLES, MUP)
+    for part in (outer[2], nn.Sequential(outer)):
+        with pytest.raises(ValueError, match="has been rescaled before; for its factors alone say rescale=False"):
+            apply(part, {"*": "hidden"}, MUP)
+
+
+def test_a_rescaling_that_a_parametrization_may_undo_is_refused():
+    drawn = nn.Linear(8, 3, bias=False)
+    rescaled = weight_norm(copy.deepcopy(drawn))
+    roles = {"*original0": "finite", "*": "readout"}
+    with pytest.raises(ValueError, match=r"'.*original1' is made into a weight .* undo the factor 0\.5; apply to the"):
+        apply(rescaled, roles, MUP)
+    apply(drawn, {"*": "readout"}, MUP)
+    assert [*apply(weight_norm(drawn), roles, MUP, rescale=False)] == [name for name, _ in drawn.named_parameters()]
+    torch.testing.assert_close(drawn.weight, rescaled.weight / 2)
+
+
 def matches(name, pattern):
     return name == pattern or (pattern.startswith("*") and name.endswith(pattern[1:]))
 
@@ -253,7 +355,7 @@ def test_one_tensor_in_two_roles_is_refused():
     ("roles", "error", "message"),
     [
         ({"*.weight": "hidden"}, LookupError, r"without a role: 0\.bias, 2\.bias"),
-        (ROLES | {"*.wieght": "hidden"}, LookupError, r"roles\['\*\.wieght'\] fits no parameter"),
+        (ROLES | {"*.wieght": "hidden"}, LookupError, r"roles has '\*\.wieght', which fits no parameter"),
         ({"*": "hiden"}, ValueError, "hiden"),
     ],
 )

@@ -3,6 +3,7 @@
 import copy
 import dataclasses
 import pickle
+import warnings
 
 import pytest
 import torch
@@ -97,6 +98,81 @@ def test_torchs_own_state_goes_on_in_the_same_bits(rule):
     resumed.load_state_dict(optimizer.state_dict())
     update(resumed, weights, 3, 6)
     assert same(weights, whole)
+
+
+def in_plain_order(weights):
+    return {name: torch.nn.Parameter(weight.detach().contiguous()) for name, weight in weights.items()}
+
+
+@every_rule
+def test_torchs_own_state_goes_on_over_weights_in_another_memory_order(rule):
+    weights, optimizer = trained(rule, 3)
+    plain = in_plain_order(weights)
+    resumed = build(rule, plain)
+    resumed.load_state_dict(copy.deepcopy(optimizer.state_dict()))
+    for built, tensors in ((optimizer, weights), (resumed, plain)):
+        update(built, tensors, 3, 6)
+    for name, weight in weights.items():
+        torch.testing.assert_close(plain[name], weight, rtol=1e-3, atol=1e-3)  # Muon computes in bfloat16
+
+
+ORDERS = {
+    "transposed": lambda gradient: gradient.t().contiguous().t(),
+    "expanded": lambda gradient: gradient[:1, :1].expand(gradient.shape),
+    "a block": lambda gradient: torch.cat([gradient, gradient], dim=1)[:, : gradient.shape[1]],
+}
+
+
+@every_rule
+@pytest.mark.parametrize("order", ORDERS.values(), ids=ORDERS)
+@pytest.mark.parametrize("in_closure", [False, True])
+def test_gradients_may_lie_in_any_memory_order(rule, order, in_closure):
+    ends = []
+    for reorder in (order, lambda gradient: order(gradient).contiguous()):
+        matrix = torch.nn.Parameter(torch.randn(4, 3, generator=torch.Generator().manual_seed(0)))
+        optimizer = optimizers.build(rule, [("matrix", matrix)], lr=0.02, roles=ROLES)
+        for k in range(3):
+
+            def assign(matrix=matrix, reorder=reorder, k=k):
+                matrix.grad = reorder(gradient(matrix.detach(), k))
+
+            assign() if not in_closure else None
+            optimizer.step(assign if in_closure else None)
+        ends.append(matrix)
+    assert torch.equal(*ends)
+
+
+BLOCKS = {
+    "columns": lambda: torch.ones(4, 6)[:, :3],
+    "every second row": lambda: torch.ones(8, 3)[::2],
+    "one row for all": lambda: torch.ones(1, 3).expand(4, 3),
+}
+
+
+@every_rule
+@pytest.mark.parametrize("block", BLOCKS.values(), ids=BLOCKS)
+def test_weights_with_gaps_in_memory_are_refused_where_they_would_be_missed(rule, block):
+    weight = {"spare": torch.nn.Parameter(block())} | {"matrix": torch.nn.Parameter(torch.ones(4, 3))}
+    if isinstance(rule, ScheduleFree):
+        build(rule, weight)
+    else:
+        with pytest.raises(
+            ValueError, match=r"weight 'spare' is a part of another tensor, .*nn\.Parameter\(weight\.cl"
+        ):
+            build(rule, weight)
+    build(rule, weight | {"spare": torch.nn.Parameter(block().clone())})
+
+
+@every_rule
+def test_a_rate_may_be_a_tensor_of_one_number(rule):
+    weights = parameters()
+    optimizer = optimizers.build(rule, weights.items(), lr=torch.tensor(0.5), roles=ROLES)
+    optimizers.set_lr(optimizer, torch.tensor([0.25]))
+    assert {type(group["lr"]) for group in optimizer.param_groups} == {float}
+    update(optimizer, weights, 0, 1)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        optimizers.state_tensors(optimizer)
 
 
 @every_rule

@@ -5,7 +5,7 @@ import pytest
 import schedulefree
 import torch
 
-from common.config import Constant
+from common.config import Constant, ScheduleFree
 from common.optim import optimizers, schedules
 from tests.optim.cases import FACTORS, SCHEDULE_FREE, Training, gradient, start, train
 
@@ -103,3 +103,16 @@ def test_it_survives_a_first_update_at_rate_zero():
     training = Training(SCHEDULE_FREE["schedule_free"])
     training.run([0.0, 0.1], 0, 2)
     assert all(torch.isfinite(parameter).all() for parameter in training.model.parameters())
+
+
+def test_the_first_step_of_a_late_gradient_is_larger_than_the_rate():
+    """The updates of its group count for it: its second moment is corrected as if it had been averaged from then on."""
+    weights = {name: torch.nn.Parameter(torch.ones(2, dtype=torch.float64)) for name in ("early", "late")}
+    optimizer = optimizers.build(ScheduleFree(beta1=0.0, beta2=0.9, epsilon=1e-30), weights.items(), lr=0.1)
+    for late in (None, None, torch.tensor([2.0, -0.5], dtype=torch.float64)):
+        weights["early"].grad, weights["late"].grad = torch.ones(2, dtype=torch.float64), late
+        optimizer.step()
+    step = 0.1 * ((1 - 0.9**3) / (1 - 0.9)) ** 0.5
+    assert step > 0.16
+    assert (weights["late"] - 1).tolist() == pytest.approx([-step, step])
+    assert (weights["early"] - 1).tolist() == pytest.approx([-0.3, -0.3])

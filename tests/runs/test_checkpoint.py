@@ -41,6 +41,24 @@ def sorted_state(state: State) -> State:
     return State(dict(sorted(state.tensors.items())), state.step, state.position)
 
 
+def test_tied_tensors_and_views_are_kept_whole_and_each_for_itself(tmp_path):
+    weight = torch.arange(6.0).view(2, 3)
+    network = torch.nn.Sequential(torch.nn.Linear(3, 2, bias=False), torch.nn.Linear(3, 2, bias=False))
+    network[0].weight = network[1].weight = torch.nn.Parameter(weight)
+    tensors = dict(network.state_dict()) | {
+        "transposed": weight.t(),
+        "a row": weight[1],
+        "for all": weight[:1].expand(4, 3),
+    }
+    checkpoint.save(tmp_path / "s", {"final": State(tensors, step=1, position=2)})
+    read = checkpoint.load(tmp_path / "s", "final")
+    assert same(sorted_state(read), sorted_state(State(tensors, 1, 2)))
+    fresh = torch.nn.Sequential(torch.nn.Linear(3, 2, bias=False), torch.nn.Linear(3, 2, bias=False))
+    fresh[0].weight = fresh[1].weight
+    fresh.load_state_dict({name: tensor for name, tensor in read.tensors.items() if name.endswith("weight")})
+    assert fresh[0].weight is fresh[1].weight and torch.equal(fresh[0].weight, weight)
+
+
 def test_equal_states_give_equal_bytes_and_leave_no_temporary_file(tmp_path, states):
     for name in ("a", "b"):
         checkpoint.save(tmp_path / name, states)
