@@ -97,7 +97,8 @@ def stepper(model: nn.Module, loss_of: Loss, optimizer: torch.optim.Optimizer, *
     return step
 
 
-CANDIDATES = ("ours", "nanoGPT", "GPT2", "ours, compiled", "nanoGPT, compiled")
+PRODUCTS = "its products alone"
+CANDIDATES = ("ours", "nanoGPT", "GPT2", PRODUCTS, "ours, compiled", "nanoGPT, compiled")
 TURN_SECONDS = 0.1
 
 
@@ -112,13 +113,42 @@ def candidate(name: str, shape: dict[str, int], *, nano: str) -> tuple[nn.Module
     return model, torch.compile(loss) if compiled else loss
 
 
+def products(width: int, depth: int, tokens: int, *, kind: torch.dtype) -> Loss:
+    """All matrix products of a step of ours and nothing else: what no step of this model can be faster than."""
+    shapes = [(width, 3 * width), (width, width), (width, 4 * width), (4 * width, width)] * depth + [
+        (width, VOCABULARY)
+    ]
+    sides = [(torch.randn(tokens, a, dtype=kind), torch.randn(b, a, dtype=kind)) for a, b in shapes]
+    upstream = [torch.randn(tokens, b, dtype=kind) for _, b in shapes]
+
+    def step(_: Tensor, targets: Tensor) -> Tensor:
+        for x, weight in sides:
+            x @ weight.t()
+        for (x, weight), slope in zip(sides, upstream, strict=True):
+            slope @ weight
+            slope.t() @ x
+        return targets
+
+    return step
+
+
+def stepping(name: str, *, cell: int, precision: str, nano: str) -> Loss:
+    """One step of a candidate."""
+    width, depth, heads, context, count = CELLS[cell]
+    if name == PRODUCTS:
+        kind = torch.bfloat16 if precision == "bf16" else torch.float32
+        return products(width, depth, count * context, kind=kind)
+    shape = {"width": width, "depth": depth, "heads": heads, "context": context}
+    model, loss = candidate(name, shape, nano=nano)
+    return stepper(model, loss, adamw(model, lr=1e-3), precision=precision)
+
+
 def serve(name: str, *, cell: int, precision: str, nano: str) -> None:
     """Make steps for a turn at each line of standard input, and say the median of their CPU seconds."""
     torch.set_num_threads(1)
     torch.set_flush_denormal(True)
-    width, depth, heads, context, count = CELLS[cell]
-    model, loss = candidate(name, {"width": width, "depth": depth, "heads": heads, "context": context}, nano=nano)
-    step = stepper(model, loss, adamw(model, lr=1e-3), precision=precision)
+    *_, context, count = CELLS[cell]
+    step = stepping(name, cell=cell, precision=precision, nano=nano)
     inputs, targets = torch.randint(
         VOCABULARY, (2, count, context), generator=torch.Generator().manual_seed(1)
     ).unbind()
