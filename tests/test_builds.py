@@ -13,7 +13,15 @@ from tests.repository import Repository
 
 
 @pytest.fixture(scope="module")
-def calm(tmp_path_factory) -> Repository:
+def clone(tmp_path_factory) -> Repository:
+    """A checkout that is older than all results."""
+    repository = Repository(tmp_path_factory.mktemp("builds") / "clone", studies=())
+    repository.add_tiny_study()
+    return repository
+
+
+@pytest.fixture(scope="module")
+def calm(clone, tmp_path_factory) -> Repository:
     """The tiny study, built once."""
     repository = Repository(tmp_path_factory.mktemp("builds") / "calm", studies=())
     repository.add_tiny_study()
@@ -66,26 +74,26 @@ def test_mlflow_has_each_measurement_once(calm):
 
 
 @pytest.fixture(scope="module")
-def other(calm, tmp_path_factory) -> Repository:
-    """Another checkout, to which the results were copied without what Snakemake knows of them; every file is new."""
-    repository = Repository(tmp_path_factory.mktemp("builds") / "other", studies=())
-    repository.add_tiny_study()
+def other(calm, clone) -> Repository:
+    """The checkout, to which the results were copied with their dates, without what Snakemake knows of them."""
     for folder in ("results", "figures"):
-        shutil.copytree(calm.root / folder, repository.root / folder, copy_function=shutil.copy)
-    return repository
+        shutil.copytree(calm.root / folder, clone.root / folder)
+    return clone
 
 
-def test_copied_results_are_kept_where_they_are_of_the_very_runs_and_told_where_they_are_not(calm, other):
+def test_copied_results_are_kept_where_they_are_of_the_very_runs_and_trained_again_where_they_are_not(calm, other):
+    figure = "figures/tiny_loss.pdf"
     other.edit("studies/tiny/study.py", "steps=60", "steps=50")
     states = {path: path.stat().st_ino for path in other.root.glob("results/tiny/*/state.safetensors")}
-    words = "copied results of another description or code: 1"
-    assert f"{words}, a build sets them aside" in other.snakemake("tiny", "--dry-run").stdout
-    assert all(path.stat().st_ino == inode for path, inode in states.items())
-    assert f"{words}, set aside, to be trained again (tiny/sweep)" in other.snakemake("tiny").stdout
+    assert other.due(figure) == {"results/tiny/sweep/run.json", figure}
+    told = "copied results of another description, code or text: 1, to be trained again (tiny/sweep)"
+    assert told in other.snakemake(figure).stdout
     again = [path.parent.name for path, inode in states.items() if path.stat().st_ino != inode]
     assert len(states) == 5 and again == ["sweep"]
     assert json.loads((other.root / "results/tiny/sweep/run.json").read_text())["description"]["steps"] == 50
-    assert other.metrics().keys() == calm.metrics().keys()
+    drawn = [(repository.root / figure).with_suffix(".csv").read_bytes() for repository in (calm, other)]
+    assert drawn[0] != drawn[1] and other.metrics().keys() == calm.metrics().keys()
+    assert not other.due("tiny")
 
 
 def test_whatever_asks_for_a_training_again_only_what_is_damaged_is_trained(other):
