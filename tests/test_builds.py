@@ -107,20 +107,27 @@ def test_whatever_asks_for_a_training_again_only_what_is_damaged_is_trained(othe
     assert again == ["branch-s1"] and rows.read_bytes() == before
 
 
-def test_a_failure_says_in_one_line_what_why_and_where_its_log_is(other):
-    [claim] = [path.stem for path in other.root.glob("results/tiny/claims/*.json")]
-    other.edit("studies/tiny/verdicts.py", "    return less(", "    raise ValueError('no verdict')\n    return less(")
-    own = 'Run("own", **SETTINGS | {"data": Files("nowhere", context=16)}, steps=2, seed=0)'
-    other.edit("studies/tiny/study.py", "BRANCHES, SWEEP]", f"BRANCHES, SWEEP, {own}]")
+def test_a_failure_says_in_one_line_what_why_and_where_its_log_is_and_all_of_it_stays_to_be_made(other):
+    [verdict] = other.root.glob("results/tiny/claims/*.json")
+    verdict.unlink()
+    fault, claim = other.root / "fault", verdict.stem
+    fault.touch()
+    judge = "__import__('os').path.exists('fault') and 1 / 0"
+    other.edit("studies/tiny/verdicts.py", "    return less(", f"    {judge}\n    return less(")
+    own = '**SETTINGS | {"data": Files("nowhere", context=16)}'
     other.edit("studies/tiny/study.py", "import WSD,", "import Files, WSD,")
+    other.edit("studies/tiny/study.py", '"sweep", **SETTINGS', f'"sweep", {own}')
     done = other.snakemake("tiny", check=False)
     assert done.returncode != 0 and "the same command goes on" in done.stdout
     log = rf"logs/tiny/tiny_verdicts_{claim}\.log"
     for line in (
-        r"tiny/own: DataError: path='.+/nowhere' is neither .+ \(log: logs/tiny/own\.log\)",
-        rf"tiny_verdicts_{claim}: ValueError: no verdict \(log: {log}\)",
+        r"tiny/sweep: DataError: path='.+/nowhere' is neither .+ \(log: logs/tiny/sweep\.log\)",
+        rf"tiny_verdicts_{claim}: ZeroDivisionError: division by zero \(log: {log}\)",
     ):
         assert re.search(rf"^{line}$", done.stdout, re.MULTILINE)
+    fault.unlink()
+    made = ("results/tiny/sweep/run.json", "results/tiny/claims.json")
+    assert other.due(*made) == {*made, f"results/tiny/claims/{claim}.json"}
 
 
 def test_states_may_go_once_everything_is_made(calm):
