@@ -1,8 +1,10 @@
 """Whole builds of a small study: new studies, equal bytes, two at once, and what MLflow holds afterwards."""
 
 import json
+import os
 import re
 import shutil
+import signal
 import subprocess
 import sys
 
@@ -138,12 +140,19 @@ def test_states_may_go_once_everything_is_made(calm):
     assert not calm.due("tiny")
 
 
-def test_a_second_build_at_the_same_time_says_who_is_building(tmp_path):
+def test_a_build_goes_on_after_ctrl_c_and_a_second_one_at_the_same_time_says_who_is_building(calm, tmp_path):
     repository = Repository(tmp_path / "two", studies=())
     repository.add_tiny_study()
+    stopped = start(repository)
+    while not list(repository.root.glob("results/tiny/*/progress/metrics.csv")):
+        assert stopped.poll() is None
+    os.killpg(stopped.pid, signal.SIGINT)
+    assert stopped.wait(timeout=60) != 0
+    said = (repository.root / "build.log").read_text()
+    assert "the same command goes on" in said and "Traceback" not in said
     first = start(repository)
     try:
-        while not (repository.root / ".snakemake/owner").exists():
+        while (repository.root / ".snakemake/owner").read_text() != str(first.pid):
             assert first.poll() is None
         second = repository.snakemake("tiny", check=False)
         assert second.returncode != 0
@@ -153,6 +162,7 @@ def test_a_second_build_at_the_same_time_says_who_is_building(tmp_path):
             assert repository.snakemake("tiny", question).returncode == 0, "plans and questions are free"
     finally:
         assert first.wait(timeout=300) == 0
+    assert repository.metrics() == calm.metrics()
 
 
 def test_a_new_study_builds_its_figure(tmp_path):
