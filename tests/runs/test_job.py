@@ -209,7 +209,7 @@ def interrupted(made: Job, after: int, monkeypatch) -> None:
 
     with monkeypatch.context() as patch:
         patch.setattr(records.Rows, "append", count)
-        patch.setattr(job, "_stop_flag", lambda: flag)
+        patch.setattr(job, "stop_flag", lambda: flag)
         with pytest.raises(Interrupted, match=r"^stopped after update \d+; its state is saved$"):
             train(made)
 
