@@ -3,7 +3,7 @@
 import sys
 from pathlib import Path
 
-from common.pipeline import adopted, build, editions, provenance
+from common.pipeline import adopted, build, editions, provenance, unfinished
 from common.pipeline.studies import Studies
 
 STUDIES = Studies.load(
@@ -31,6 +31,7 @@ wildcard_constraints:
 
 onstart:
     editions.set_aside()
+    unfinished.remember(workflow)
     build.announce(STUDIES, workflow.dag.needrun_jobs(), cores=workflow.cores)
     COMPANIONS.start(workflow.dag.needrun_jobs())
 
@@ -40,6 +41,7 @@ onsuccess:
 
 
 onerror:
+    unfinished.remember(workflow)
     COMPANIONS.finish()
     print(build.STOPPED, file=sys.stderr)
 

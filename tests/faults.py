@@ -27,8 +27,7 @@ VICTIMS = ("trainer", "snakemake", "group", "server", "mirror")
 def start(repository: Repository) -> subprocess.Popen[bytes]:
     """The build, as the leader of a process group of its own."""
     log = (repository.root / "build.log").open("ab")
-    save = ["--config", "scale=default", "save_seconds=0.2"]
-    command = repository.command(TARGET, *save)
+    command = repository.command(TARGET, "--config", "save_seconds=0.2")
     return subprocess.Popen(
         command, cwd=repository.root, env=repository.environment, stdout=log, stderr=log, start_new_session=True
     )

@@ -1,8 +1,10 @@
 """Whole builds of a small study: new studies, equal bytes, two at once, and what MLflow holds afterwards."""
 
 import json
+import os
 import re
 import shutil
+import signal
 import subprocess
 import sys
 
@@ -13,7 +15,15 @@ from tests.repository import Repository
 
 
 @pytest.fixture(scope="module")
-def calm(tmp_path_factory) -> Repository:
+def clone(tmp_path_factory) -> Repository:
+    """A checkout that is older than all results."""
+    repository = Repository(tmp_path_factory.mktemp("builds") / "clone", studies=())
+    repository.add_tiny_study()
+    return repository
+
+
+@pytest.fixture(scope="module")
+def calm(clone, tmp_path_factory) -> Repository:
     """The tiny study, built once."""
     repository = Repository(tmp_path_factory.mktemp("builds") / "calm", studies=())
     repository.add_tiny_study()
@@ -66,26 +76,26 @@ def test_mlflow_has_each_measurement_once(calm):
 
 
 @pytest.fixture(scope="module")
-def other(calm, tmp_path_factory) -> Repository:
-    """Another checkout, to which the results were copied without what Snakemake knows of them; every file is new."""
-    repository = Repository(tmp_path_factory.mktemp("builds") / "other", studies=())
-    repository.add_tiny_study()
+def other(calm, clone) -> Repository:
+    """The checkout, to which the results were copied with their dates, without what Snakemake knows of them."""
     for folder in ("results", "figures"):
-        shutil.copytree(calm.root / folder, repository.root / folder, copy_function=shutil.copy)
-    return repository
+        shutil.copytree(calm.root / folder, clone.root / folder)
+    return clone
 
 
-def test_copied_results_are_kept_where_they_are_of_the_very_runs_and_told_where_they_are_not(calm, other):
+def test_copied_results_are_kept_where_they_are_of_the_very_runs_and_trained_again_where_they_are_not(calm, other):
+    figure = "figures/tiny_loss.pdf"
     other.edit("studies/tiny/study.py", "steps=60", "steps=50")
     states = {path: path.stat().st_ino for path in other.root.glob("results/tiny/*/state.safetensors")}
-    words = "copied results of another description or code: 1"
-    assert f"{words}, a build sets them aside" in other.snakemake("tiny", "--dry-run").stdout
-    assert all(path.stat().st_ino == inode for path, inode in states.items())
-    assert f"{words}, set aside, to be trained again (tiny/sweep)" in other.snakemake("tiny").stdout
+    assert other.due(figure) == {"results/tiny/sweep/run.json", figure}
+    told = "copied results of another description, code or text: 1, to be trained again (tiny/sweep)"
+    assert told in other.snakemake(figure).stdout
     again = [path.parent.name for path, inode in states.items() if path.stat().st_ino != inode]
     assert len(states) == 5 and again == ["sweep"]
     assert json.loads((other.root / "results/tiny/sweep/run.json").read_text())["description"]["steps"] == 50
-    assert other.metrics().keys() == calm.metrics().keys()
+    drawn = [(repository.root / figure).with_suffix(".csv").read_bytes() for repository in (calm, other)]
+    assert drawn[0] != drawn[1] and other.metrics().keys() == calm.metrics().keys()
+    assert not other.due("tiny")
 
 
 def test_whatever_asks_for_a_training_again_only_what_is_damaged_is_trained(other):
@@ -99,20 +109,27 @@ def test_whatever_asks_for_a_training_again_only_what_is_damaged_is_trained(othe
     assert again == ["branch-s1"] and rows.read_bytes() == before
 
 
-def test_a_failure_says_in_one_line_what_why_and_where_its_log_is(other):
-    [claim] = [path.stem for path in other.root.glob("results/tiny/claims/*.json")]
-    other.edit("studies/tiny/verdicts.py", "    return less(", "    raise ValueError('no verdict')\n    return less(")
-    own = 'Run("own", **SETTINGS | {"data": Files("nowhere", context=16)}, steps=2, seed=0)'
-    other.edit("studies/tiny/study.py", "BRANCHES, SWEEP]", f"BRANCHES, SWEEP, {own}]")
+def test_a_failure_says_in_one_line_what_why_and_where_its_log_is_and_all_of_it_stays_to_be_made(other):
+    [verdict] = other.root.glob("results/tiny/claims/*.json")
+    verdict.unlink()
+    fault, claim = other.root / "fault", verdict.stem
+    fault.touch()
+    judge = "__import__('os').path.exists('fault') and 1 / 0"
+    other.edit("studies/tiny/verdicts.py", "    return less(", f"    {judge}\n    return less(")
+    own = '**SETTINGS | {"data": Files("nowhere", context=16)}'
     other.edit("studies/tiny/study.py", "import WSD,", "import Files, WSD,")
+    other.edit("studies/tiny/study.py", '"sweep", **SETTINGS', f'"sweep", {own}')
     done = other.snakemake("tiny", check=False)
     assert done.returncode != 0 and "the same command goes on" in done.stdout
     log = rf"logs/tiny/tiny_verdicts_{claim}\.log"
     for line in (
-        r"tiny/own: DataError: path='.+/nowhere' is neither .+ \(log: logs/tiny/own\.log\)",
-        rf"tiny_verdicts_{claim}: ValueError: no verdict \(log: {log}\)",
+        r"tiny/sweep: DataError: path='.+/nowhere' is neither .+ \(log: logs/tiny/sweep\.log\)",
+        rf"tiny_verdicts_{claim}: ZeroDivisionError: division by zero \(log: {log}\)",
     ):
         assert re.search(rf"^{line}$", done.stdout, re.MULTILINE)
+    fault.unlink()
+    made = ("results/tiny/sweep/run.json", "results/tiny/claims.json")
+    assert other.due(*made) == {*made, f"results/tiny/claims/{claim}.json"}
 
 
 def test_states_may_go_once_everything_is_made(calm):
@@ -123,12 +140,19 @@ def test_states_may_go_once_everything_is_made(calm):
     assert not calm.due("tiny")
 
 
-def test_a_second_build_at_the_same_time_says_who_is_building(tmp_path):
+def test_a_build_goes_on_after_ctrl_c_and_a_second_one_at_the_same_time_says_who_is_building(calm, tmp_path):
     repository = Repository(tmp_path / "two", studies=())
     repository.add_tiny_study()
+    stopped = start(repository)
+    while not list(repository.root.glob("results/tiny/*/progress/metrics.csv")):
+        assert stopped.poll() is None
+    os.killpg(stopped.pid, signal.SIGINT)
+    assert stopped.wait(timeout=60) != 0
+    said = (repository.root / "build.log").read_text()
+    assert "the same command goes on" in said and "Traceback" not in said
     first = start(repository)
     try:
-        while not (repository.root / ".snakemake/owner").exists():
+        while (repository.root / ".snakemake/owner").read_text() != str(first.pid):
             assert first.poll() is None
         second = repository.snakemake("tiny", check=False)
         assert second.returncode != 0
@@ -138,6 +162,7 @@ def test_a_second_build_at_the_same_time_says_who_is_building(tmp_path):
             assert repository.snakemake("tiny", question).returncode == 0, "plans and questions are free"
     finally:
         assert first.wait(timeout=300) == 0
+    assert repository.metrics() == calm.metrics()
 
 
 def test_a_new_study_builds_its_figure(tmp_path):

@@ -3,13 +3,14 @@
 import atexit
 import hashlib
 import json
+import os
 import sys
 from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import NamedTuple
 
 PACKAGES = ("common", "studies")
-"""Packages whose sources a digest may be taken from; one that leads elsewhere is not kept."""
+"""Packages whose sources a digest may be taken from; one that leads elsewhere, also by a link, is not kept."""
 
 
 class Taken(NamedTuple):
@@ -39,8 +40,8 @@ class Memory:
         if (known := self.digests.get(start) or self.new.get(start)) is not None:
             return known
         taken = take()
-        packages = [self.root / package for package in PACKAGES]
-        if all(any(path.is_relative_to(package) for package in packages) for path in taken.files):
+        packages = [(self.root / package).resolve() for package in PACKAGES]
+        if all(any(path.resolve().is_relative_to(package) for package in packages) for path in taken.files):
             self.new[start] = taken.digest
         return taken.digest
 
@@ -68,7 +69,7 @@ class Memory:
         """Digest of every source, its name included, and of the Python that reads them."""
         total = hashlib.sha256(sys.version.encode())
         for package in PACKAGES:
-            for path in sorted((self.root / package).rglob("*.py")):
+            for path in sorted(path for path in (self.root / package).rglob("*.py") if path.is_file()):
                 content = path.read_bytes()
-                total.update(f"{path.relative_to(self.root)} {len(content)}\n".encode() + content)
+                total.update(os.fsencode(path.relative_to(self.root)) + f" {len(content)}\n".encode() + content)
         return total.hexdigest()

@@ -299,7 +299,7 @@ class Walk:
     def _count_description(self, name: str) -> None:
         """Of a kind that a script describes by itself, its fields with their defaults."""
         for file in (ROOT / DESCRIPTIONS).parent.glob("*.py"):
-            if name in module(file).binds:
+            if file.is_file() and name in module(file).binds:
                 self.statements.setdefault(file, set()).update(module(file).numbers(name))
 
 

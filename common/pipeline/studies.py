@@ -15,7 +15,7 @@ from common import config
 from common.config import Claim, DescriptionError, Figure, Run, Select, Step, full_name
 from common.pipeline import provenance
 from common.pipeline.scales import SCALES
-from common.pipeline.study import NAME, STUDY_NAME, Problem, Study, check_study, load_study
+from common.pipeline.study import NAME, STUDY_NAME, Problem, Study, check_study, holds_study, load_study
 from common.runs.place import FILES, RESULTS, VERDICTS, Place
 
 __all__ = ["NAME", "STUDY_NAME", "Problem", "Studies", "Study"]
@@ -66,7 +66,7 @@ class Studies:
         found: dict[str, Study] = {}
         problems: list[Problem] = []
         for folder in sorted(path for root in package.__path__ for path in Path(root).iterdir()):
-            if not (folder / "study.py").is_file():
+            if not holds_study(folder):
                 continue
             try:
                 study = load_study(folder)

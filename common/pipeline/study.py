@@ -77,11 +77,27 @@ class Problem:
         return " ".join((place + self.text).split())
 
 
+def holds_study(folder: Path) -> bool:
+    """Whether a folder has a study.py, or would have one if a link led somewhere."""
+    file = folder / "study.py"
+    return file.is_file() or _is_broken(file) or (_is_broken(folder) and STUDY_NAME.fullmatch(folder.name) is not None)
+
+
+def _is_broken(path: Path) -> bool:
+    """Whether a path is a link to nothing."""
+    return path.is_symlink() and not path.exists()
+
+
 def load_study(folder: Path) -> Study:
     """Import study.py and claims.py; any failure becomes one sentence that names file and line."""
     where = f"studies/{folder.name}/study.py"
     if rule := name_problem(folder.name):
         raise DescriptionError([f"the folder studies/{folder.name} {rule}; rename it"])
+    for path in filter(_is_broken, (folder, folder / "study.py", folder / "claims.py")):
+        name = path.relative_to(folder.parent)
+        raise DescriptionError(
+            [f"studies/{name} is a link to {path.readlink()}, which is not there; mend it or remove it"]
+        )
     module = _imported(folder, "study")
     question = " ".join((module.__doc__ or "").strip().partition("\n\n")[0].split())
     if not question:

@@ -1,4 +1,4 @@
-"""The address of the tracking store: found, checked, shown without its password, and whose runs are in it."""
+"""The address of the tracking store: found, checked, shown without its secrets, and whose runs are in it."""
 
 import getpass
 import os
@@ -11,7 +11,10 @@ from pathlib import Path
 SILENT_SECONDS = 2.0
 """How long a server may take to show that it is there, when a build waits for its end."""
 
-PASSWORD = re.compile(r"//([^/:@\s]*):\S*@")
+USER = re.compile(r"(?<!/)//(?!/)\S*@")
+"""All before the host of an address: a user and a password, or a token alone; no part of a path like ////home/a@b."""
+QUERY = re.compile(r"\?(?=[\w%])\S+?(?=[^\w\s]*(?:\s|$))")
+"""All behind the path of an address, up to what ends it in a sentence."""
 
 
 class AddressError(ValueError):
@@ -39,12 +42,12 @@ def check(uri: str) -> None:
 
 
 def redacted(text: str) -> str:
-    """A text in which the passwords of addresses are hidden.
+    """A text in which the secrets of addresses are hidden: who asks, and with which query.
 
-    >>> redacted("no answer from https://me:secret@host:5000/api")
-    'no answer from https://me:***@host:5000/api'
+    >>> redacted("no answer from https://me:secret@host:5000/api?token=secret")
+    'no answer from https://***@host:5000/api?***'
     """
-    return PASSWORD.sub(r"//\1:***@", text)
+    return QUERY.sub("?***", USER.sub("//***@", text))
 
 
 def database(uri: str) -> Path | None:

@@ -4,11 +4,12 @@ import os
 import sys
 import threading
 import time
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from common.runs.owner import alive
-from common.tracking.address import answers, redacted, store_uri
+from common.tracking.address import AddressError, answers, redacted, store_uri
 from common.tracking.record import Record, RecordError, stamp
 from common.tracking.store import Store
 from common.tracking.summary import Summary
@@ -34,7 +35,9 @@ def mirror(run_dir: Path, *, uri: str | None = None) -> None:
         RecordError: run.json is damaged. Besides, whatever MLflow raises if the store fails.
     """
     folder = run_dir.absolute().parents[2]
-    Store(uri or store_uri(folder), folder).run(run_dir, live=True)
+    uri = uri or store_uri(folder)
+    with _secret(uri):
+        Store(uri, folder).run(run_dir, live=True)
 
 
 def rebuild(results: Path, *, uri: str | None = None) -> str:
@@ -45,8 +48,9 @@ def rebuild(results: Path, *, uri: str | None = None) -> str:
     Returns: one line that says what was mirrored, and to where.
     """
     follower = Follower(results, uri)
-    follower.update(live=False)
-    follower.summarise()
+    with _secret(follower.uri):
+        follower.update(live=False)
+        follower.summarise()
     return f"mirrored {len(follower.seen)} runs in {results} to {redacted(follower.uri)}"
 
 
@@ -104,16 +108,30 @@ def _update(follower: "Follower", *, last: bool) -> tuple[str | None, float]:
             follower.summarise()
     except Exception as error:  # whatever the store does, training goes on
         follower.forget()
-        first = _first(error)
-        return f"{type(first).__name__}: {' '.join(str(first).split())[:200]}", 0.0
+        return _told(error), 0.0
     return None, time.process_time() - before - once
 
 
-def _first(error: BaseException) -> BaseException:
-    """What went wrong first: libraries wrap it several times."""
+def _told(error: BaseException) -> str:
+    """What went wrong first, since libraries wrap it several times, in one line without secrets."""
     while cause := error.__cause__ or error.__context__:
         error = cause
-    return error
+    return f"{type(error).__name__}: {redacted(' '.join(str(error).split()))[:200]}"
+
+
+class StoreError(RuntimeError):
+    """A store whose address holds a secret failed; the errors of libraries would show it."""
+
+
+@contextmanager
+def _secret(uri: str) -> Iterator[None]:
+    """Within this context no error shows the secrets of an address."""
+    try:
+        yield
+    except Exception as error:
+        if redacted(uri) == uri or isinstance(error, AddressError | RecordError):
+            raise
+        raise StoreError(f"MLflow store {redacted(uri)} failed: {_told(error)}") from None
 
 
 def _warn(text: str) -> None:

@@ -242,6 +242,14 @@ def test_names_of_files_may_be_in_any_encoding(tmp_path):
     assert train and left_out == ["files that are no UTF-8 text (\ufffd\ufffd.bin): 1"]
 
 
+@pytest.mark.parametrize("name", ["a|b", "~a", "a b; c"])
+def test_the_path_of_own_text_may_begin_at_home_and_hold_what_a_shell_would_read(tmp_path, monkeypatch, name):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    write_folder(tmp_path / name, [30, 40])
+    assert content(files_data(Path("~") / name)) == content(files_data(tmp_path / name))
+    assert load(files_data(Path("~") / name), corpora=tmp_path).digest == content(files_data(tmp_path / name))
+
+
 def test_the_content_of_own_text_follows_every_change(tmp_path):
     write_folder(tmp_path, [30, 40])
     found = [content(files_data(tmp_path))]

@@ -2,6 +2,7 @@
 
 import json
 import os
+import runpy
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -9,6 +10,8 @@ import pytest
 from snakemake.iocontainers import InputFiles, Log, OutputFiles, Params
 
 from common.pipeline import adapter
+from common.runs import forkserver
+from common.runs.origin import ROOT
 from common.runs.owner import OWNER
 
 
@@ -67,3 +70,19 @@ def test_an_error_is_told_in_one_line_with_its_log(tmp_path, capfd):
     assert end.value.code == 1
     assert capfd.readouterr().err == f"fresh_loss: ValueError: it does not work (log: {tmp_path / 'job.log'})\n"
     assert "Traceback" in (tmp_path / "job.log").read_text()
+
+
+@pytest.mark.parametrize(
+    ("config", "scale", "seconds"),
+    [({}, "default", 10), ({"scale": "smoke"}, "smoke", 10), ({"save_seconds": 30}, "default", 30)],
+    ids=str,
+)
+def test_one_setting_of_a_build_keeps_the_others(tmp_path, monkeypatch, config, scale, seconds):
+    """Snakemake drops those of the profile when one is given on the command line."""
+    given = {}
+    monkeypatch.setattr(forkserver, "call", lambda _server, _code, job, **_: given.update(job["job"]) or 0)
+    wildcards, params = SimpleNamespace(study="tiny", run="a"), SimpleNamespace(run={}, code="c")
+    train = SimpleNamespace(wildcards=wildcards, params=params, config=config, log=[str(tmp_path / "job.log")])
+    with pytest.raises(SystemExit) as end:
+        runpy.run_path(str(ROOT / "common/pipeline/rules/train.py"), {"snakemake": train})
+    assert end.value.code == 0 and (given["scale"], given["save_seconds"]) == (scale, seconds)

@@ -1,6 +1,7 @@
 """Digests are kept from one start to the next, and never longer than the sources that they were taken from."""
 
 import json
+import os
 from pathlib import Path
 
 import pytest
@@ -56,6 +57,29 @@ def test_after_any_change_of_a_source_it_is_taken_anew(root, change):
 def test_a_digest_that_leads_out_of_the_packages_is_not_kept(root):
     remembered(root, "elsewhere/one.py")
     assert remembered(root, "elsewhere/one.py", digest="d2") == ("d2", True)
+
+
+def test_a_digest_of_a_linked_folder_is_not_kept(root):
+    (root / "studies/linked").symlink_to(root / "elsewhere")
+    remembered(root, "studies/linked/one.py")
+    (root / "elsewhere/one.py").write_text("X = 2\n")
+    assert remembered(root, "studies/linked/one.py", digest="d2") == ("d2", True)
+
+
+@pytest.mark.parametrize(
+    "leave",
+    [
+        lambda folder: (folder / ".#one.py").symlink_to("me@here.1234"),
+        lambda folder: (folder / "round.py").symlink_to("round.py"),
+        lambda folder: (folder / "folder.py").mkdir(),
+        lambda folder: Path(os.fsdecode(bytes(folder / "caf") + b"\xe9.py")).touch(),
+    ],
+    ids=["lock of an editor", "link to itself", "folder", "name in Latin-1"],
+)
+def test_what_is_no_source_stops_nothing(root, leave):
+    leave(root / "studies")
+    assert remembered(root) == ("d1", True)
+    assert remembered(root, digest="d2") == ("d1", False)
 
 
 def test_nothing_is_kept_of_sources_that_change_meanwhile(root):

@@ -817,6 +817,31 @@ def test_a_study_that_changes_the_folder_changes_it_for_itself_alone(folder):
     assert list(Studies.load()) == ["good"] and Path.cwd() == here
 
 
+BROKEN_LINKS = {
+    "bad": lambda folder: (folder / "bad").symlink_to("nowhere"),
+    "bad/study.py": lambda folder: ((folder / "bad").mkdir(), (folder / "bad/study.py").symlink_to("nowhere")),
+    "bad/claims.py": lambda folder: (
+        write(folder, "bad", SOUND),
+        (folder / "bad/claims.py").symlink_to("nowhere"),
+    ),
+}
+
+
+@pytest.mark.parametrize("path", BROKEN_LINKS)
+def test_a_link_to_nothing_is_one_clear_line_and_leaves_the_others_usable(folder, path, capsys):
+    BROKEN_LINKS[path](folder)
+    (folder / ".#README.md").symlink_to("me@here.1234")
+    [line] = loaded_beside_a_sound_study(folder, capsys)
+    assert line == f"study bad, studies/{path} is a link to nowhere, which is not there; mend it or remove it"
+
+
+def test_a_study_may_be_a_link_and_begin_with_a_byte_order_mark(folder, tmp_path):
+    write(tmp_path / "elsewhere", "linked", b"\xef\xbb\xbf" + steps(LOSS, RIVER).encode(), **SCRIPTS)
+    (folder / "linked").symlink_to(tmp_path / "elsewhere/linked")
+    studies = Studies.load()
+    assert list(studies) == ["linked"] and not studies.problems
+
+
 @pytest.mark.parametrize("name", ["all", "mlflow", "train", "masked_corpus", "claims_figure", "scoreboard"])
 def test_a_study_cannot_have_the_name_of_a_rule(folder, name):
     (folder / name).mkdir()
@@ -1297,12 +1322,14 @@ def test_hundred_studies_of_ten_runs_load_in_seconds(folder):
 
 @pytest.fixture(scope="module")
 def repository(tmp_path_factory) -> Path:
-    """A throw-away copy of what a build needs, with one faulty study."""
+    """A throw-away copy of what a build needs, with one faulty study, while an editor has files open."""
     root = tmp_path_factory.mktemp("repository")
     shutil.copy(provenance.ROOT / "Snakefile", root)
     for folder in ("common", "profiles", "studies", "envs"):
         shutil.copytree(provenance.ROOT / folder, root / folder, ignore=shutil.ignore_patterns("__pycache__"))
     write(root / "studies", "bad", one(lr="-1"))
+    for folder in ("studies/wsd", "common/config"):
+        (root / folder / ".#study.py").symlink_to("me@here.1234")
     return root
 
 

@@ -209,8 +209,8 @@ def interrupted(made: Job, after: int, monkeypatch) -> None:
 
     with monkeypatch.context() as patch:
         patch.setattr(records.Rows, "append", count)
-        patch.setattr(job, "_stop_flag", lambda: flag)
-        with pytest.raises(Interrupted, match="its state is saved"):
+        patch.setattr(job, "stop_flag", lambda: flag)
+        with pytest.raises(Interrupted, match=r"^stopped after update \d+; its state is saved$"):
             train(made)
 
 

@@ -39,7 +39,7 @@ def test_a_log_takes_everything_and_the_terminal_stays_reachable(tmp_path):
         ("Traceback ...\n  x\ncommon.data.DataError: too few\nmore words\n", "DataError: too few"),
         ("ValueError: first\nDuring handling ...\nKeyError: 'last'\n", "KeyError: 'last'"),
         ("RuntimeError: " + 400 * "x", "RuntimeError: " + 286 * "x" + "..."),
-        ("wsd/a: stopped after update 3; its state is saved\n", "wsd/a: stopped after update 3; its state is saved"),
+        ("stopped after update 3; its state is saved\n", "stopped after update 3; its state is saved"),
     ],
 )
 def test_the_reason_of_a_failure_is_one_line(tmp_path, written, told):

@@ -45,7 +45,7 @@ def test_two_processes_give_the_losses_of_one_and_the_same_bytes_after_a_stop(tm
             time.sleep(0.02)
         process.send_signal(signal.SIGTERM)
         _, said = process.communicate(timeout=120)
-    assert process.returncode == 1 and "study/stopped: stopped after update" in said
+    assert process.returncode == 1 and "stopped after update" in said
     assert started(tmp_path, run, "stopped").wait(timeout=120) == 0
     assert stopped.metrics.read_bytes() == calm.metrics.read_bytes()
     assert stopped.state.read_bytes() == calm.state.read_bytes()

@@ -7,6 +7,7 @@ import subprocess
 import sys
 import threading
 import time
+import traceback
 from contextlib import closing
 from pathlib import Path
 
@@ -14,8 +15,9 @@ import pytest
 
 from common import tracking
 from common.runs.origin import ROOT
-from common.tracking import address
+from common.tracking import address, follow
 from common.tracking.address import AddressError, redacted
+from common.tracking.follow import StoreError
 from common.tracking.store import CHECKOUT, SETTINGS, Store
 from tests.tracking.test_tracking import query, write_run
 
@@ -34,7 +36,14 @@ def watch_once(results: Path) -> None:
 
 @pytest.mark.parametrize(
     "uri",
-    ["postgresql://me:s3cret@127.0.0.1:9/db", "file:///tmp/mlruns", "./mlruns", "databricks", "mysql://me:s3cret@h/db"],
+    [
+        "postgresql://me:s3cret@127.0.0.1:9/db",
+        "postgresql://127.0.0.1:9/db?password=s3cret",
+        "file:///tmp/mlruns",
+        "./mlruns",
+        "databricks",
+        "mysql://s3cret@h/db",
+    ],
 )
 def test_what_is_no_server_and_no_file_is_refused_with_the_way_out(tmp_path, monkeypatch, capfd, uri):
     monkeypatch.setenv("MLFLOW_TRACKING_URI", uri)
@@ -49,25 +58,47 @@ def test_what_is_no_server_and_no_file_is_refused_with_the_way_out(tmp_path, mon
 @pytest.mark.parametrize(
     ("text", "shown"),
     [
-        ("https://me:s3cret@host:5000/api", "https://me:***@host:5000/api"),
-        ("at http://me:p@ss/w:rd@host and http://host:80/", "at http://me:***@host and http://host:80/"),
-        ("sqlite:////home/me/mlflow.db", "sqlite:////home/me/mlflow.db"),
+        ("https://me:s3cret@host:5000/api", "https://***@host:5000/api"),
+        ("at http://me:p@ss/w:rd@host and http://host:80/", "at http://***@host and http://host:80/"),
+        ("at 'https://s3cret@host', (https://host/a?token=s3)", "at 'https://***@host', (https://host/a?***)"),
+        ("https://host?s3cret", "https://host?***"),
+        ("with url: /?token=s3/api&x=1 (why? it's here)", "with url: /?*** (why? it's here)"),
+        ("sqlite:////home/me@work/mlflow.db", "sqlite:////home/me@work/mlflow.db"),
         ("http://host:5000", "http://host:5000"),
     ],
 )
-def test_passwords_are_never_shown(text, shown):
+def test_passwords_and_tokens_are_never_shown(text, shown):
     assert redacted(text) == shown
 
 
-def test_a_dead_server_costs_one_line_without_its_password(tmp_path, monkeypatch, capfd):
+@pytest.fixture
+def dead(monkeypatch) -> str:
+    """Host and port at which nothing listens."""
+    monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    monkeypatch.setenv("MLFLOW_TRACKING_URI", f"http://me:s3cret@127.0.0.1:{port}")
+        return f"127.0.0.1:{free.getsockname()[1]}"
+
+
+@pytest.mark.parametrize("uri", ["http://me:s3cret@{}", "http://s3cret@{}", "http://{}?token=s3cret"])
+def test_a_dead_server_costs_one_line_without_its_secrets(tmp_path, monkeypatch, capfd, dead, uri):
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", uri.format(dead))
     write_run(tmp_path / "results")
     watch_once(tmp_path / "results")
     [line] = capfd.readouterr().err.splitlines()
-    assert "http://me:***@127.0.0.1" in line and "training goes on" in line and "s3cret" not in line
+    assert redacted(uri).format(dead) in line and "training goes on" in line and "s3cret" not in line
+    for fill in (
+        lambda: tracking.rebuild(tmp_path / "results"),
+        lambda: tracking.mirror(tmp_path / "results/wsd/wsd-s0"),
+    ):
+        with pytest.raises(StoreError, match="MLflow store http") as caught:
+            fill()
+        assert "s3cret" not in "".join(traceback.format_exception(caught.value))
+
+
+def test_what_a_library_says_is_cut_behind_its_secrets_and_not_within(dead):
+    error = ValueError(f"{'x' * 170} http://me:{'s3cret' * 9}@{dead}")
+    assert follow._told(error) == f"ValueError: {'x' * 170} http://***@{dead}"[: len("ValueError: ") + 200]
 
 
 def test_a_server_that_accepts_and_never_answers_does_not_hold_a_build(tmp_path, capfd, monkeypatch):

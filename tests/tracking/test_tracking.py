@@ -243,6 +243,21 @@ def test_watched_sets_and_past_tasks_arrive_like_all_else(results: Path) -> None
     assert wanted.items() <= params.items()
 
 
+def test_a_parameter_that_is_too_long_for_the_store_is_cut_and_harms_no_other(results: Path) -> None:
+    kept = list(range(1, 1600))
+    write_run(results, "long", description=describe(keep_steps=tuple(kept)))
+    write_run(results, "short")
+    for _ in range(2):
+        tracking.rebuild(results)
+    params = {(name, key): value for name, key, value in contents(results)["params"]}
+    whole = str(kept)
+    assert len(whole) > 6000 and params["long", "keep_steps"] == whole[:6000]
+    assert {key for name, key in params if name == "long"} - {key for name, key in params if name == "short"} == {
+        "keep_steps"
+    }
+    assert len(query(results, "SELECT * FROM runs WHERE lifecycle_stage = 'active'")) == 2
+
+
 def test_fields_that_are_none_are_no_parameters(results: Path) -> None:
     described = describe()
     assert described["sweep"] is described["evaluate_every"] is described["parent"] is None
