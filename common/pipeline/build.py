@@ -11,7 +11,7 @@ from typing import Any
 
 from common.pipeline import cost, disk, script
 from common.pipeline.studies import Studies
-from common.runs import owner, place
+from common.runs import dates, owner, place
 from common.runs.origin import ROOT
 
 ONE_THREAD = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "VECLIB_MAXIMUM_THREADS")
@@ -63,6 +63,7 @@ def prepare(root: Path, *, executing: bool) -> None:
         _check_paths(root)
         owner.own(Path(".snakemake"))
         shutil.rmtree(".snakemake/locks", ignore_errors=True)
+        dates.correct(root.glob("common/pipeline/rules/*.py"))
         free = shutil.disk_usage(".").free
         if free < FREE_BYTES:
             sys.exit(f"{Path.cwd()}: {free / 1e6:.0f} MB free; a build needs {FREE_BYTES / 1e6:.0f} MB")

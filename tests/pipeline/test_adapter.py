@@ -2,6 +2,7 @@
 
 import json
 import os
+import time
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -59,6 +60,15 @@ def test_a_job_reaches_a_function_as_plain_values(tmp_path, named):
     assert given["inputs"] == ({"runs": every[:2], "table": every[2:]} if named else {"": every})
     assert given["outputs"] == [str(tmp_path / "out.json"), str(tmp_path / "more.csv")]
     assert (tmp_path / "job.log").read_text() == "said in the log\n"
+
+
+@pytest.mark.parametrize("code", ["echo", "fail"])
+def test_an_input_with_a_date_in_the_future_makes_no_output_older_than_it(tmp_path, code):
+    (tmp_path / "one.csv").touch()
+    os.utime(tmp_path / "one.csv", (time.time() + 3600,) * 2)
+    with pytest.raises(SystemExit):
+        adapter.run(job(tmp_path, InputFiles(["one.csv", "missing.csv"])), f"{__name__}:{code}")
+    assert (tmp_path / "one.csv").stat().st_mtime <= time.time()
 
 
 def test_an_error_is_told_in_one_line_with_its_log(tmp_path, capfd):

@@ -3,6 +3,7 @@
 import os
 import subprocess
 import sys
+import time
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -131,6 +132,18 @@ def test_jobs_find_the_repository_and_the_owner(tmp_path, monkeypatch):
     assert os.environ[OWNER] == str(os.getpid())
     assert {os.environ[name] for name in build.ONE_THREAD} == {"1"}
     assert not (tmp_path / ".snakemake").exists()
+
+
+def test_a_checkout_that_was_made_with_a_clock_ahead_makes_no_result_old(tmp_path, monkeypatch):
+    script = tmp_path / "common/pipeline/rules/train.py"
+    script.parent.mkdir(parents=True)
+    script.touch()
+    os.utime(script, (time.time() + 3600,) * 2)
+    monkeypatch.chdir(tmp_path)
+    for name in ("PYTHONPATH", OWNER, *build.ONE_THREAD):
+        monkeypatch.setenv(name, "")
+    build.prepare(tmp_path, executing=True)
+    assert script.stat().st_mtime <= time.time()
 
 
 @pytest.mark.parametrize("name", ["{draft}", "why?"])
