@@ -168,9 +168,25 @@ def test_a_full_disk_is_told_before_the_build(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     for name in ("PYTHONPATH", OWNER, *build.ONE_THREAD):
         monkeypatch.setenv(name, "")
-    monkeypatch.setattr(build.shutil, "disk_usage", lambda _: SimpleNamespace(free=5_000_000))
-    with pytest.raises(SystemExit, match="5 MB free; a build needs 200 MB"):
+    (tmp_path / "disk").mkdir()
+    (tmp_path / "results").symlink_to("disk")
+    free = {tmp_path: 500_000_000, tmp_path / "disk": 5_000_000}
+    monkeypatch.setattr(build.shutil, "disk_usage", lambda path: SimpleNamespace(free=free[path.resolve()]))
+    with pytest.raises(SystemExit, match="disk: 5 MB free; a build needs 200 MB"):
         build.prepare(tmp_path, executing=True)
+
+
+@pytest.mark.parametrize("folder", ["", "results", ".snakemake"])
+def test_a_folder_that_cannot_be_written_to_is_told_before_the_build(tmp_path, monkeypatch, folder):
+    monkeypatch.chdir(tmp_path)
+    for name in ("PYTHONPATH", OWNER, *build.ONE_THREAD):
+        monkeypatch.setenv(name, "")
+    (tmp_path / folder).mkdir(exist_ok=True)
+    closed = tmp_path / folder
+    monkeypatch.setattr(build.os, "access", lambda path, _: path.resolve() != closed)
+    with pytest.raises(SystemExit, match=f"{closed} is read-only, or not yours; a build writes to it"):
+        build.prepare(tmp_path, executing=True)
+    build.prepare(tmp_path, executing=False)
 
 
 def job(rule: str, run: str) -> SimpleNamespace:
