@@ -194,7 +194,7 @@ class Session:
                 self._save(members)
                 saved = now
             if stopping:
-                raise Interrupted(f"{self.job.place.label}: stopped after update {done}; its state is saved")
+                raise Interrupted(f"stopped after update {done}; its state is saved")
 
     def _take(self, index: int, training: Training, row: Row) -> None:
         """Keep a row of a member, and the checkpoints it reached."""

@@ -8,6 +8,7 @@ import signal
 import socket
 import subprocess
 import sys
+import threading
 import time
 from contextlib import contextmanager
 
@@ -121,6 +122,31 @@ def test_whatever_ends_a_fork_of_the_server_a_job_tells_it(never_alone, capfd):
         while psutil.Process(server.pid).children():
             assert time.monotonic() < deadline, "a client that goes before it asks leaves a fork behind"
             time.sleep(0.05)
+
+
+def wait(*, terminal) -> None:
+    """Does as a training does: goes on until it is asked to end."""
+    stop = threading.Event()
+    signal.signal(signal.SIGTERM, lambda *_: stop.set())
+    print("up", file=terminal, flush=True)
+    stop.wait()
+    sys.exit("stopped; its state is saved")
+
+
+@pytest.mark.parametrize("signalled", [os.kill, os.killpg])
+def test_sigterm_to_a_job_or_to_its_whole_group_stops_the_fork_in_its_own_time(signalled):
+    ask = f"from common.runs import forkserver; print(forkserver.call('none', '{__name__}:wait', {{}}, terminal=2))"
+    job = subprocess.Popen(
+        [sys.executable, "-c", ask],
+        env=os.environ | {"PYTHONPATH": str(ROOT)},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    )
+    assert job.stderr.readline() == "up\n"
+    signalled(job.pid, signal.SIGTERM)
+    assert job.communicate(timeout=20)[0] == "stopped; its state is saved\n"
 
 
 def test_a_failure_reaches_the_job_where_the_disk_of_its_log_is_full(capfd):
