@@ -138,11 +138,11 @@ class Session:
         self._open()
 
     def _open(self, size: int | None = None) -> None:
-        """Begin metrics.csv, or go on at a size."""
+        """Begin metrics.csv, or go on at a size, with nothing beside it that an earlier process was writing."""
+        _remove_all(self.job.place.progress, but=(LOCK, *FILES))
         self.rows = records.Rows(self.job.place.progress / "metrics.csv", self._columns(), size=size)
 
     def _restore(self, saved: dict[str, Any]) -> None:
-        _remove_all(self.job.place.progress, but=(LOCK, *FILES))
         file = self.job.place.progress / "state.safetensors"
         self.record = records.read_record(file)
         self.outcomes, self.seconds = saved["outcomes"], saved["seconds"]
