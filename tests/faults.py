@@ -21,7 +21,9 @@ import psutil
 from tests.repository import Repository
 
 TARGET = "figures/tiny_loss.pdf"
-VICTIMS = ("trainer", "snakemake", "group", "server", "mirror")
+VICTIMS = ("trainer", "group", "preemption", "snakemake", "server", "mirror")
+GRACE = 2.0
+"""Most seconds that a preempted build has between SIGTERM and SIGKILL."""
 
 
 def start(repository: Repository) -> subprocess.Popen[bytes]:
@@ -53,12 +55,25 @@ def kill(build: subprocess.Popen[bytes], victim: str, chance: random.Random) -> 
     if victim == "group":
         os.killpg(build.pid, signal.SIGKILL)
         return victim
+    if victim == "preemption":
+        preempt([psutil.Process(build.pid), *(process for process, _, _ in below)], chance.uniform(0, GRACE))
+        return victim
     try:
         chance.choice(chosen).kill()
     except (IndexError, psutil.NoSuchProcess):  # none of them runs now
         build.kill()
         return "snakemake"
     return victim
+
+
+def preempt(processes: list[psutil.Process], grace: float) -> None:
+    """End all processes of a build as the manager of a cluster does: ask, wait, and kill what is left."""
+    for process in processes:
+        with contextlib.suppress(psutil.NoSuchProcess):
+            process.terminate()
+    for process in psutil.wait_procs(processes, timeout=grace)[1]:
+        with contextlib.suppress(psutil.NoSuchProcess):
+            process.kill()
 
 
 def disturbed_build(repository: Repository, *, kills: int, span: float, chance: random.Random) -> list[str]:

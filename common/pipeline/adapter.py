@@ -1,13 +1,14 @@
 """From a job of Snakemake to a function: its log, its parameters and paths as plain values, and where it runs."""
 
 import sys
-from typing import Any
+from collections.abc import Mapping
+from typing import Any, NoReturn
 
-from common.runs import forkserver
+from common.runs import dates, forkserver
 from common.runs.progress import logged
 
 
-def run(job: Any, code: str, *, server: str = "pictures") -> None:
+def run(job: Any, code: str, *, server: str = "pictures") -> NoReturn:
     """Call a function for a job, and end this process with its status.
 
     Args:
@@ -21,8 +22,15 @@ def run(job: Any, code: str, *, server: str = "pictures") -> None:
         "inputs": {name: _paths(paths) for name, paths in job.input.items()} or {"": list(job.input)},
         "outputs": list(job.output),
     }
-    with logged(job.log[0], what=job.rule) as terminal:
-        sys.exit(forkserver.call(server, code, arguments, terminal=terminal.fileno()))
+    call(job, code, arguments, what=job.rule, server=server)
+
+
+def call(job: Any, code: str, arguments: Mapping[str, Any], *, what: str, server: str) -> NoReturn:
+    """As `run`, with arguments that are known; `what` is the name of the job for people."""
+    with logged(job.log[0], what=what) as terminal:
+        failure = forkserver.call(server, code, arguments, terminal=terminal.fileno())
+        dates.correct(job.input)  # at the end, since the clock may have been set back meanwhile
+        sys.exit(failure)
 
 
 def _paths(paths: Any) -> list[str]:

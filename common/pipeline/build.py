@@ -11,7 +11,7 @@ from typing import Any
 
 from common.pipeline import cost, disk, script
 from common.pipeline.studies import Studies
-from common.runs import owner, place
+from common.runs import dates, owner, place
 from common.runs.origin import ROOT
 
 ONE_THREAD = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "VECLIB_MAXIMUM_THREADS")
@@ -27,6 +27,8 @@ SERVED = {"train.py": "training", "measure.py": "training", "corpus.py": None, "
 FREE_BYTES = 200_000_000
 """Smallest free space with which a build starts."""
 
+FOLDERS = (Path(), Path(".snakemake"), place.RESULTS, Path("figures"), Path("logs"))
+"""Where a build writes, in the folder that it works in."""
 
 QUERIES = re.compile(
     r"-[SDl]|--(lt|lr|lc|li|lp|list.*|lint|summary|detailed-summary|dag|d3dag|rulegraph|filegraph|report|archive|print.*)"
@@ -61,11 +63,10 @@ def prepare(root: Path, *, executing: bool) -> None:
     os.environ |= dict.fromkeys(ONE_THREAD, "1")
     if executing:
         _check_paths(root)
+        _check_folders()
         owner.own(Path(".snakemake"))
         shutil.rmtree(".snakemake/locks", ignore_errors=True)
-        free = shutil.disk_usage(".").free
-        if free < FREE_BYTES:
-            sys.exit(f"{Path.cwd()}: {free / 1e6:.0f} MB free; a build needs {FREE_BYTES / 1e6:.0f} MB")
+        dates.correct(root.glob("common/pipeline/rules/*.py"))
 
 
 def _check_paths(root: Path) -> None:
@@ -78,6 +79,16 @@ def _check_paths(root: Path) -> None:
             f"{sys.executable}: Snakemake starts jobs with the path of this Python unquoted, so it may hold no spaces, "
             "quotes or brackets; rename the folder, or make the environment elsewhere"
         )
+
+
+def _check_folders() -> None:
+    """Refuse to begin where nothing can be written, or little; each folder may lie on a disk of its own."""
+    for folder in filter(Path.exists, FOLDERS):
+        if not os.access(folder, os.W_OK | os.X_OK):
+            sys.exit(f"{folder.resolve()} is read-only, or not yours; a build writes to it")
+        free = shutil.disk_usage(folder).free
+        if free < FREE_BYTES:
+            sys.exit(f"{folder.resolve()}: {free / 1e6:.0f} MB free; a build needs {FREE_BYTES / 1e6:.0f} MB")
 
 
 def announce(studies: Studies, jobs: Iterable[Any], *, cores: int) -> None:

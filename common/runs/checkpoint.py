@@ -47,7 +47,10 @@ def save(path: Path, states: Mapping[str, State], *, about: Mapping[str, Any] | 
     }
     record["sha256"] = hashlib.sha256(json.dumps(record, sort_keys=True).encode()).hexdigest()
     temporary = path.with_name(f"{path.name}.{os.getpid()}.tmp")
+    temporary.touch()
+    mode = temporary.stat().st_mode
     save_file(tensors, temporary, metadata={"record": json.dumps(record, sort_keys=True)})
+    temporary.chmod(mode)  # as any other file: safetensors lets nobody else read it
     with temporary.open("rb+") as file:
         os.fsync(file.fileno())
     temporary.replace(path)

@@ -3,7 +3,7 @@
 Importing torch takes longer than a small training, and matplotlib with pandas longer than drawing most figures. Servers
 are started beside a build and listen on sockets in the working directory; a job connects, hands over the name of a
 function, its arguments and its output, and waits. Where no server answers (a cluster node, a single job by hand) the
-job calls the function in its own process. The numbers are the same.
+job forks itself. The numbers are the same, and whatever ends a fork, its job can say so.
 """
 
 import argparse
@@ -17,9 +17,13 @@ import threading
 import traceback
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 from common.runs.owner import OWNER, alive
+from common.runs.progress import reason
+
+DONE = "\n"
+"""Answer of a fork whose call came to its end; any other is one line that says why it did not."""
 
 
 def socket_of(server: str, owner: int | str) -> Path:
@@ -27,8 +31,8 @@ def socket_of(server: str, owner: int | str) -> Path:
     return Path(f".snakemake/{server}-{owner}")
 
 
-def call(server: str, code: str, arguments: Mapping[str, Any], *, terminal: int) -> int:
-    """Call a function in a fork of a server, or in this process if it does not answer; the exit status.
+def call(server: str, code: str, arguments: Mapping[str, Any], *, terminal: int) -> str | None:
+    """Call a function in a fork, of a server or else of this process; why it failed, in one line.
 
     Args:
         server: name of the server.
@@ -36,28 +40,32 @@ def call(server: str, code: str, arguments: Mapping[str, Any], *, terminal: int)
         arguments: plain JSON values by name.
         terminal: file descriptor of the terminal; standard output and error go where they go now.
     """
-    with socket.socket(socket.AF_UNIX) as client:
-        try:
-            client.connect(str(socket_of(server, os.environ.get(OWNER, "none"))))
-        except OSError:
-            return _call(code, arguments, terminal)
+    own = Forks()
+    with _connected(server, own) as client:
         text = json.dumps({"code": code, "arguments": arguments}).encode() + b"\n"
         socket.send_fds(client, [text], [1, 2, terminal])
         for number in (signal.SIGINT, signal.SIGTERM):
             signal.signal(number, lambda *_: client.shutdown(socket.SHUT_WR))
         client.settimeout(0.5)
-        while alive(int(os.environ[OWNER])):
+        while alive(int(os.environ.get(OWNER, os.getpid()))):
+            own.collect()
             with contextlib.suppress(TimeoutError):
-                return int(client.recv(16) or b"1")
-        return 1
+                answer = client.recv(1 << 12).decode() or "ended without a word; perhaps it was killed"
+                return None if answer == DONE else answer
+        return "the build that asked for it is gone"
 
 
-def _call(code: str, arguments: Mapping[str, Any], terminal: int) -> int:
-    from common.config import named  # who only hands over a job does not wait for it
-
-    with os.fdopen(os.dup(terminal), "w") as stream:
-        named(code)(**arguments, terminal=stream)
-    return 0
+def _connected(server: str, own: "Forks") -> socket.socket:
+    """A socket whose other end is a fork of the server or, where it does not answer, one of this process."""
+    client = socket.socket(socket.AF_UNIX)
+    try:
+        client.connect(str(socket_of(server, os.environ.get(OWNER, "none"))))
+        return client
+    except OSError:
+        client.close()
+    client, connection = socket.socketpair()
+    own.add(connection, beside=client)
+    return client
 
 
 def serve(server: str, *, owner: int, preload: str) -> None:
@@ -67,8 +75,8 @@ def serve(server: str, *, owner: int, preload: str) -> None:
     named(preload)()
     for old in Path(".snakemake").glob(f"{server}-*"):
         old.unlink(missing_ok=True)
-    signal.signal(signal.SIGCHLD, signal.SIG_IGN)
     place = socket_of(server, owner)
+    forks = Forks()
     with socket.socket(socket.AF_UNIX) as listener:
         listener.bind(str(place))
         listener.listen()
@@ -76,41 +84,95 @@ def serve(server: str, *, owner: int, preload: str) -> None:
         signal.signal(signal.SIGTERM, lambda *_: sys.exit())
         try:
             while alive(owner):
+                forks.collect()
                 with contextlib.suppress(TimeoutError):
                     connection, _ = listener.accept()
-                    if os.fork() == 0:
-                        signal.signal(signal.SIGTERM, signal.SIG_DFL)
-                        listener.close()
-                        os._exit(_serve_one(connection))
-                    connection.close()
+                    forks.add(connection, beside=listener)
         finally:
             place.unlink(missing_ok=True)
 
 
-def _serve_one(connection: socket.socket) -> int:
-    """In the forked process: take over the client's output, call, and answer with the exit status."""
+class Forks:
+    """The forks of this process that have not ended, with the sockets by which they answer."""
+
+    def __init__(self) -> None:
+        self.connections: dict[int, socket.socket] = {}
+
+    def add(self, connection: socket.socket, *, beside: socket.socket) -> None:
+        """Fork: the new process makes the call that comes in on a connection, and has no use for the other sockets."""
+        fork = os.fork()
+        if fork == 0:
+            _serve_one(connection, inherited=[beside, *self.connections.values()])
+        self.connections[fork] = connection
+
+    def collect(self) -> None:
+        """Let go of those that have ended, and answer for those that could not."""
+        for fork in list(self.connections):
+            ended, status = os.waitpid(fork, os.WNOHANG)
+            if ended:
+                with self.connections.pop(fork) as connection, contextlib.suppress(OSError):
+                    connection.sendall(ending(status).encode() if status else b"")
+
+
+def ending(status: int) -> str:
+    """How a process has ended that could not say it itself, by its status as `os.waitpid` gives it.
+
+    >>> ending(9)
+    'ended by signal 9, as the kernel does where memory is short'
+    >>> ending(3 << 8)
+    'ended without a word, with status 3'
+    """
+    code = os.waitstatus_to_exitcode(status)
+    if code >= 0:
+        return f"ended without a word, with status {code}"
+    short = ", as the kernel does where memory is short" if code == -signal.SIGKILL else ""
+    return f"ended by signal {-code}{short}"
+
+
+def _serve_one(connection: socket.socket, *, inherited: list[socket.socket]) -> NoReturn:
+    """In the forked process, which ends here: call, and answer; the other sockets of the server are not its own."""
+    try:
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)
+        for other in inherited:
+            other.close()
+        answer = _outcome(connection)
+        with contextlib.suppress(OSError):
+            connection.sendall(answer.encode(errors="replace"))
+    finally:
+        os._exit(0)
+
+
+def _outcome(connection: socket.socket) -> str:
+    """Take over the client's output and call; `DONE`, or why it failed."""
     connection.settimeout(None)
     text, descriptors, _, _ = socket.recv_fds(connection, 1 << 16, 3)
     while not text.endswith(b"\n"):
-        text += connection.recv(1 << 16)
+        if not (more := connection.recv(1 << 16)):
+            return "its client is gone"
+        text += more
     for target, descriptor in zip((1, 2), descriptors, strict=False):
         os.dup2(descriptor, target)
-    signal.signal(signal.SIGCHLD, signal.SIG_DFL)
     threading.Thread(target=_stop_when_closed, args=(connection,), daemon=True).start()
+    answer = DONE
     try:
         asked = json.loads(text)
-        status = _call(asked["code"], asked["arguments"], descriptors[2])
-    except SystemExit as end:
-        print(end, file=sys.stderr)
-        status = 1
-    except BaseException:
-        traceback.print_exc()
-        status = 1
-    sys.stdout.flush()
-    sys.stderr.flush()
+        _call(asked["code"], asked["arguments"], descriptors[2])
+    except BaseException as problem:
+        answer = reason(problem)
+        with contextlib.suppress(OSError):  # the disk of the log may be full
+            if not isinstance(problem, SystemExit):
+                traceback.print_exc()
     with contextlib.suppress(OSError):
-        connection.sendall(str(status).encode())
-    return status
+        sys.stdout.flush()
+        sys.stderr.flush()
+    return answer
+
+
+def _call(code: str, arguments: Mapping[str, Any], terminal: int) -> None:
+    from common.config import named  # who only hands over a job does not wait for it
+
+    with os.fdopen(os.dup(terminal), "w") as stream:
+        named(code)(**arguments, terminal=stream)
 
 
 def _stop_when_closed(connection: socket.socket) -> None:

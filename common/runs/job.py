@@ -10,7 +10,7 @@ import signal
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -23,10 +23,10 @@ from common.config import Data, Run
 from common.data import Dataset
 from common.optim import optimizers
 from common.runs import checkpoint, damage, origin, published, ranks, records
-from common.runs.checkpoint import DamagedState
+from common.runs.damage import Damaged
 from common.runs.owner import end_with_owner
 from common.runs.parent import Parent, contents
-from common.runs.place import Place
+from common.runs.place import FILES, LOCK, Place
 from common.runs.progress import Progress
 from common.training import process
 from common.training.loop import Row, State, Training, columns
@@ -133,12 +133,13 @@ class Session:
         self.finish()
 
     def _begin(self) -> None:
-        _empty(self.job.place.progress)
+        _remove_all(self.job.place.progress, but=(LOCK,))
         records.write_json(self.job.place.progress / "run.json", self.record)
         self._open()
 
     def _open(self, size: int | None = None) -> None:
-        """Begin metrics.csv, or go on at a size."""
+        """Begin metrics.csv, or go on at a size, with nothing beside it that an earlier process was writing."""
+        _remove_all(self.job.place.progress, but=(LOCK, *FILES))
         self.rows = records.Rows(self.job.place.progress / "metrics.csv", self._columns(), size=size)
 
     def _restore(self, saved: dict[str, Any]) -> None:
@@ -313,7 +314,7 @@ def _identity(job: Job, datasets: Datasets) -> dict[str, Any]:
 
 
 def _saved(job: Job, datasets: Datasets) -> dict[str, Any] | None:
-    """What an earlier process kept beside its state, if that state belongs to this job and is sound."""
+    """What an earlier process kept beside its state, if that belongs to this job and all that goes with it is sound."""
     file = job.place.progress / "state.safetensors"
     if not file.exists():
         return None
@@ -321,16 +322,18 @@ def _saved(job: Job, datasets: Datasets) -> dict[str, Any] | None:
         saved = checkpoint.about(file)
         for label in checkpoint.labels(file):
             checkpoint.load(file, label)
-    except DamagedState as error:
+        records.read_record(file)
+        records.check_size(file.with_name("metrics.csv"), saved.get("rows_size", 0))
+    except Damaged as error:
         tell(job, f"{error}; training starts from the beginning")
         return None
-    return saved if saved["identity"] == _identity(job, datasets) else None
+    return saved if saved.get("identity") == _identity(job, datasets) else None
 
 
-def _empty(folder: Path) -> None:
-    """Remove what an abandoned attempt left, but not the lock that this process holds."""
+def _remove_all(folder: Path, *, but: Collection[str]) -> None:
+    """Remove what an earlier process left, such as the half of a state that it was writing when it was killed."""
     for file in folder.iterdir():
-        if file.name != "lock":
+        if file.name not in but:
             file.unlink()
 
 

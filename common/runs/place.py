@@ -15,6 +15,9 @@ VERDICTS = "claims"
 PROGRESS = "progress"
 """Folder beside the outputs of a run that holds all of it until the run is complete."""
 
+LOCK = "lock"
+"""File in it that the process which trains the run holds."""
+
 
 @dataclass(frozen=True)
 class Place:

@@ -1,12 +1,11 @@
 """Lines that tell a person how a training is going."""
 
 import os
-import re
 import sys
 import time
 import traceback
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TextIO
 
@@ -32,25 +31,26 @@ def logged(path: str | Path, *, what: str) -> Iterator[TextIO]:
         except BaseException as problem:
             if isinstance(problem, SystemExit) and not problem.code:
                 raise
-            if not isinstance(problem, SystemExit):
-                traceback.print_exc(file=log)
-            elif isinstance(problem.code, str):
-                print(problem, file=log)
-            print(f"{what}: {reason(Path(path))} (log: {path})", file=terminal, flush=True)
+            line = f"{what}: {reason(problem)}"
+            print(f"{line} (log: {path})", file=terminal, flush=True)
+            with suppress(OSError):  # the disk of the log may be full
+                if not isinstance(problem, SystemExit):
+                    traceback.print_exc(file=log)
+                print(line, file=log)
             raise SystemExit(1) from None
 
 
-RAISED = re.compile(r"([\w.]+(?:Error|Exception|Damaged\w*|Interrupt\w*)): (.+)")
-"""What the last line of a traceback is like."""
+def reason(problem: BaseException) -> str:
+    r"""Why a job has failed, in one line.
 
-
-def reason(log: Path) -> str:
-    """Why a job has failed, in one line: the last exception in its log, else the log's last line."""
-    lines = [line for line in log.read_text(encoding="utf-8", errors="replace").splitlines() if line.strip()]
-    if not lines:
-        return "ended without a word; perhaps it was killed, or there was not enough memory"
-    raised = next((found for line in reversed(lines) if (found := RAISED.fullmatch(line))), None)
-    text = f"{raised[1].rpartition('.')[2]}: {raised[2]}" if raised else lines[-1].strip()
+    >>> reason(ValueError("no rows\nat all")), reason(MemoryError()), reason(SystemExit("stopped"))
+    ('ValueError: no rows', 'MemoryError', 'stopped')
+    """
+    text = str(problem).strip().partition("\n")[0]
+    if not isinstance(problem, SystemExit):
+        text = f"{type(problem).__name__}: {text}" if text else type(problem).__name__
+    elif isinstance(problem.code, int):
+        text = f"ended with status {text}"
     return text if len(text) <= LONGEST else f"{text[:LONGEST]}..."
 
 

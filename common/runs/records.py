@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from common import config
 from common.runs import damage
 from common.runs.damage import Damaged
-from common.runs.place import FILES, PROGRESS, Place
+from common.runs.place import FILES, LOCK, PROGRESS, Place
 
 if TYPE_CHECKING:
     import pandas as pd  # imported where tables are read: who only writes records does not wait for it
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 @contextmanager
 def exclusive(place: Place) -> Iterator[None]:
     """Hold a run's folder for this process; wait while another process (an orphan that is being ended) holds it."""
-    lock = place.progress / "lock"
+    lock = place.progress / LOCK
     while True:
         lock.parent.mkdir(parents=True, exist_ok=True)
         with lock.open("w") as file:
@@ -75,6 +75,15 @@ class Rows:
     def close(self) -> None:
         """Release the file."""
         self.file.close()
+
+
+def check_size(metrics: Path, size: int) -> None:
+    """Compare the rows of a run in training with what was on disk when its state was saved.
+
+    Raises: Damaged if some are gone.
+    """
+    if not metrics.exists() or metrics.stat().st_size < size:
+        raise Damaged(f"{metrics} has lost rows")
 
 
 def _exact(value: float | int) -> str:

@@ -18,6 +18,7 @@ from torch import distributed
 from common import data
 from common.runs.job import Job, Session, facts_of, stop_flag, train
 from common.runs.owner import end_with_owner
+from common.runs.progress import reason
 from common.runs.ranks import FAILED
 from common.training.data_parallel import DataParallel, agreed, shared
 from common.training.loop import Row, Training
@@ -97,8 +98,8 @@ def main() -> None:
         else:
             with Path(os.devnull).open("w", encoding="utf-8") as nowhere:
                 follow(Job.from_plain(plain, terminal=nowhere))
-    except Exception as problem:
-        print(f"{FAILED}{type(problem).__name__}: {problem}".splitlines()[0], flush=True)
+    except BaseException as problem:
+        print(f"{FAILED}{reason(problem)}", flush=True)
         raise
     finally:
         distributed.destroy_process_group()

@@ -3,6 +3,7 @@
 import os
 import subprocess
 import sys
+import time
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -133,6 +134,18 @@ def test_jobs_find_the_repository_and_the_owner(tmp_path, monkeypatch):
     assert not (tmp_path / ".snakemake").exists()
 
 
+def test_a_checkout_that_was_made_with_a_clock_ahead_makes_no_result_old(tmp_path, monkeypatch):
+    script = tmp_path / "common/pipeline/rules/train.py"
+    script.parent.mkdir(parents=True)
+    script.touch()
+    os.utime(script, (time.time() + 3600,) * 2)
+    monkeypatch.chdir(tmp_path)
+    for name in ("PYTHONPATH", OWNER, *build.ONE_THREAD):
+        monkeypatch.setenv(name, "")
+    build.prepare(tmp_path, executing=True)
+    assert script.stat().st_mtime <= time.time()
+
+
 @pytest.mark.parametrize("name", ["{draft}", "why?"])
 def test_a_folder_that_snakemake_cannot_name_is_refused_with_one_line(start, tmp_path, name):
     folder = tmp_path / name
@@ -155,9 +168,25 @@ def test_a_full_disk_is_told_before_the_build(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     for name in ("PYTHONPATH", OWNER, *build.ONE_THREAD):
         monkeypatch.setenv(name, "")
-    monkeypatch.setattr(build.shutil, "disk_usage", lambda _: SimpleNamespace(free=5_000_000))
-    with pytest.raises(SystemExit, match="5 MB free; a build needs 200 MB"):
+    (tmp_path / "disk").mkdir()
+    (tmp_path / "results").symlink_to("disk")
+    free = {tmp_path: 500_000_000, tmp_path / "disk": 5_000_000}
+    monkeypatch.setattr(build.shutil, "disk_usage", lambda path: SimpleNamespace(free=free[path.resolve()]))
+    with pytest.raises(SystemExit, match="disk: 5 MB free; a build needs 200 MB"):
         build.prepare(tmp_path, executing=True)
+
+
+@pytest.mark.parametrize("folder", ["", "results", ".snakemake"])
+def test_a_folder_that_cannot_be_written_to_is_told_before_the_build(tmp_path, monkeypatch, folder):
+    monkeypatch.chdir(tmp_path)
+    for name in ("PYTHONPATH", OWNER, *build.ONE_THREAD):
+        monkeypatch.setenv(name, "")
+    (tmp_path / folder).mkdir(exist_ok=True)
+    closed = tmp_path / folder
+    monkeypatch.setattr(build.os, "access", lambda path, _: path.resolve() != closed)
+    with pytest.raises(SystemExit, match=f"{closed} is read-only, or not yours; a build writes to it"):
+        build.prepare(tmp_path, executing=True)
+    build.prepare(tmp_path, executing=False)
 
 
 def job(rule: str, run: str) -> SimpleNamespace:

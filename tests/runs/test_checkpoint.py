@@ -1,4 +1,6 @@
+import os
 import random
+import stat
 
 import pytest
 import torch
@@ -64,6 +66,15 @@ def test_equal_states_give_equal_bytes_and_leave_no_temporary_file(tmp_path, sta
         checkpoint.save(tmp_path / name, states)
     assert (tmp_path / "a").read_bytes() == (tmp_path / "b").read_bytes()
     assert sorted(path.name for path in tmp_path.iterdir()) == ["a", "b"]
+
+
+def test_who_may_read_the_other_files_of_a_run_may_read_its_state(tmp_path, states):
+    before = os.umask(0o027)
+    try:
+        checkpoint.save(tmp_path / "s", states)
+    finally:
+        os.umask(before)
+    assert stat.S_IMODE((tmp_path / "s").stat().st_mode) == 0o640
 
 
 def test_a_missing_label_is_named(tmp_path, states):

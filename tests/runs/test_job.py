@@ -2,14 +2,13 @@ import csv
 import dataclasses
 import json
 import signal
-import threading
 
 import pytest
 import torch
 
 from common import config
 from common.config import SGD, WSD, Constant, Continual, Digits, Gradients, Sharpness
-from common.runs import checkpoint, job, records
+from common.runs import checkpoint, records
 from common.runs.job import FORMAT, Interrupted, Job, train
 from common.runs.parent import Parent
 from common.runs.place import FILES, Place
@@ -199,17 +198,16 @@ def test_a_branch_measures_itself_where_the_parent_measured_something_else(tmp_p
 
 
 def interrupted(made: Job, after: int, monkeypatch) -> None:
-    """Run a job until it is asked to stop after so many rows."""
-    append, flag = records.Rows.append, threading.Event()
+    """Run a job until SIGTERM comes after so many rows."""
+    append = records.Rows.append
 
     def count(self, row):
         append(self, row)
         if row["step"] >= after:
-            flag.set()
+            signal.raise_signal(signal.SIGTERM)
 
     with monkeypatch.context() as patch:
         patch.setattr(records.Rows, "append", count)
-        patch.setattr(job, "stop_flag", lambda: flag)
         with pytest.raises(Interrupted, match=r"^stopped after update \d+; its state is saved$"):
             train(made)
 
@@ -381,20 +379,78 @@ def test_a_start_takes_over_what_it_would_measure(tmp_path, digits_run, monkeypa
     assert all(first.values()) and ("val_accuracy_within" in first) == (after == FEW)
 
 
-@pytest.mark.parametrize("fault", ["flip", "truncate", "other code"])
+@pytest.mark.parametrize("fault", ["flip", "truncate", "rows cut", "rows gone", "record cut", "other code"])
 def test_a_state_that_does_not_fit_is_not_used(tmp_path, text_run, monkeypatch, capsys, fault):
     calm, stopped = make(tmp_path, text_run, "calm"), make(tmp_path, text_run, "stopped")
     train(calm)
     interrupted(stopped, 5, monkeypatch)
-    file = stopped.place.progress / "state.safetensors"
+    record, rows, file = (stopped.place.progress / name for name in FILES)
     content = bytearray(file.read_bytes())
     if fault == "flip":
         content[-3] ^= 4
     elif fault == "truncate":
         del content[len(content) // 2 :]
+    elif fault == "rows cut":
+        rows.write_bytes(rows.read_bytes()[:-1])
+    elif fault == "rows gone":
+        rows.unlink()
+    elif fault == "record cut":
+        record.write_bytes(record.read_bytes()[:-20])
     else:
         stopped = dataclasses.replace(stopped, code="other")
     file.write_bytes(content)
     train(stopped)
     assert stopped.place.metrics.read_bytes() == calm.place.metrics.read_bytes()
     assert ("training starts from the beginning" in capsys.readouterr().err) == (fault != "other code")
+
+
+def full_disk(monkeypatch, owner, name: str, *, calls: int) -> None:
+    """From the given call on, a function finds no room; a row is written by half."""
+    whole, left = getattr(owner, name), iter(range(calls - 1))
+
+    def write(*given, **named):
+        if next(left, None) is not None:
+            return whole(*given, **named)
+        if name == "append":
+            given[0].file.write("9,0.")
+            given[0].file.flush()
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(owner, name, write)
+
+
+@pytest.mark.parametrize(
+    ("owner", "name", "calls", "rows_again"),
+    [
+        (records.Rows, "append", 7, 7),
+        (checkpoint, "save_file", 6, 8),
+        (checkpoint, "save_file", 14, 0),
+        (records, "write_json", 2, 0),
+        (records, "publish", 1, 13),
+    ],
+)
+def test_a_full_disk_publishes_nothing_half_and_with_room_the_job_goes_on(
+    tmp_path, text_run, monkeypatch, owner, name, calls, rows_again
+):
+    calm, full = (make(tmp_path, text_run, run, save_seconds=0) for run in ("calm", "full"))
+    train(calm)
+    with monkeypatch.context() as patch:
+        full_disk(patch, owner, name, calls=calls)
+        with pytest.raises(OSError, match="No space left on device"):
+            train(full)
+    assert [path.name for path in full.place.folder.iterdir()] == ["progress"]
+    trained, append = [], records.Rows.append
+    monkeypatch.setattr(records.Rows, "append", lambda self, row: (trained.append(row["step"]), append(self, row)))
+    train(full)
+    assert trained == list(range(13 - rows_again, 13))
+    assert full.place.metrics.read_bytes() == calm.place.metrics.read_bytes()
+    assert sorted(path.name for path in full.place.folder.iterdir()) == sorted(FILES)
+
+
+def test_what_a_kill_left_beside_a_saved_state_takes_no_room_for_long(tmp_path, text_run, monkeypatch):
+    made = make(tmp_path, text_run)
+    interrupted(made, 5, monkeypatch)
+    for name in (".tmpCBpwp2", "run.json.123.tmp"):
+        (made.place.progress / name).write_bytes(b"half")
+    interrupted(made, 8, monkeypatch)
+    assert sorted(path.name for path in made.place.progress.iterdir()) == sorted([*FILES, "lock"])

@@ -1,9 +1,11 @@
 import io
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
+from common.data import DataError
 from common.runs.progress import Progress, reason
 
 
@@ -32,34 +34,44 @@ def test_a_log_takes_everything_and_the_terminal_stays_reachable(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("written", "told"),
+    ("problem", "told"),
     [
-        ("", "ended without a word; perhaps it was killed, or there was not enough memory"),
-        ("one\ntwo\n\n", "two"),
-        ("Traceback ...\n  x\ncommon.data.DataError: too few\nmore words\n", "DataError: too few"),
-        ("ValueError: first\nDuring handling ...\nKeyError: 'last'\n", "KeyError: 'last'"),
-        ("RuntimeError: " + 400 * "x", "RuntimeError: " + 286 * "x" + "..."),
-        ("stopped after update 3; its state is saved\n", "stopped after update 3; its state is saved"),
+        (DataError("too few\nmore words"), "DataError: too few"),
+        (KeyError("last"), "KeyError: 'last'"),
+        (MemoryError(), "MemoryError"),
+        (RuntimeError(400 * "x"), "RuntimeError: " + 286 * "x" + "..."),
+        (SystemExit("stopped after update 3; its state is saved"), "stopped after update 3; its state is saved"),
+        (SystemExit(3), "ended with status 3"),
     ],
 )
-def test_the_reason_of_a_failure_is_one_line(tmp_path, written, told):
-    (tmp_path / "log").write_text(written)
-    assert reason(tmp_path / "log") == told
+def test_the_reason_of_a_failure_is_one_line(problem, told):
+    assert reason(problem) == told
 
 
 @pytest.mark.parametrize(
     ("raised", "code", "told"),
     [
-        ("ValueError('no')", 1, "wsd/a: ValueError: no (log: {log})\n"),
-        ("SystemExit('stopped; saved')", 1, "wsd/a: stopped; saved (log: {log})\n"),
-        ("SystemExit(3)", 1, "wsd/a: ended without a word"),
+        ("ValueError('no')", 1, "wsd/a: ValueError: no"),
+        ("SystemExit('stopped; saved')", 1, "wsd/a: stopped; saved"),
+        ("SystemExit(3)", 1, "wsd/a: ended with status 3"),
         ("SystemExit(0)", 0, ""),
-        ("KeyboardInterrupt()", 1, "wsd/a: KeyboardInterrupt (log: {log})\n"),
+        ("KeyboardInterrupt()", 1, "wsd/a: KeyboardInterrupt"),
     ],
 )
 def test_a_failure_is_told_on_the_terminal_with_the_path_of_its_log(tmp_path, raised, code, told):
-    log = str(tmp_path / "log")
-    program = f"from common.runs.progress import logged\nwith logged({log!r}, what='wsd/a'):\n    raise {raised}\n"
-    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
-    assert done.returncode == code and done.stderr.startswith(told.format(log=log))
-    assert done.stderr.count("\n") == (1 if told else 0)
+    log = tmp_path / "log"
+    done = failed(log, raised)
+    assert (done.returncode, done.stderr) == (code, f"{told} (log: {log})\n" if told else "")
+    assert log.read_text().endswith(f"{told}\n" if told else "")
+
+
+def test_a_failure_is_told_where_the_disk_of_its_log_is_full():
+    done = failed(Path("/dev/full"), "OSError(28, 'No space left on device')")
+    assert done.returncode == 1
+    assert done.stderr == "wsd/a: OSError: [Errno 28] No space left on device (log: /dev/full)\n"
+
+
+def failed(log: Path, raised: str) -> subprocess.CompletedProcess:
+    """A process that raises something while its output goes to a log."""
+    program = f"from common.runs.progress import logged\nwith logged({str(log)!r}, what='wsd/a'):\n    raise {raised}\n"
+    return subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)

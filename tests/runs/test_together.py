@@ -45,7 +45,7 @@ def test_two_processes_give_the_losses_of_one_and_the_same_bytes_after_a_stop(tm
             time.sleep(0.02)
         process.send_signal(signal.SIGTERM)
         _, said = process.communicate(timeout=120)
-    assert process.returncode == 1 and "stopped after update" in said
+    assert process.returncode == 1 and said.splitlines()[-1].startswith("stopped after update ")
     assert started(tmp_path, run, "stopped").wait(timeout=120) == 0
     assert stopped.metrics.read_bytes() == calm.metrics.read_bytes()
     assert stopped.state.read_bytes() == calm.state.read_bytes()
@@ -54,14 +54,21 @@ def test_two_processes_give_the_losses_of_one_and_the_same_bytes_after_a_stop(tm
     pd.testing.assert_frame_equal(found, expected, rtol=2e-3)
 
 
-@pytest.mark.parametrize("status", [0, 3])
-def test_what_processes_say_reaches_the_terminal_and_the_first_failure_is_the_reason(monkeypatch, tmp_path, status):
+@pytest.mark.parametrize(
+    ("failures", "status", "reason"),
+    [
+        ("echo 'failed: ValueError: a'; echo 'failed: Other: b'", 0, "ValueError: a"),
+        ("echo 'failed: ValueError: a'; echo 'failed: Other: b'", 3, "ValueError: a"),
+        ("true", 3, "one of its processes was killed"),
+    ],
+)
+def test_what_processes_say_reaches_the_terminal_and_the_first_failure_is_the_reason(
+    monkeypatch, tmp_path, failures, status, reason
+):
     process = tmp_path / "python"
-    process.write_text(
-        f"#!/bin/sh\necho step 1\necho 'failed: ValueError: a'\necho 'failed: Other: b'\nexit {status}\n"
-    )
+    process.write_text(f"#!/bin/sh\necho step 1\n{failures}\nexit {status}\n")
     process.chmod(0o755)
     monkeypatch.setattr(sys, "executable", str(process))
-    with (tmp_path / "said").open("w+") as terminal, pytest.raises(ranks.RanksError, match=r"^ValueError: a$"):
+    with (tmp_path / "said").open("w+") as terminal, pytest.raises(SystemExit, match=f"^{reason}$"):
         ranks.launch({"name": "run"}, count=2, terminal=terminal)
     assert (tmp_path / "said").read_text() == "step 1\n"
