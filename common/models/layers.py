@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 
+import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
@@ -28,6 +29,20 @@ def norms(model: Model) -> tuple[Map, Map]:
 def scaled(tensor: Tensor, factor: float) -> Tensor:
     """`factor` times the tensor; the tensor itself for a factor of 1."""
     return tensor if factor == 1 else tensor * factor
+
+
+def attention(q: Tensor, k: Tensor, v: Tensor, *, scale: float, causal: bool) -> Tensor:
+    """Softmax attention of every head, (count, heads, length, size) each, in the type of the values.
+
+    Under autocast it is computed in float32 on the processor, where the gradient of torch's fused kernel takes several
+    times as long in bfloat16, most of a step.
+    """
+    device = v.device.type
+    if device == "cpu" and torch.is_autocast_enabled(device):
+        with torch.autocast(device, enabled=False):
+            return attention(q.float(), k.float(), v.float(), scale=scale, causal=causal).to(v.dtype)
+    q, k = q.to(v.dtype), k.to(v.dtype)
+    return functional.scaled_dot_product_attention(q, k, v, is_causal=causal, scale=scale)
 
 
 class Layer(nn.Module):

@@ -16,7 +16,7 @@ def rotations(*, context: int, size: int) -> Tensor:
 
 
 def turned(x: Tensor, turns: Tensor) -> Tensor:
-    """Features (count, context, heads, size), neighbours as pairs, turned; in the type that they came in.
+    """Features (count, context, heads, size), neighbours as pairs, turned; in the precision of the turns.
 
     Args:
         x: features.
@@ -28,4 +28,4 @@ def turned(x: Tensor, turns: Tensor) -> Tensor:
         both = torch.stack((a * cosine - b * sine, a * sine + b * cosine), dim=-1)
     else:
         both = torch.view_as_real(torch.view_as_complex(pairs) * torch.view_as_complex(turns))
-    return both.flatten(-2).to(x.dtype)
+    return both.flatten(-2)

@@ -8,7 +8,7 @@ from torch.nn import functional
 
 from common import config
 from common.config.parametrization import Role
-from common.models.layers import activation, norms, scaled
+from common.models.layers import activation, attention, norms, scaled
 from common.models.norms import layernorm, none
 from common.models.roles import Initializer
 from common.models.rotary import rotations, turned
@@ -50,7 +50,7 @@ class Block(nn.Module):
         qkv = torch.mm(x, self.qkv.t()).view(-1, len(turns), 3, self.heads, x.shape[1] // self.heads)
         q, k, v = qkv.unbind(2)
         q, k, v = (part.transpose(1, 2) for part in (turned(self.match(q), turns), turned(self.match(k), turns), v))
-        mixed = functional.scaled_dot_product_attention(q, k, v, is_causal=True, scale=self.scale)
+        mixed = attention(q, k, v, scale=self.scale, causal=True)
         return mixed.transpose(1, 2).reshape(x.shape)
 
 
@@ -91,7 +91,7 @@ class Transformer(nn.Module):
         count, context = tokens.shape
         embedding_factor, readout_factor = self.factors
         x = scaled(functional.embedding(tokens, self.embedding).view(count * context, -1), embedding_factor)
-        turns = self.turns[:context].to(self.embedding.dtype)
+        turns = self.turns[:context].to(torch.promote_types(self.embedding.dtype, torch.float32))
         for block in self.blocks:
             x = block(x, turns)
         readout = scaled(self.embedding if self.tied else self.readout, readout_factor)

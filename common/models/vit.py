@@ -3,11 +3,10 @@
 import math
 
 from torch import Tensor, nn
-from torch.nn import functional
 
 from common import config
 from common.config.parametrization import Role
-from common.models.layers import Layer, activation, norms, scaled
+from common.models.layers import Layer, activation, attention, norms, scaled
 from common.models.norms import layernorm, none
 from common.models.roles import Initializer
 
@@ -41,7 +40,7 @@ class Block(nn.Module):
         qkv = self.qkv(x).view(count, patches, 3, self.heads, width // self.heads)
         q, k = self.match(qkv[:, :, :2]).permute(2, 0, 3, 1, 4).unbind()
         v = qkv[:, :, 2].transpose(1, 2)
-        mixed = functional.scaled_dot_product_attention(q, k, v, scale=self.scale)
+        mixed = attention(q, k, v, scale=self.scale, causal=False)
         change: Tensor = self.out(mixed.transpose(1, 2).reshape(x.shape))
         return change
 
