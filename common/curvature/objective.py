@@ -220,12 +220,14 @@ class Objective:
 
     @torch.inference_mode(False)
     def _products(self, block: Block, product: Callable[["_Graph", list[Tensor]], Sequence[Tensor]]) -> Block:
-        total = np.zeros(block.shape)
-        columns = [self._split(column) for column in block.T]
+        several = len(self._shares) > 1
+        total = np.zeros(block.shape[::-1], np.float64 if several else block.dtype)
+        rows = [(self._split(column), self._views(row)) for column, row in zip(block.T, total, strict=True)]
         for share, graph in self._graphs():
-            for number, vectors in enumerate(columns):
-                total[:, number] += share * _flat(product(graph, vectors))
-        return total
+            for vectors, views in rows:
+                for view, part in zip(views, product(graph, vectors), strict=True):
+                    view.add_(part.cpu(), alpha=share) if several else view.copy_(part)
+        return total.astype(block.dtype, copy=False).T
 
     def _graphs(self) -> Iterator[tuple[float, "_Graph"]]:
         versions = (self.mode, *(parameter._version for parameter in self.parameters))
@@ -258,12 +260,14 @@ class Objective:
         return _usable(inputs).to(device) if isinstance(inputs, Tensor) else inputs, _usable(targets).to(device)
 
     def _split(self, vector: Vector) -> list[Tensor]:
-        """A vector as tensors of the weights' shapes and types."""
-        whole = torch.from_numpy(np.ascontiguousarray(vector))
-        parts = torch.split(whole, [one.numel() for one in self.parameters])
-        return [
-            part.to(one.device, one.dtype).view(one.shape) for part, one in zip(parts, self.parameters, strict=True)
-        ]
+        """A vector as tensors of the weights' shapes and types; of its own memory where type and device are theirs."""
+        parts = self._views(np.ascontiguousarray(vector))
+        return [part.to(one.device, one.dtype) for part, one in zip(parts, self.parameters, strict=True)]
+
+    def _views(self, vector: Vector) -> list[Tensor]:
+        """The parts of a contiguous vector in the weights' shapes, of its own memory and type."""
+        parts = torch.split(torch.from_numpy(vector), [one.numel() for one in self.parameters])
+        return [part.view(one.shape) for part, one in zip(parts, self.parameters, strict=True)]
 
 
 class _Graph:
