@@ -220,14 +220,16 @@ class Objective:
 
     @torch.inference_mode(False)
     def _products(self, block: Block, product: Callable[["_Graph", list[Tensor]], Sequence[Tensor]]) -> Block:
-        several = len(self._shares) > 1
-        total = np.zeros(block.shape[::-1], np.float64 if several else block.dtype)
-        rows = [(self._split(column), self._views(row)) for column, row in zip(block.T, total, strict=True)]
+        kept = torch.float32 if len(self._shares) == 1 and block.dtype == np.float32 else torch.float64
+        columns = [self._split(column) for column in block.T]
+        total: list[Vector] = []
         for share, graph in self._graphs():
-            for vectors, views in rows:
-                for view, part in zip(views, product(graph, vectors), strict=True):
-                    view.add_(part.cpu(), alpha=share) if several else view.copy_(part)
-        return total.astype(block.dtype, copy=False).T
+            images = [_flat(product(graph, vectors), kept) for vectors in columns]
+            if share < 1:
+                images = [share * image for image in images]
+            total = [before + image for before, image in zip(total, images, strict=True)] if total else images
+        whole = total[0][:, None] if len(total) == 1 else np.array(total).reshape(len(total), self.size).T
+        return whole.astype(block.dtype, copy=False)
 
     def _graphs(self) -> Iterator[tuple[float, "_Graph"]]:
         versions = (self.mode, *(parameter._version for parameter in self.parameters))
@@ -261,13 +263,13 @@ class Objective:
 
     def _split(self, vector: Vector) -> list[Tensor]:
         """A vector as tensors of the weights' shapes and types; of its own memory where type and device are theirs."""
-        parts = self._views(np.ascontiguousarray(vector))
-        return [part.to(one.device, one.dtype) for part, one in zip(parts, self.parameters, strict=True)]
+        whole = torch.from_numpy(np.ascontiguousarray(vector))
+        parts = zip(torch.split(whole, self._sizes), self.parameters, strict=True)
+        return [part.view(one.shape).to(one) for part, one in parts]
 
-    def _views(self, vector: Vector) -> list[Tensor]:
-        """The parts of a contiguous vector in the weights' shapes, of its own memory and type."""
-        parts = torch.split(torch.from_numpy(vector), [one.numel() for one in self.parameters])
-        return [part.view(one.shape) for part, one in zip(parts, self.parameters, strict=True)]
+    @cached_property
+    def _sizes(self) -> list[int]:
+        return [parameter.numel() for parameter in self.parameters]
 
 
 class _Graph:
@@ -360,9 +362,9 @@ def _derivative(
     )
 
 
-def _flat(tensors: Sequence[Tensor]) -> Vector:
-    whole = torch.cat([tensor.detach().reshape(-1).to("cpu", torch.float64) for tensor in tensors])
-    vector: Vector = whole.numpy()
+def _flat(tensors: Sequence[Tensor], dtype: torch.dtype = torch.float64) -> Vector:
+    whole = torch.cat([tensor.detach().cpu().reshape(-1) for tensor in tensors])
+    vector: Vector = whole.to(dtype).numpy()
     return vector
 
 

@@ -1,5 +1,6 @@
 """Symmetric linear maps of weight space, known by their products with vectors."""
 
+import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from typing import Any
@@ -146,9 +147,10 @@ def matrix(operator: Operator) -> Block:
 
 
 def _finite(image: Block) -> bool:
-    """Whether all numbers are; their sum tells in one pass without an array of flags, unless it overflows itself."""
-    with np.errstate(invalid="ignore", over="ignore"):
-        return bool(np.isfinite(image.sum()) or np.isfinite(image).all())
+    """Whether all numbers are; their product with themselves tells without an array of flags, unless it overflows."""
+    flat = image.ravel(order="K")
+    with np.errstate(over="ignore", invalid="ignore"):
+        return math.isfinite(np.dot(flat, flat)) or bool(np.isfinite(image).all())
 
 
 def _checked(name: str, values: Any, size: int) -> Vector:

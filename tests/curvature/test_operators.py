@@ -102,7 +102,7 @@ def test_products_keep_the_type_of_the_block():
     assert Hessian(case("mlp-squared")).dtype == Dense(np.eye(2)).dtype == np.float64
 
 
-def test_finite_numbers_whose_sum_is_not_are_no_error():
+def test_finite_numbers_whose_square_is_not_are_no_error():
     operator = Scaled(Dense(np.eye(2)), np.ones(2))
     huge = np.full((2, 1), 1e308)
     assert np.array_equal(operator(huge), huge)
