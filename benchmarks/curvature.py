@@ -1,20 +1,24 @@
 """The largest Hessian eigenvalue against PyHessian and curvlinops, at equal achieved error.
 
-Same weights, data, loss and starting seeds for all, one thread, candidates taking turns. Each tool runs at the loosest
-tolerance of `TOLERANCES` at which its relative error is at most `ERROR` from every seed; the reference is a search in
-float64 that eigsh confirms. Times hold everything from the model to the value, memory is what the process grows by at
-its peak, in a process of its own. Optional dependencies of this benchmark only:
+Same weights, data, loss and starting seeds for all, one thread for torch and for every BLAS, candidates taking turns,
+CPU seconds. Each tool runs at the loosest tolerance of `TOLERANCES`, or the fewest steps, at which its relative error
+is at most `ERROR` from every seed; the reference is a search in float64 that eigsh confirms. Times hold everything from
+the model to the value, memory is what the process grows by at its peak, in a process of its own. Optional dependencies
+of this benchmark only:
 
     pip install pyhessian==0.1 curvlinops-for-pytorch==3.0.1
-    python benchmarks/curvature.py --json curvature.json
+    python benchmarks/curvature.py --json curvature.json  # a quarter of an hour
+    python benchmarks/curvature.py --products  # the cost of one product alone
+    python benchmarks/curvature.py --missed  # how often the stopping rule is wrong
 
 PyHessian runs as published; around it and curvlinops attention is put into torch's plain form, since the fused one has
-no second derivative. The transformer's activation is gelu, since functorch, which curvlinops needs, cannot
+no second derivative. No activation but gelu and tanh is used, since functorch, which curvlinops needs, cannot
 differentiate the repository's own squared ReLU.
 """
 
 import argparse
 import copy
+import functools
 import gc
 import json
 import multiprocessing
@@ -31,6 +35,7 @@ from pathlib import Path
 from typing import Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+os.environ.update(dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1"))
 
 import numpy as np
 import pyhessian
@@ -41,17 +46,28 @@ from torch import nn
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from common import models
-from common.config import MLP, Corpus, Digits, Model, Transformer
+from common.config import MLP, Convnet, Corpus, Digits, Model, Transformer
 from common.curvature.lanczos import extremes
 from common.curvature.objective import Objective
-from common.curvature.operators import Hessian
+from common.curvature.operators import Hessian, Operator
 from common.data import Dataset, corpora, load
 from common.data.losses import cross_entropy
+from common.streams import stream
 
 ERROR = 1e-3
 """Relative error of the eigenvalue that every tool must reach."""
 TOLERANCES = (1e-1, 3e-2, 1e-2, 3e-3, 1e-3, 3e-4, 1e-4, 3e-5, 1e-5)
 SEEDS = range(5)
+STEPS = range(3, 30)
+TURNS = 3
+"""Seeds of which the time is taken."""
+WIDTHS = (70, 280, 960, 3130)
+"""Of MLPs with 10 k, 100 k, 1 M and 10 M weights, for the cost of one product."""
+REPEATS = 3e8
+"""Products that each cost is the median of, times the weights; at most `MOST`."""
+MOST = 1000
+HARD, SIZE = 200, 3000
+"""Random spectra of each kind, and most of their eigenvalues, on which the stopping rule is tried."""
 TRAINED_STEPS, POINTS, EVERY_STEPS = 300, 20, 20
 DIVISOR = 16
 """The start from a part of the data takes one example in so many."""
@@ -109,20 +125,34 @@ class Answer:
 
 
 Tool = Callable[[Problem, float, int], Answer]
-"""From a problem, a tolerance and a seed."""
+"""From a problem, a tolerance (steps) and a seed."""
 
 
-def digits() -> Problem:
+def digits(width: int = 960) -> Problem:
+    """An MLP; 1 M weights by default."""
     data = load(Digits(), corpora=Path())
-    model = MLP(width=200, depth=2, activation="tanh", norm="none")
+    model = MLP(width=width, depth=2, activation="tanh", norm="none")
     return Problem("MLP", _built(model, data), data, examples=512, batch_size=64, lr=1e-3)
 
 
-def text(folder: Path) -> Problem:
-    """A byte transformer on matplotlib's sources."""
+def images() -> Problem:
+    """A convolutional network of 94,906 weights."""
+    data = load(Digits(), corpora=Path())
+    return Problem(
+        "conv net",
+        _built(Convnet(width=72, depth=3, activation="gelu", norm="none"), data),
+        data,
+        examples=128,
+        batch_size=64,
+        lr=1e-3,
+    )
+
+
+def text(folder: Path, depth: int = 8) -> Problem:
+    """A byte transformer on matplotlib's sources; 0.41 M weights by default."""
     corpora.build("python", out=folder / "python", packages=corpora.SMOKE_PACKAGES["python"])
     data = load(Corpus("python", context=64), corpora=folder)
-    model = Transformer(width=64, depth=4, heads=2, activation="gelu")
+    model = Transformer(width=64, depth=depth, heads=2, activation="gelu")
     return Problem("transformer", _built(model, data), data, examples=16, batch_size=8, lr=1e-3)
 
 
@@ -177,6 +207,30 @@ def pyhessian_power(problem: Problem, tolerance: float, seed: int) -> Answer:
         torch.autograd.grad = original
         problem.model.zero_grad()
     return Answer(values[0], calls)
+
+
+def plain_lanczos(problem: Problem, steps: float, seed: int) -> Answer:
+    """The textbook's recursion in torch, with as many steps as it is told: what any Krylov method needs at least."""
+    parameters = list(problem.model.parameters())
+    with sdpa_kernel(SDPBackend.MATH):
+        loss = cross_entropy(problem.model(problem.batch[0]), problem.batch[1])
+        gradient = torch.autograd.grad(loss, parameters, create_graph=True)
+    sizes = [one.numel() for one in parameters]
+    vector = torch.randn(sum(sizes), generator=torch.Generator().manual_seed(seed))
+    before, vector, below = torch.zeros_like(vector), vector / vector.norm(), 0.0
+    diagonal, beside = [], []
+    for _ in range(int(steps)):
+        parts = [part.view_as(one) for part, one in zip(vector.split(sizes), parameters, strict=True)]
+        product = torch.cat(
+            [one.flatten() for one in torch.autograd.grad(gradient, parameters, parts, retain_graph=True)]
+        )
+        diagonal.append(float(vector @ product))
+        product -= diagonal[-1] * vector + below * before
+        below = float(product.norm())
+        beside.append(below)
+        before, vector = vector, product / below
+    matrix = np.diag(diagonal) + np.diag(beside[:-1], 1) + np.diag(beside[:-1], -1)
+    return Answer(float(np.linalg.eigvalsh(matrix)[-1]), steps)
 
 
 class MeanLoss(nn.Module):
@@ -239,38 +293,45 @@ def measured(problem: Problem, point: str) -> Iterator[dict[str, Any]]:
         "PyHessian": pyhessian_power,
         "curvlinops + eigsh": curvlinops_eigsh(None),
         f"curvlinops + eigsh, basis {BASIS}": curvlinops_eigsh(BASIS),
+        "Lanczos, steps given": plain_lanczos,
     }
     if problem.start is not None:
         tools["ours, warm"] = ours_warm
     memory = {name: peak_memory(tool, problem) for name, tool in tools.items()}
-    settings = {name: loosest(tool, problem, true) for name, tool in tools.items()}
+    found = {name: loosest(tool, problem, true) for name, tool in tools.items()}
     seconds: dict[str, list[float]] = {name: [] for name in tools}
-    answers: dict[str, list[Answer]] = {name: [] for name in tools}
-    for seed in SEEDS:
+    for seed in SEEDS[:TURNS]:
         for name, tool in tools.items():
             gc.collect()
-            start = time.perf_counter()
-            answers[name].append(tool(problem, settings[name], seed))
-            seconds[name].append(time.perf_counter() - start)
-    for name in tools:
+            start = time.process_time()
+            tool(problem, found[name][0], seed)
+            seconds[name].append(time.process_time() - start)
+    for name, (setting, answers) in found.items():
         yield {
             "problem": f"{problem.name}, {point}",
             "tool": name,
-            "tolerance": settings[name],
-            "products": statistics.median(answer.products for answer in answers[name]),
-            "seconds": statistics.median(seconds[name]),
-            "ratio": statistics.median(a / b for a, b in zip(seconds[name], seconds["ours, cold"], strict=True)),
+            "setting": setting,
+            "products": statistics.median(answer.products for answer in answers),
+            "CPU seconds": statistics.median(seconds[name]),
+            "over ours, cold": statistics.median(
+                a / b for a, b in zip(seconds[name], seconds["ours, cold"], strict=True)
+            ),
             "MiB": memory[name] / 2**20,
-            "worst error": max(abs(answer.value / true - 1) for answer in answers[name]),
+            "worst error": max(abs(answer.value / true - 1) for answer in answers),
         }
 
 
-def loosest(tool: Tool, problem: Problem, true: float) -> float:
-    """The first tolerance at which every seed is within `ERROR`."""
-    for tolerance in TOLERANCES:
-        if all(abs(tool(problem, tolerance, seed).value / true - 1) <= ERROR for seed in SEEDS):
-            return tolerance
-    raise SystemExit(f"no tolerance down to {TOLERANCES[-1]} gives an error of {ERROR} on {problem.name}")
+def loosest(tool: Tool, problem: Problem, true: float) -> tuple[float, list[Answer]]:
+    """The first tolerance, or number of steps, at which every seed is within `ERROR`, and what it then gives."""
+    for setting in STEPS if tool is plain_lanczos else TOLERANCES:
+        answers: list[Answer] = []
+        for seed in SEEDS:
+            answers.append(tool(problem, setting, seed))
+            if abs(answers[-1].value / true - 1) > ERROR:
+                break
+        else:
+            return setting, answers
+    raise SystemExit(f"no setting of a tool gives an error of {ERROR} on {problem.name}")
 
 
 def peak_memory(tool: Tool, problem: Problem) -> int:
@@ -280,7 +341,7 @@ def peak_memory(tool: Tool, problem: Problem) -> int:
 
     def child() -> None:
         before = int(Path("/proc/self/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
-        tool(problem, ERROR, 0)
+        tool(problem, STEPS[-1] if tool is plain_lanczos else ERROR, 0)
         queue.put(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 - before)
 
     process = context.Process(target=child)
@@ -324,26 +385,106 @@ def points(problem: Problem) -> Iterator[dict[str, Any]]:
     yield from measured(problem, f"after {TRAINED_STEPS} updates")
 
 
+def product_costs() -> Iterator[dict[str, Any]]:
+    """One product with vectors of either type over one call of autograd through the same graph; a row for each size."""
+    for width in WIDTHS:
+        problem = digits(width)
+        objective = problem.objective
+        operator = Hessian(objective)
+        loss = cross_entropy(problem.model(problem.batch[0]), problem.batch[1])
+        gradient = torch.autograd.grad(loss, objective.parameters, create_graph=True)
+        vectors = [torch.randn_like(one) for one in objective.parameters]
+        block = np.random.default_rng(0).standard_normal((operator.size, 1))
+        with objective.cached_graphs():
+            candidates = (
+                functools.partial(torch.autograd.grad, gradient, objective.parameters, vectors, retain_graph=True),
+                functools.partial(operator, block.astype(np.float32)),
+                functools.partial(operator, block),
+            )
+            seconds = [[_seconds(one) for one in candidates] for _ in range(min(int(REPEATS / operator.size), MOST))]
+        ratios = np.median([[turn[1] / turn[0], turn[2] / turn[0]] for turn in seconds], axis=0)
+        yield {
+            "weights": operator.size,
+            "bare, CPU ms": 1e3 * float(np.median([turn[0] for turn in seconds])),
+            "float32 vectors": float(ratios[0]),
+            "float64 vectors": float(ratios[1]),
+        }
+
+
+def _seconds(call: Callable[[], Any]) -> float:
+    start = time.process_time()
+    call()
+    return time.process_time() - start
+
+
+class Diagonal(Operator):
+    """Given eigenvalues."""
+
+    def __init__(self, values: np.ndarray) -> None:
+        super().__init__(len(values), precision=float(np.finfo(np.float64).eps))
+        self.values = values
+
+    def _apply(self, block: np.ndarray) -> np.ndarray:
+        return self.values[:, None] * block
+
+
+SPECTRA: dict[str, Callable[[np.random.Generator], list[Any]]] = {
+    "pair": lambda d: [[1, 1 - 10 ** d.uniform(-2.5, -1)], d.uniform(0.1, 0.9, 8), d.normal(0, 0.05, SIZE)],
+    "five within 5 %": lambda d: [[1], 1 - d.uniform(0, 0.05, 4), d.uniform(0.1, 0.8, 8), d.normal(0, 0.05, SIZE)],
+    "outliers": lambda d: [[1], d.uniform(0.05, 0.95, 9), np.abs(d.normal(0, 0.02, SIZE))],
+    "power law": lambda d: [np.arange(1, SIZE + 1) ** -d.uniform(0.3, 1.5)],
+    "negative beyond": lambda d: [[1, 1 - 10 ** d.uniform(-2, -0.3)], d.uniform(-2, 0.8, 20), d.normal(0, 0.1, SIZE)],
+    "wide bulk": lambda d: [[1, d.uniform(0.7, 0.99)], d.uniform(-0.6, 0.6, SIZE)],
+    "one alone": lambda d: [[1], d.uniform(0, 0.3, 9), d.normal(0, 0.01, SIZE)],
+}
+"""What the stopping rule is tried on; the largest eigenvalue is 1."""
+
+
+def missed() -> Iterator[dict[str, Any]]:
+    """Share of random spectra of which the value is wrong by more than the tolerance, and by more than 1 %."""
+    for tolerance in (1e-3, 1e-2, 1e-1):
+        for name, draw in SPECTRA.items():
+            found = []
+            for number in range(HARD):
+                values = np.concatenate(draw(stream(number, "missed", name)))
+                found.append(extremes(Diagonal(values), seed=number, tolerance=tolerance))
+            yield {
+                "spectrum": name,
+                "tolerance": tolerance,
+                "products": statistics.mean(one.products for one in found),
+                "wrong": statistics.mean(1 - one.value > tolerance for one in found),
+                "wrong by 1 %": statistics.mean(1 - one.value > 1e-2 for one in found),
+                "products, largest": max(one.products for one in found),
+            }
+
+
 def line(row: dict[str, Any]) -> str:
     cells = (f"{value:.3g}" if isinstance(value, float) else str(value) for value in row.values())
     return f"| {' | '.join(cells)} |"
 
 
+def against_others() -> Iterator[dict[str, Any]]:
+    """Along trainings of small networks, then every tool on larger ones."""
+    with tempfile.TemporaryDirectory() as folder:
+        for problem in (digits(width=200), text(Path(folder), depth=4)):
+            yield from along_training(problem)
+        for problem in (images(), digits(), text(Path(folder))):
+            yield from points(problem)
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the rows there as well")
+    parser.add_argument("--products", action="store_true", help="only what one product costs")
+    parser.add_argument("--missed", action="store_true", help="only how often the stopping rule is wrong")
     options = parser.parse_args()
     torch.set_num_threads(1)
-    rows = []
-    with tempfile.TemporaryDirectory() as folder:
-        for measure in (along_training, points):
-            for problem in (digits(), text(Path(folder))):
-                before = len(rows)
-                for row in measure(problem):
-                    if len(rows) == before:
-                        print(f"\n| {' | '.join(row)} |\n|{'---|' * len(row)}")
-                    rows.append(row)
-                    print(line(row), flush=True)
+    rows: list[dict[str, Any]] = []
+    for row in product_costs() if options.products else missed() if options.missed else against_others():
+        if not rows or row.keys() != rows[-1].keys():
+            print(f"\n| {' | '.join(row)} |\n|{'---|' * len(row)}")
+        rows.append(row)
+        print(line(row), flush=True)
     if options.json:
         options.json.write_text(json.dumps(rows, indent=1) + "\n")
 

@@ -227,8 +227,8 @@ MUTANTS = [
     Mutant(
         "products_of_every_chunk_in_full",
         "common/curvature/objective.py",
-        "total[:, number] += share * _flat(product(graph, vectors))",
-        "total[:, number] += _flat(product(graph, vectors))",
+        "images = [share * image for image in images]",
+        "pass",
         ("tests/curvature/test_objective.py",),
         "a sharpness grows with the number of chunks that it is measured in",
     ),

@@ -19,6 +19,7 @@ Any torch module, any loss, in five lines:
 |---|---|
 | `objective` | loss, gradient, products with the Hessian, its Gauss-Newton part and the remainder |
 | `operators` | these as matrices known by their products; scaled by rates or a preconditioner; dense |
+| `basis` | orthonormal vectors, made and combined piece by piece |
 | `lanczos` | largest and smallest eigenvalues with residual bounds, cold or from the last measurement |
 | `sharpness` | the largest eigenvalue over an update rule's threshold |
 | `stability` | thresholds of update rules; the diagonal that they scale gradients with |

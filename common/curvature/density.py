@@ -4,7 +4,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from common.curvature.lanczos import Progress, outside
+from common.curvature.basis import deflate
+from common.curvature.lanczos import Progress
 from common.curvature.objective import Vector
 from common.curvature.operators import Operator
 from common.streams import stream
@@ -94,20 +95,20 @@ def _quadrature(
     operator: Operator, start: Vector, steps: int, before: int, progress: Progress | None
 ) -> tuple[Vector, Vector]:
     """Gauss rule of the spectral measure along `start`: eigenvalues and first components of the tridiagonal matrix."""
-    basis = np.empty((steps, operator.size))
+    basis = np.empty((steps, operator.size), operator.dtype)
     inner = np.zeros((steps, steps))
-    following: Vector | None = start / np.linalg.norm(start)
+    basis[0] = start / np.linalg.norm(start)
     scale, count = 0.0, 0
-    while following is not None and count < steps:
-        basis[count] = following
+    while True:
         image = operator(basis[count][:, None])[:, 0]
         if progress:
             progress(operator.products - before, np.nan)
-        known = basis[: count + 1] @ image
-        inner[count, : count + 1] = inner[: count + 1, count] = known
-        rest = image - known @ basis[: count + 1]
-        scale = max(scale, float(np.linalg.norm(image)))
-        following = outside(basis[: count + 1], rest) if np.linalg.norm(rest) > INVARIANT * scale else None
         count += 1
+        known, rest = deflate(basis[:count], image)
+        inner[count - 1, :count] = inner[:count, count - 1] = known
+        scale = max(scale, float(np.hypot(np.linalg.norm(known), rest)))
+        if count == steps or rest <= INVARIANT * scale:
+            break
+        basis[count] = image / rest
     values, vectors = np.linalg.eigh(inner[:count, :count])
     return values, vectors[0] ** 2

@@ -1,7 +1,8 @@
 """Extreme eigenvalues of a symmetric operator by Lanczos with full reorthogonalisation.
 
-The basis is kept together with its images, so that the residual of every estimate is measured and not inferred, a start
-may be any set of directions (the vectors of the last measurement, the gradient), and neither costs a product.
+Beside the basis those directions are kept that its images need and it lacks, so that the residual of every estimate is
+known without a pass over the vectors, a start may be any set of directions (the vectors of the last measurement, the
+gradient), and neither costs a product.
 """
 
 from collections.abc import Callable
@@ -9,6 +10,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from common.curvature.basis import ROUNDING, combine, deflate
 from common.curvature.objective import Block, Vector
 from common.curvature.operators import Operator
 from common.streams import stream
@@ -16,15 +18,17 @@ from common.streams import stream
 Progress = Callable[[int, float], None]
 """Called after each product with the number of products so far and the largest residual bound of the wanted pairs."""
 
+DOUBT = 0.1
+"""A search from one random vector goes on while the vector may have more than this share of its usual part along an
+eigenvector beyond the tolerance. One random vector in 12.5 has less, so no more values are wrong, whatever the
+spectrum. Of 1,400 hard ones (`benchmarks/curvature.py --missed`) none was at a tolerance of 1e-3 and 0.2 % at 1e-2,
+against 0.7 and 1.7 % by the rule of `COLD_PRODUCTS` and `CONFIRMING`, which took 9 and 10 % more products. At 0.5
+there are 8 % fewer at 1e-3, and 1.2 % are wrong at 1e-2."""
 COLD_PRODUCTS = 10
-"""Products before a cold start may stop: a random vector can look converged while it still misses the top. A tolerance
-of 1e-3 guards against that by itself, for half a product less; at 1e-2 these halve the gross misses in simulations."""
+"""Products before a start of several random vectors may stop, of which nobody knows what they miss: at a tolerance of
+1e-2 these halve the gross misses in simulations."""
 CONFIRMING = 2
-"""Products over which the values of a cold start must stand still after their bounds have met the tolerance: in
-simulated clusters of five eigenvalues within 5 %, 3 of 100 results missed a tolerance of 1e-3 without them and none
-of 400 with them."""
-ROUNDING = 10.0
-"""Rounding of a residual, in units of the operator's precision times its largest known eigenvalue."""
+"""Products over which the values from such a start must stand still after their bounds have met the tolerance."""
 COARSE = 1e-3
 """Arithmetic whose rounding is larger than this and than the tolerance (bfloat16, float16) never converges: the
 products are those of another matrix, whose eigenvalues no residual can tell from the true ones."""
@@ -32,8 +36,6 @@ COARSE_PRODUCTS = 30
 """Products after which a search in such arithmetic ends: more would only refine the eigenvalues of the other matrix."""
 CAUTION = 3.0
 """Factor on the quadratic errors, whose gap is known only as far as the basis reaches."""
-DEPENDENT = 1e-8
-"""A candidate that loses all but this share of its length to the basis is taken to lie within it."""
 
 
 @dataclass(frozen=True)
@@ -43,7 +45,7 @@ class Pairs:
     values: Vector
     """Float64 (k,), in units of loss per squared weight for a Hessian."""
     vectors: Block = field(repr=False)
-    """Orthonormal columns, float64 (size, k)."""
+    """Columns, float64 (size, k), orthonormal to the precision of the operator's `dtype`."""
     bounds: Vector
     """Some eigenvalue lies within this distance of each value: |A v - value v| plus rounding, float64 (k,)."""
     errors: Vector
@@ -108,10 +110,10 @@ def extremes(
     vectors, since one vector shows a multiple eigenvalue once.
 
     A bound says that an eigenvalue is near, not that none is beyond: that rests on the start, which should have a part
-    in every direction that may matter, and on the tolerance: at 1e-2 a search may stop at the second of two close
-    eigenvalues before the first shows itself. From a random start, which has little of any direction, the bounds must
-    meet the tolerance, and the values then stand still for `CONFIRMING` products more. A given start is taken to hold
-    much of the wanted vectors; then the errors must meet it, which are far smaller but rest on nothing near being
+    in every direction that may matter. From one random vector the search goes on until the bounds meet the tolerance
+    and an eigenvalue beyond it would be evident unless the vector has almost nothing of it (`DOUBT`). From several,
+    the values must stand still for `CONFIRMING` products more instead. A given start is taken to hold much of the
+    wanted vectors; then the errors must meet the tolerance, which are far smaller but rest on nothing near being
     missed.
 
     Args:
@@ -126,15 +128,18 @@ def extremes(
         floor: a bound (error) of this share of the largest eigenvalue in size is enough as well. The smallest
             eigenvalue of a trained network lies near 0, where three digits of it take hundreds of products; 1e-3 here
             takes tens.
-        basis: most vectors kept; as many images are kept with them, so the memory is 16 * basis * size bytes.
-        least: products before the first stop; if left out one more than `start` has, or `COLD_PRODUCTS` without one.
+        basis: most vectors kept, beside as many as the start has, in the operator's `dtype`: 4 * basis * size bytes for
+            float32 weights, 8 * basis * size for float64.
+        least: products before the first stop; if left out one more than `start` has, `COLD_PRODUCTS` from several
+            random vectors, and as many as it takes from one.
         limit: products after which to stop without having converged.
         progress: told after each product.
     Returns: values with vectors, bounds, the second eigenvalue and whether all have converged.
     Raises: ValueError for more pairs than the operator has, or a start of another shape; ArithmeticError if a product
         is not finite.
     Source: Lanczos 1950; Wu and Simon 2000 (SIAM J. Matrix Anal. Appl. 22) for the thick restart; the bound is
-        theorem 4.5.1 of Parlett 1998, the error theorem 11.7.1 there with the gap estimated.
+        theorem 4.5.1 of Parlett 1998, the error theorem 11.7.1 there with the gap estimated; van Dorsselaer,
+        Hochstenbach and van der Vorst 2000 (SIAM J. Matrix Anal. Appl. 22, section 3) for what a random start can miss.
 
     >>> from common.curvature.operators import Dense
     >>> found = extremes(Dense(np.diag([3.0, 1.0, -5.0])), smallest=1)
@@ -145,41 +150,26 @@ def extremes(
     _check(operator, wanted, start=start, basis=basis, limit=limit)
     source = stream(seed, "lanczos")
     if least is None:
-        least = COLD_PRODUCTS if start is None else start.shape[1] + 1
+        least = start.shape[1] + 1 if start is not None else COLD_PRODUCTS if wanted.several else 1
     if start is None:
         start = source.standard_normal((operator.size, max(largest, smallest)))
-    space = _Space(operator, capacity=min(basis, operator.size), tolerance=tolerance)
-    queue, before = list(start.T), operator.products
-    settled = _Settled(wanted)
+    space = _Space(operator, start, capacity=min(basis, operator.size), tolerance=tolerance, source=source)
+    before, settled = operator.products, _Settled(wanted)
     while True:
-        while not (queue and space.add(queue.pop(0))):
-            queue = queue or [source.standard_normal(operator.size)]
+        space.add()
         ritz = space.ritz(wanted)
         products = operator.products - before
         if progress:
             progress(products, float(ritz.bounds.max()))
-        full = not queue and space.count >= max(largest, smallest, 2 if wanted.cold else 3)
+        full = not space.waiting and space.count >= max(largest, smallest, 2 if wanted.cold else 3)
         settled.see(ritz, products if full else 0)
         done = settled.confirmed(products) or (space.coarse and products >= COARSE_PRODUCTS)
         if (done and products >= least) or space.count == operator.size or products >= limit:
             return _result(space, ritz, wanted, products)
         if space.count == space.capacity:
             space.cut(wanted, ritz)
-        queue = queue or ritz.further
-
-
-def outside(rows: Block, vector: Vector) -> Vector | None:
-    """Unit vector along the part of a vector outside the span of orthonormal rows (k, size); None if it lies within."""
-    length = after = np.linalg.norm(vector)
-    if length == 0:
-        return None
-    rest = vector
-    for _ in range(3):
-        rest = rest - (rows @ rest) @ rows
-        before, after = after, np.linalg.norm(rest)
-        if after > before / 2:
-            break
-    return None if after < DEPENDENT * length else rest / after
+        if not space.waiting:
+            space.turn(ritz.further)
 
 
 @dataclass(frozen=True)
@@ -192,6 +182,16 @@ class _Wanted:
     floor: float = 0.0
     cold: bool = True
     """Whether the start is random, so that the bounds decide and not the errors."""
+
+    @property
+    def several(self) -> bool:
+        """Whether the start is several random vectors."""
+        return self.cold and max(self.largest, self.smallest) > 1
+
+    @property
+    def single(self) -> bool:
+        """Whether it is one random vector, so that what it may have missed can be told."""
+        return self.cold and not self.several
 
     def places(self, count: int) -> list[int]:
         """Where they are among `count` values in ascending order."""
@@ -210,10 +210,15 @@ class _Ritz:
     """Of the wanted pairs."""
     errors: Vector
     """Of the wanted pairs."""
+    allowed: Vector
+    """What the residuals (errors) of the wanted pairs may be."""
     settled: bool
     """Whether their residuals (errors) are within the tolerance, as far as this arithmetic can tell."""
-    further: list[Vector]
-    """The residual of the first wanted pair that has not converged, or of the worst; none if that is rounding."""
+    doubt: float
+    """Largest part that a start of one random vector can have along an eigenvector beyond the wanted ends by more than
+    the tolerance, in units of the usual part, 1 / sqrt(size)."""
+    further: Vector
+    """The residual of the first wanted pair that has not converged, or of the worst, by the directions outside."""
 
 
 class _Settled:
@@ -227,76 +232,132 @@ class _Settled:
     def see(self, ritz: _Ritz, products: int) -> None:
         """Take note of the estimates after so many products; 0 if they are too few to judge."""
         values = ritz.values[self.wanted.places(len(ritz.values))]
-        if not (products and ritz.settled):
+        if not (products and ritz.settled and (ritz.doubt <= DOUBT or not self.wanted.single)):
             self.since = None
-        elif self.since is None or (np.abs(values - self.values) > self.wanted.tolerance * np.abs(values)).any():
+        elif self.since is None or (np.abs(values - self.values) > ritz.allowed).any():
             self.since, self.values = products, values
 
     def confirmed(self, products: int) -> bool:
-        """Whether that is long enough: at once from a given start."""
-        return self.since is not None and products - self.since >= (CONFIRMING if self.wanted.cold else 0)
+        """Whether that is long enough: at once but from several random vectors."""
+        return self.since is not None and products - self.since >= (CONFIRMING if self.wanted.several else 0)
 
 
 class _Space:
-    """An orthonormal basis as rows, the images of its vectors, and the operator within it."""
+    """An orthonormal basis Q as rows, directions E outside it, and the operator A within both: A Q' = Q' H + E' C.
 
-    def __init__(self, operator: Operator, *, capacity: int, tolerance: float) -> None:
-        self.operator, self.capacity, self.count = operator, capacity, 0
+    Every image lies in the span of both, so the residual of a pair with the vector Q's is E'Cs, and no image is kept.
+    From one start E is one row, the next vector of Lanczos; of several starts it first holds those that wait.
+    """
+
+    def __init__(
+        self, operator: Operator, start: Block, *, capacity: int, tolerance: float, source: np.random.Generator
+    ) -> None:
+        self.operator, self.capacity, self.source = operator, capacity, source
         self.coarse = ROUNDING * operator.precision > max(tolerance, COARSE)
-        self.basis = np.empty((capacity, operator.size))
-        self.images = np.empty((capacity, operator.size))
-        self.inner = np.empty((capacity, capacity))
+        self.count = 0
+        """Rows of the basis."""
+        self.rows = np.empty((capacity + start.shape[1], operator.size), operator.dtype)
+        """The basis, then the directions outside."""
+        self.inner = np.zeros((capacity, capacity))
+        """H."""
+        self.outer = np.zeros((0, 0))
+        """C, float64 (directions outside, count)."""
         self.scale = 0.0
         """Largest known size of an eigenvalue."""
+        self.growth = 0.0
+        """Logarithm of |p(A) v| for one start v of length 1, with p the polynomial with leading coefficient 1 whose
+        roots are all Ritz values, those cut off included."""
+        self.roots = np.empty(0)
+        """The ones cut off."""
+        self.cuts = 0
+        for column in start.T:
+            self._await(column)
+        self.waiting = len(self.outer)
+        """Starts that are not yet in the basis."""
 
-    def add(self, candidate: Vector) -> bool:
-        """Take in the part of a vector that is new, for one product; False if there is none."""
-        new = outside(self.basis[: self.count], candidate)
-        if new is None:
-            return False
-        self.basis[self.count] = new
-        self.images[self.count] = self.operator(self.basis[self.count][:, None])[:, 0]
-        row = self.basis[: self.count + 1] @ self.images[self.count]
-        self.inner[self.count, : self.count + 1] = self.inner[: self.count + 1, self.count] = row
-        self.count += 1
-        return True
+    def _await(self, vector: Vector) -> None:
+        """Put the new part of a vector behind the directions outside, if there is one."""
+        last = self.count + len(self.outer)
+        self.rows[last] = vector
+        _, rest = deflate(self.rows[:last], self.rows[last])
+        if rest:
+            self.rows[last] /= rest
+            self.outer = np.vstack([self.outer, np.zeros((1, self.count))])
+
+    def add(self) -> None:
+        """Take the first direction outside into the basis, for one product; a random one if there is none."""
+        while not len(self.outer):
+            self._await(self.source.standard_normal(self.operator.size))
+        self.waiting = max(self.waiting - 1, 0)
+        vector, count, last = self.rows[self.count], self.count + 1, self.count + len(self.outer)
+        image = self.operator(vector[:, None])[:, 0]
+        parts, rest = deflate(self.rows[:last], image)
+        self.inner[self.count, :count] = self.inner[:count, self.count] = parts[:count]
+        self.outer = np.column_stack([self.outer[1:], parts[count:]])
+        if rest:
+            np.multiply(image, image.dtype.type(1 / rest), out=self.rows[last])
+            self.outer = np.vstack([self.outer, rest * np.eye(1, count, self.count)])
+        self.growth += np.log(rest) if rest else -np.inf
+        self.count = count
+
+    def turn(self, weights: Vector) -> None:
+        """Turn the directions outside so that the first is their combination by `weights`."""
+        length = np.linalg.norm(weights)
+        if len(weights) < 2 or not length:
+            return
+        mirror = weights / length
+        mirror[0] += np.copysign(1.0, mirror[0])
+        turned = np.eye(len(mirror)) - np.outer(mirror, mirror) / abs(mirror[0])
+        self.outer = turned @ self.outer
+        outside = self.rows[self.count : self.count + len(mirror)]
+        combine(turned, outside, outside)
 
     @property
     def rounding(self) -> float:
-        return ROUNDING * self.operator.precision * self.scale
+        """Of an eigenvalue: that of the products, and that of the basis, which grows by each cut."""
+        basis = (ROUNDING + self.cuts) * float(np.finfo(self.operator.dtype).eps)
+        return (ROUNDING * self.operator.precision + basis) * self.scale
 
     def ritz(self, wanted: _Wanted) -> _Ritz:
         values, rotation = np.linalg.eigh(self.inner[: self.count, : self.count])
         self.scale = max(self.scale, float(np.abs(values).max()))
         places = wanted.places(self.count)
-        seen = sorted({other for place in places for other in (place - 1, place, place + 1) if 0 <= other < self.count})
-        residuals = self.residuals(values[seen], rotation[:, seen])
-        lengths = np.full(self.count, np.nan)
-        lengths[seen] = np.linalg.norm(residuals, axis=1)
+        residuals = self.outer @ rotation
+        lengths = np.linalg.norm(residuals, axis=0)
         norms = lengths[places]
         errors = np.array([_error(values, lengths, place) for place in places])
         enough = max(wanted.floor * self.scale, 0.0 if self.coarse else self.rounding)
-        open_pairs = (norms if wanted.cold else errors) > np.maximum(wanted.tolerance * np.abs(values[places]), enough)
+        allowed = np.maximum(wanted.tolerance * np.abs(values[places]), enough)
+        open_pairs = (norms if wanted.cold else errors) > allowed
         worst = int(np.argmax(open_pairs if open_pairs.any() else norms))
-        rest = residuals[seen.index(places[worst])]
+        beyond = [values[-1] + allowed[0]] + ([values[0] - allowed[-1]] if wanted.smallest else [])
         return _Ritz(
             values=values,
             rotation=rotation,
             bounds=norms + self.rounding,
             errors=errors + self.rounding,
+            allowed=allowed,
             settled=not open_pairs.any(),
-            further=[rest] if norms[worst] > (0 if self.coarse else self.rounding) else [],
+            doubt=max(self.unseen(values, limit) for limit in beyond) if wanted.single else 0.0,
+            further=residuals[:, places[worst]],
         )
 
-    def residuals(self, values: Vector, rotation: Block) -> Block:
-        """A v - value v for Ritz pairs, as rows, float64 (k, size)."""
-        rows: Block = rotation.T @ self.images[: self.count] - values[:, None] * self.vectors(rotation)
-        return rows
+    def unseen(self, values: Vector, limit: float) -> float:
+        """What the start can have along an eigenvector with its value at or beyond a limit; see `_Ritz.doubt`.
+
+        With the part c along it and the value t, |c p(t)| <= |p(A) v|, and |p| grows beyond all its roots.
+        """
+        if self.growth == -np.inf:
+            return 0.0
+        distances = np.abs(limit - np.append(values, self.roots))
+        if not distances.all():
+            return np.inf
+        return float(np.exp(min(0.5 * np.log(self.operator.size) + self.growth - np.log(distances).sum(), 100.0)))
 
     def vectors(self, rotation: Block) -> Block:
         """Vectors of weight space, as rows, float64 (k, size)."""
-        rows: Block = rotation.T @ self.basis[: self.count]
-        return rows
+        found = np.empty((rotation.shape[1], self.operator.size))
+        return combine(rotation.T, self.rows[: self.count], found)
 
     def cut(self, wanted: _Wanted, ritz: _Ritz) -> None:
         """Keep the Ritz vectors nearest to the wanted ends: half of the basis, and at least one more than wanted."""
@@ -304,11 +365,13 @@ class _Space:
         low = spare // 2 if wanted.smallest else 0
         wider = _Wanted(wanted.largest + spare - low, wanted.smallest + low)
         places = wider.places(self.count)
-        kept = ritz.rotation[:, places]
-        self.basis[: len(places)] = self.vectors(kept)
-        self.images[: len(places)] = kept.T @ self.images[: self.count]
-        self.count = len(places)
-        self.inner[: self.count, : self.count] = np.diag(ritz.values[places])
+        kept, left, outside = ritz.rotation[:, places], len(places), len(self.outer)
+        combine(kept.T, self.rows[: self.count], self.rows[:left])
+        self.rows[left : left + outside] = self.rows[self.count : self.count + outside]
+        self.count, self.outer = left, self.outer @ kept
+        self.inner[:left, :left] = np.diag(ritz.values[places])
+        self.roots = np.append(self.roots, np.delete(ritz.values, places))
+        self.cuts += 1
 
 
 def _error(values: Vector, lengths: Vector, place: int) -> float:
@@ -321,30 +384,25 @@ def _error(values: Vector, lengths: Vector, place: int) -> float:
 
 def _result(space: _Space, ritz: _Ritz, wanted: _Wanted, products: int) -> Extremes:
     places = wanted.places(space.count)
-    top = places[: wanted.largest]
     following = _Wanted(max(wanted.largest + 1, 2), wanted.smallest).places(space.count)
+    kept = sorted(set(following), reverse=True)
+    vectors = space.vectors(ritz.rotation[:, kept]).T
     second, second_bound = np.nan, np.nan
     if space.count > 1:
         second = float(ritz.values[-2])
-        residual = space.residuals(ritz.values[[-2]], ritz.rotation[:, [-2]])
-        second_bound = float(np.linalg.norm(residual)) + space.rounding
+        second_bound = float(np.linalg.norm(space.outer @ ritz.rotation[:, -2])) + space.rounding
+
+    def pairs(part: slice, columns: Block) -> Pairs:
+        return Pairs(ritz.values[places[part]], columns, ritz.bounds[part], ritz.errors[part])
+
     return Extremes(
-        largest=_pairs(space, ritz, top, slice(len(top))),
-        smallest=_pairs(space, ritz, places[len(top) :], slice(len(top), None)),
+        largest=pairs(slice(wanted.largest), vectors[:, : wanted.largest]),
+        smallest=pairs(slice(wanted.largest, None), vectors[:, ::-1][:, : wanted.smallest]),
         second=second,
         second_bound=second_bound,
         products=products,
         converged=ritz.settled and not space.coarse,
-        start=space.vectors(ritz.rotation[:, sorted(set(following), reverse=True)]).T,
-    )
-
-
-def _pairs(space: _Space, ritz: _Ritz, places: list[int], part: slice) -> Pairs:
-    return Pairs(
-        values=ritz.values[places],
-        vectors=space.vectors(ritz.rotation[:, places]).T,
-        bounds=ritz.bounds[part],
-        errors=ritz.errors[part],
+        start=vectors,
     )
 
 

@@ -244,12 +244,16 @@ class Objective:
 
     @torch.inference_mode(False)
     def _products(self, block: Block, product: Callable[["_Graph", list[Tensor]], Sequence[Tensor]]) -> Block:
-        total = np.zeros(block.shape)
+        kept = torch.float32 if len(self._shares) == 1 and block.dtype == np.float32 else torch.float64
         columns = [self._split(column) for column in block.T]
+        total: list[Vector] = []
         for share, graph in self._graphs():
-            for number, vectors in enumerate(columns):
-                total[:, number] += share * _flat(product(graph, vectors))
-        return total
+            images = [_flat(product(graph, vectors), kept) for vectors in columns]
+            if share < 1:
+                images = [share * image for image in images]
+            total = [before + image for before, image in zip(total, images, strict=True)] if total else images
+        whole = total[0][:, None] if len(total) == 1 else np.array(total).reshape(len(total), self.size).T
+        return whole.astype(block.dtype, copy=False)
 
     def _graphs(self) -> Iterator[tuple[float, "_Graph"]]:
         versions = (self.mode, *(parameter._version for parameter in self.parameters))
@@ -282,12 +286,14 @@ class Objective:
         return tree_map_only(Tensor, lambda tensor: _usable(tensor).to(device), inputs), _usable(targets).to(device)
 
     def _split(self, vector: Vector) -> list[Tensor]:
-        """A vector as tensors of the weights' shapes and types."""
+        """A vector as tensors of the weights' shapes and types; of its own memory where type and device are theirs."""
         whole = torch.from_numpy(np.ascontiguousarray(vector))
-        parts = torch.split(whole, [one.numel() for one in self.parameters])
-        return [
-            part.to(one.device, one.dtype).view(one.shape) for part, one in zip(parts, self.parameters, strict=True)
-        ]
+        parts = zip(torch.split(whole, self._sizes), self.parameters, strict=True)
+        return [part.view(one.shape).to(one) for part, one in parts]
+
+    @cached_property
+    def _sizes(self) -> list[int]:
+        return [parameter.numel() for parameter in self.parameters]
 
 
 class _Graph:
@@ -464,9 +470,9 @@ def _eager(function: Callable[..., Any]) -> Callable[..., Any]:
     return run
 
 
-def _flat(tensors: Sequence[Tensor]) -> Vector:
-    whole = torch.cat([tensor.detach().reshape(-1).to("cpu", torch.float64) for tensor in tensors])
-    vector: Vector = whole.numpy()
+def _flat(tensors: Sequence[Tensor], dtype: torch.dtype = torch.float64) -> Vector:
+    whole = torch.cat([tensor.detach().cpu().reshape(-1) for tensor in tensors])
+    vector: Vector = whole.to(dtype).numpy()
     return vector
 
 

@@ -1,5 +1,6 @@
 """Symmetric linear maps of weight space, known by their products with vectors."""
 
+import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from functools import cached_property
@@ -31,8 +32,13 @@ class Operator(ABC):
         """Relative rounding of a product: the machine epsilon of the arithmetic behind it."""
         return self._precision() if callable(self._precision) else self._precision
 
+    @cached_property
+    def dtype(self) -> type[np.floating[Any]]:
+        """Type in which vectors lose nothing against the arithmetic behind it."""
+        return np.float64 if self.precision <= np.finfo(np.float64).eps else np.float32
+
     def __call__(self, block: Block) -> Block:
-        """A times each column of `block`: float64 (size, k) to float64 (size, k).
+        """A times each column of `block`: float64 (size, k) to float64 (size, k), or float32 to `dtype` at least.
 
         Raises: ValueError for another shape; ArithmeticError if a product is not finite.
         """
@@ -40,7 +46,7 @@ class Operator(ABC):
             raise ValueError(f"block of shape {block.shape} must have shape ({self.size}, k); reshape a vector to k=1")
         image = self._apply(block)
         self.products += block.shape[1]
-        if not np.isfinite(image).all():
+        if not _finite(image):
             raise ArithmeticError(
                 f"product {self.products} of {type(self).__name__} is not finite: the loss has left the range of its "
                 "precision, or the training has diverged; measure earlier, or use float64 weights"
@@ -125,6 +131,7 @@ class Scaled(Operator):
                 f"diagonal has the value {diagonal.min()}, but its root is needed; give rates of at least 0"
             )
         self._root = np.sqrt(diagonal)
+        self._held = {np.dtype(np.float64): (self._root[:, None], self._shift[:, None])}
 
     def gradient(self, gradient: Vector) -> Vector:
         """A gradient by the weights, float64 (size,), in this operator's coordinates."""
@@ -135,7 +142,9 @@ class Scaled(Operator):
         return self._root * vector
 
     def _apply(self, block: Block) -> Block:
-        root, shift = self._root[:, None], self._shift[:, None]
+        if block.dtype not in self._held:
+            self._held[block.dtype] = self._root[:, None].astype(block.dtype), self._shift[:, None].astype(block.dtype)
+        root, shift = self._held[block.dtype]
         return root * self.operator(root * block) + shift * block
 
 
@@ -143,6 +152,13 @@ def matrix(operator: Operator) -> Block:
     """The whole matrix by its columns, float64 (size, size), made symmetric: for small operators and for tests."""
     columns = operator(np.eye(operator.size))
     return (columns + columns.T) / 2
+
+
+def _finite(image: Block) -> bool:
+    """Whether all numbers are; their product with themselves tells without an array of flags, unless it overflows."""
+    flat = image.ravel(order="K")
+    with np.errstate(over="ignore", invalid="ignore"):
+        return math.isfinite(np.dot(flat, flat)) or bool(np.isfinite(image).all())
 
 
 def _checked(name: str, values: Any, size: int) -> Vector:

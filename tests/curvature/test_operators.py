@@ -87,3 +87,24 @@ def test_a_product_that_is_not_finite_is_an_error():
     operator = Hessian(Objective(network, cross_entropy, [classes()]))
     with pytest.raises(ArithmeticError, match="product 1 of Hessian is not finite"):
         operator(np.ones((operator.size, 1)))
+
+
+def test_products_keep_the_type_of_the_block():
+    """Float32 vectors stay so where nothing is lost, and their products are those of float64 ones."""
+    network, (x, y) = mlp(dtype=torch.float32), classes(dtype=torch.float32)
+    halves = Objective(network, cross_entropy, list(zip(x.split((5, 7)), y.split((5, 7)), strict=True)))
+    for objective in (Objective(network, cross_entropy, [(x, y)]), halves):
+        for operator in (Hessian(objective), Scaled(GaussNewton(objective), np.linspace(0, 2, objective.size))):
+            block = RNG.standard_normal((operator.size, 2)).astype(np.float32)
+            image = operator(block)
+            assert operator.dtype == image.dtype == np.float32
+            assert image == pytest.approx(operator(block.astype(float)), abs=1e-6)
+    assert Hessian(case("mlp-squared")).dtype == Dense(np.eye(2)).dtype == np.float64
+
+
+def test_finite_numbers_whose_square_is_not_are_no_error():
+    operator = Scaled(Dense(np.eye(2)), np.ones(2))
+    huge = np.full((2, 1), 1e308)
+    assert np.array_equal(operator(huge), huge)
+    with pytest.raises(ArithmeticError):
+        operator(np.array([[np.inf], [-np.inf]]))
