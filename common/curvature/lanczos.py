@@ -21,9 +21,9 @@ Progress = Callable[[int, float], None]
 DOUBT = 0.1
 """A search from one random vector goes on while the vector may have more than this share of its usual part along an
 eigenvector beyond the tolerance. One random vector in 12.5 has less, so no more values are wrong, whatever the
-spectrum. Of 1,400 hard ones (`benchmarks/curvature.py --missed`) none was at a tolerance of 1e-3 and 0.2 % at 1e-2,
-against 0.7 and 1.7 % by the rule of `COLD_PRODUCTS` and `CONFIRMING`, which took 9 and 10 % more products. At 0.5
-there are 8 % fewer at 1e-3, and 1.2 % are wrong at 1e-2."""
+spectrum. Of 1,400 hard ones (`benchmarks/curvature.py --missed`) 0.07 % were at a tolerance of 1e-3 and 0.36 % at 1e-2,
+against 0.50 and 2.1 % by the rule of `COLD_PRODUCTS` and `CONFIRMING`, which took 9 % more products. At 0.5 there are
+8 % fewer at 1e-3, and 1.2 % are wrong at 1e-2."""
 COLD_PRODUCTS = 10
 """Products before a start of several random vectors may stop, of which nobody knows what they miss: at a tolerance of
 1e-2 these halve the gross misses in simulations."""
