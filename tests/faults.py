@@ -121,7 +121,7 @@ def recorded_metrics(repository: Repository) -> tuple[int, int]:
 
 def compare(folder: Path, *, kills: int, seed: int) -> dict[str, object]:
     """An undisturbed and a disturbed build of the same study in `folder`, side by side."""
-    calm, killed = Repository(folder / "calm", studies=()), Repository(folder / "killed", studies=())
+    calm, killed = Repository(folder / "calm", studies=()), Repository(folder / "killed", studies=(), mirror=True)
     for repository in (calm, killed):
         repository.add_tiny_study()
     began = time.monotonic()

@@ -79,10 +79,12 @@ class Repository:
     Args:
         root: where to put it.
         studies: names of the studies to keep; all if left out.
+        mirror: whether its builds bring their runs to MLflow.
     """
 
-    def __init__(self, root: Path, *, studies: tuple[str, ...] | None = None) -> None:
+    def __init__(self, root: Path, *, studies: tuple[str, ...] | None = None, mirror: bool = False) -> None:
         self.root = root
+        self.mirror = mirror
         root.mkdir(parents=True, exist_ok=True)
         for part in PARTS:
             source = ROOT / part
@@ -100,7 +102,8 @@ class Repository:
     def environment(self) -> dict[str, str]:
         """The caller's environment without what a surrounding build may have set."""
         hidden = ("PYTHONPATH", "TRAINING_OWNER", "MLFLOW_TRACKING_URI")
-        return {name: value for name, value in os.environ.items() if name not in hidden}
+        kept = {name: value for name, value in os.environ.items() if name not in hidden}
+        return kept | ({} if self.mirror else {"TRAINING_MIRROR": "no"})
 
     def snakemake(self, *arguments: str, check: bool = True) -> subprocess.CompletedProcess[str]:
         """Run Snakemake to its end; its whole output is in `stdout`."""

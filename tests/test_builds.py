@@ -26,7 +26,7 @@ def clone(tmp_path_factory) -> Repository:
 @pytest.fixture(scope="module")
 def calm(clone, tmp_path_factory) -> Repository:
     """The tiny study, built once."""
-    repository = Repository(tmp_path_factory.mktemp("builds") / "calm", studies=())
+    repository = Repository(tmp_path_factory.mktemp("builds") / "calm", studies=(), mirror=True)
     repository.add_tiny_study()
     repository.snakemake("tiny")
     return repository

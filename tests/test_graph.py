@@ -4,13 +4,12 @@ import json
 import os
 import re
 import shutil
-import sqlite3
-from pathlib import Path
 
 import pandas as pd
 import pytest
 
 from common.evidence import claims
+from common.tracking.summary import Summary
 from tests.golden import rows
 from tests.repository import Repository
 
@@ -172,18 +171,9 @@ def test_figure_scoreboard_and_mlflow_show_the_same_verdict(built):
             assert all(
                 re.search(rf"^{name} . {verdict}", caption, re.MULTILINE) for name, verdict in about["claims"].items()
             )
-        tags = mlflow_tags(root / "mlflow.db", f"{study} figures and claims")
-        assert {name: tags[f"{name}.verdict"] for name in verdicts} == verdicts
+        mirrored = Summary.read(root / "results", study, [])
+        assert {name: mirrored.tags[f"{name}.verdict"] for name in verdicts} == verdicts
     assert shown > 40
-
-
-def mlflow_tags(store: Path, run: str) -> dict[str, str]:
-    with sqlite3.connect(store) as connection:
-        query = """
-            select tags.key, tags.value from tags join runs using (run_uuid)
-            where runs.name = ? and runs.lifecycle_stage = 'active'
-        """
-        return dict(connection.execute(query, (run,)).fetchall())
 
 
 def test_a_broken_study_leaves_the_others_usable(copy):

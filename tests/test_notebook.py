@@ -8,7 +8,7 @@ import pytest
 
 from common.config import Claim, Select
 from common.evidence import claims
-from common.evidence.claims import Judged, Statement
+from common.evidence.claims import Judged
 from common.evidence.verdicts import reported
 from common.runs.job import Job, train
 from common.runs.origin import ROOT
@@ -49,7 +49,7 @@ def test_cells_run_in_order(tmp_path, monkeypatch, digits_run, scale, arm):
         place = Place("tiny", run.name, results)
         train(Job(place=place, run=run, code="code", scale="default", save_seconds=1e9))
     claim = Claim("X1", "the loss is a number", verdict="loss", source="ours", runs=Select())
-    item = Judged(**vars(Statement.of(claim)), runs=2, verdict=reported([1.0, 2.0, 3.0], unit="nats"))
+    item = Judged(**claim.words, runs=2, verdict=reported([1.0, 2.0, 3.0], unit="nats"))
     claims.write([item], results / "tiny" / "claims.json", study="tiny", question="Does it?")
 
     (tmp_path / "docs").mkdir()

@@ -83,7 +83,7 @@ class Step:
         ]
         if not isinstance(self.tables, list | tuple) or not all(isinstance(name, str) for name in self.tables):
             found.append(f"tables={self.tables!r} must be a list of names")
-        if not isinstance(self.smoke, dict) or not _is_plain(self.smoke):
+        if not isinstance(self.smoke, dict) or not is_plain(self.smoke):
             found.append(
                 f"smoke={reprlib.repr(self.smoke)} must be a dictionary of plain JSON values by parameter: "
                 "finite numbers, texts, lists and dictionaries, no tuples or ranges"
@@ -143,7 +143,7 @@ class Measure(Step):
     """A measurement after the trainings: `measure` of measure_<name>.py gives results/<study>/<name>.csv."""
 
 
-def _is_plain(value: Any) -> bool:
+def is_plain(value: Any) -> bool:
     """Whether a value survives JSON unchanged."""
     try:
         return bool(json.loads(json.dumps(value, allow_nan=False)) == value)

@@ -15,7 +15,7 @@ what `supported`, `contradicted` and `undecided` mean). Such a function in five 
 ...     return equivalence(paired_differences(loss.wsd, loss.cosine), margin=0.02, unit="nats")
 
 >>> claim = Claim("X1", "WSD matches cosine", verdict="wsd_matches_cosine", runs=Select(arm=["wsd", "cosine"]),
-...               source="Haegele 2024", published="gap 0.006", mark="recalled", seeds=3)
+...               source="Haegele 2024", published="gap 0.006", mark="second-hand", seeds=3)
 >>> runs = pd.DataFrame({"run": ["wsd-s0", "wsd-s1", "wsd-s2", "cosine-s0", "cosine-s1", "cosine-s2"],
 ...                      "arm": ["wsd"] * 3 + ["cosine"] * 3, "seed": [0, 1, 2] * 2,
 ...                      "val_loss": [1.502, 1.511, 1.493, 1.500, 1.508, 1.494]})
@@ -34,32 +34,29 @@ from typing import Any, NamedTuple
 
 import pandas as pd
 
-from common.config import Claim, Mark
+from common.config import Kind, Mark
 from common.evidence.verdicts import OUTCOMES, Verdict, leaves, number
 from common.runs import records
 
-SIGN = {"supported": "\u2713", "contradicted": "\u2717", "undecided": "?", "reported": "\u2022"}
+SIGN = {"supported": "\u2713", "weaker": "\u2193", "contradicted": "\u2717", "undecided": "?", "reported": "\u2022"}
 """A sign beside the colour of each verdict."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Statement:
-    """What a paper says, and the number that it gives, as `config.Claim` has it."""
+    """What is claimed, and the number that the paper gives, as `config.Claim` has it."""
 
     id: str
     statement: str
+    kind: Kind
     source: str
     published: str
     """The paper's own number, as text."""
     mark: Mark
     seeds: int
     """Paired seeds with which the claim is meant to be judged (see `shortfalls`)."""
-
-    @classmethod
-    def of(cls, claim: Claim) -> "Statement":
-        """That of a claim."""
-        names = ("statement", "source", "published", "mark", "seeds")
-        return cls(id=claim.name, **{name: getattr(claim, name) for name in names})
+    caveat: str
+    """What keeps it from testing its source."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -1,35 +1,41 @@
-"""Verdicts: what values over seeds say about a threshold.
+"""Verdicts: what values over seeds say about a claim, in two answers and one word.
 
-A verdict is `supported` if the whole 95 % interval over seeds lies on the side that the claim names, `contradicted` if
-the whole interval lies on the other side, and `undecided` otherwise. Undecided means that these runs cannot tell: the
-interval covers the threshold, or there are fewer than three seeds. It is not evidence against the claim; more seeds may
-decide it. A claim that is only measured is `reported`.
+*Direction*: does the effect have the claimed sign, against the claim's null value? *Size*: is it as large as the claim
+says, against a bar, or against the paper's number within a factor? From the two follows one word:
 
-The rules are calibrated (tests/evidence/test_verdicts.py): where the truth lies on the threshold, they say `supported`
-in 2.5 % of simulated studies or fewer, for single and for combined verdicts. An `all_of` may be contradicted by any of
-its k parts, without correction: if all k truths lie on their thresholds, it is contradicted in up to k times 2.5 %.
+- `supported`: the whole 95 % interval lies beyond the bar on the claimed side.
+- `weaker`: the effect is there (the interval excludes the null value), but the whole interval lies short of the bar.
+- `contradicted`: the whole interval lies on the other side of the null value, or within what is negligible, or outside
+  a claimed band.
+- `undecided`: these runs cannot tell. It is not evidence against the claim; more seeds may decide it.
+- `reported`: a number without a threshold.
+
+Each wrong word requires that the interval misses the truth at one named end, in at most 2.5 % of studies: calibrated on
+simulated studies, also under skewed noise and for combined claims (docs/evidence.md).
 """
 
 import dataclasses
 import math
-from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any, Literal
 
-from common.evidence.statistics import Interval, Values, finite, proportion_interval, t_interval, value_range
+from common.evidence import readings
+from common.evidence.readings import EXACT, MEAN, SHARE, Reading
+from common.evidence.statistics import Interval, Values, finite
 
 CONFIDENCE = 0.95
 """Two-sided, so that a claim of a direction is falsely supported in at most 2.5 % of studies."""
 
-MINIMUM_SEEDS = 3
-"""With two seeds the t interval is 9 standard deviations wide on each side, and their estimate rests on one number."""
+Outcome = Literal["supported", "weaker", "contradicted", "undecided", "reported"]
+OUTCOMES: tuple[Outcome, ...] = ("supported", "weaker", "contradicted", "undecided", "reported")
+Direction = Literal["confirmed", "reversed", "absent", "unclear", "none"]
+"""absent: the whole interval is negligible; none: the claim names no direction."""
+Size = Literal["as published", "reaches the bar", "smaller here", "larger here", "unclear", "no number"]
 
-Outcome = Literal["supported", "contradicted", "undecided", "reported"]
-OUTCOMES: tuple[Outcome, ...] = ("supported", "contradicted", "undecided", "reported")
-
-Method = Literal["t", "clopper_pearson", "range"]
-INTERVALS: dict[Method, Callable[..., Interval]] = {"t": t_interval, "clopper_pearson": proportion_interval}
+FACTOR = 2.0
+"""Sizes agree within this factor unless a claim says otherwise: half to twice the paper's number."""
 
 Combination = Literal["all", "any", "order"]
 Band = tuple[float | None, float | None]
@@ -40,25 +46,33 @@ class Verdict:
     """What the runs say about a claim. Of a combined claim, the numbers are those of the part that decides it."""
 
     verdict: Outcome
+    direction: Direction
+    size: Size
     estimate: float
-    """Mean over seeds (or share of runs), in `unit`."""
+    """What the seeds say of all seeds (see `Reading`), in `unit`."""
     low: float | None
     """Lower end of the interval; None if nothing bounds it."""
     high: float | None
     n: int
-    """Seeds, or runs of a proportion."""
+    """Seeds, or runs of a share."""
     unit: str
     threshold: Band
     """The band (low end, high end) that the claim names; None where it is open, (None, None) if only reported."""
+    null: float | None
+    """Value without an effect, against which the direction is judged; None if the claim names no direction."""
+    negligible: float = 0.0
+    """An effect within this of the null value is none, said beforehand."""
+    published: float | None = None
+    """The paper's own number, in `unit`."""
+    factor: float = FACTOR
+    """Within which a size agrees with the paper's number."""
     confidence: float
-    """Of the interval shown; above 0.95 where several chances to be supported are corrected for; 1 for exact values."""
-    minimum: int
-    """Fewest seeds that may decide."""
+    """Of the interval shown; above 0.95 where several chances are corrected for; 1 for exact values."""
+    reading: Reading
     rule: str
     note: str = ""
     label: str = ""
     """Which part of a combined claim this is, for example "budget 2000"."""
-    method: Method = "t"
     values: tuple[float, ...] = ()
     """The numbers behind the interval, in the order of their seeds as given; empty for a combined claim."""
     combination: Combination | None = None
@@ -68,40 +82,98 @@ class Verdict:
         """As plain JSON values; no NaN and no infinity occur."""
         plain = {field.name: getattr(self, field.name) for field in dataclasses.fields(self)}
         plain |= {name: list(plain[name]) for name in ("threshold", "values")}
-        return plain | {"parts": [part.to_dict() for part in self.parts]}
+        return plain | {"reading": self.reading.to_dict(), "parts": [part.to_dict() for part in self.parts]}
 
     @classmethod
     def from_dict(cls, plain: Mapping[str, Any]) -> "Verdict":
         """The inverse of `to_dict`."""
-        tuples = {name: tuple(plain[name]) for name in ("threshold", "values")}
-        return cls(**{**plain, **tuples, "parts": tuple(cls.from_dict(part) for part in plain["parts"])})
+        made: dict[str, Any] = {name: tuple(plain[name]) for name in ("threshold", "values")}
+        made |= {"reading": Reading(**plain["reading"]), "parts": tuple(map(cls.from_dict, plain["parts"]))}
+        return cls(**{**plain, **made})
+
+    @property
+    def strength(self) -> float:
+        """How far the estimate lies on the claimed side of the threshold, in half widths; 0 with too few seeds.
+
+        Above 1 is supported, below -1 is on the other side. At 1 a repetition with new seeds agrees in one case of two,
+        at 3 nearly always: below 1.5 a verdict is thin, from 3 on it is firm (docs/evidence.md).
+        """
+        if self.n < self.reading.minimum:
+            return 0.0
+        distances = []
+        for end, sign in zip(self.threshold, (1, -1), strict=True):
+            if end is not None:
+                distance = self.estimate - end
+                facing = self.low if distance > 0 else self.high
+                half = math.inf if facing is None else abs(self.estimate - facing)
+                distances.append(sign * (distance / half if half else distance * math.inf if distance else 0.0))
+        return min(distances, default=0.0)
 
 
-def greater(values: Values, *, than: float, unit: str, minimum: int = MINIMUM_SEEDS, label: str = "") -> Verdict:
-    """Is the mean above `than`? Contradicted if the interval lies below.
+def greater(
+    values: Values,
+    *,
+    than: float,
+    unit: str,
+    null: float | None = None,
+    negligible: float = 0.0,
+    published: float | None = None,
+    factor: float = FACTOR,
+    reading: Reading = MEAN,
+    minimum: int | None = None,
+    label: str = "",
+) -> Verdict:
+    """Is the effect above `than`? Weaker if it is above `null` but below `than`; contradicted if it is below `null`.
 
     For whole numbers (notches of a grid) put the threshold between two of them: at least 2 is `greater(..., than=1.5)`.
 
     Args:
         values: one number per seed, most often a paired difference; a mapping or Series by seed, or a sequence.
-        than: threshold, in `unit`.
+        than: threshold (bar), in `unit`.
         unit: of the values, for example "nats"; "" if they have none.
-        minimum: fewest seeds that may decide; with fewer the verdict is undecided.
+        null: value without an effect; the same as `than` if left out.
+        negligible: an effect that lies wholly within this of `null` contradicts the claim; 0 for none.
+        published: the paper's own number in the same unit, for the size.
+        factor: the size agrees from `published / factor` to `published * factor`.
+        reading: which number of all seeds is meant, and what is known of the noise.
+        minimum: fewest seeds that may decide, in place of the reading's; with fewer the verdict is undecided.
         label: name of this part in a combined claim.
-    Raises: ValueError for a value that is missing or not finite (the seed is named), or a threshold that is not finite.
+    Raises: ValueError for a value that is missing or not finite (the seed is named), a threshold that is not finite, a
+        null value on the claimed side of the threshold, or a published number on the other side of the null value.
     """
-    return _single(values, (than, None), unit=unit, minimum=minimum, label=label)
+    against = _Against((than, None), than if null is None else null, negligible, published, factor)
+    return single(values, against, unit=unit, reading=_least(reading, minimum), label=label)
 
 
-def less(values: Values, *, than: float, unit: str, minimum: int = MINIMUM_SEEDS, label: str = "") -> Verdict:
-    """Is the mean below `than`? Contradicted if the interval lies above. See `greater`."""
-    return _single(values, (None, than), unit=unit, minimum=minimum, label=label)
+def less(
+    values: Values,
+    *,
+    than: float,
+    unit: str,
+    null: float | None = None,
+    negligible: float = 0.0,
+    published: float | None = None,
+    factor: float = FACTOR,
+    reading: Reading = MEAN,
+    minimum: int | None = None,
+    label: str = "",
+) -> Verdict:
+    """Is the effect below `than`? Contradicted if it is above `null`. Arguments as in `greater`."""
+    against = _Against((None, than), than if null is None else null, negligible, published, factor)
+    return single(values, against, unit=unit, reading=_least(reading, minimum), label=label)
 
 
 def within(
-    values: Values, *, low: float, high: float, unit: str, minimum: int = MINIMUM_SEEDS, label: str = ""
+    values: Values,
+    *,
+    low: float,
+    high: float,
+    unit: str,
+    reading: Reading = MEAN,
+    minimum: int | None = None,
+    label: str = "",
 ) -> Verdict:
-    """Does the mean lie in the band [low, high]? Supported if the whole interval does; contradicted if none of it does.
+    """Does it lie in the band [low, high]? Supported if the whole interval does; contradicted if none of it does.
 
     Also for slopes: `within(log_log_slopes(lr, curves), low=-1.05, high=-0.95, unit="")`. Arguments as in `greater`.
 
@@ -109,11 +181,19 @@ def within(
     """
     if low >= high:
         raise ValueError(f"low={low} must be less than high={high}: a band of width 0 can never be supported")
-    return _single(values, (low, high), unit=unit, minimum=minimum, label=label)
+    return single(values, _Against((low, high)), unit=unit, reading=_least(reading, minimum), label=label)
 
 
-def equivalence(values: Values, *, margin: float, unit: str, minimum: int = MINIMUM_SEEDS, label: str = "") -> Verdict:
-    """Is the mean difference smaller in size than `margin`? Both ends of the interval must lie in [-margin, margin].
+def equivalence(
+    values: Values,
+    *,
+    margin: float,
+    unit: str,
+    reading: Reading = MEAN,
+    minimum: int | None = None,
+    label: str = "",
+) -> Verdict:
+    """Is the difference smaller in size than `margin`? Both ends of the interval must lie in [-margin, margin].
 
     Not to be confused with "no significant difference", which few seeds would always show. Arguments as in `greater`.
 
@@ -122,7 +202,7 @@ def equivalence(values: Values, *, margin: float, unit: str, minimum: int = MINI
     """
     if margin <= 0:
         raise ValueError(f"margin={margin} must be greater than 0: no finite number of seeds proves equality")
-    return within(values, low=-margin, high=margin, unit=unit, minimum=minimum, label=label)
+    return within(values, low=-margin, high=margin, unit=unit, reading=reading, minimum=minimum, label=label)
 
 
 def proportion(
@@ -130,7 +210,7 @@ def proportion(
     *,
     above: float | None = None,
     below: float | None = None,
-    minimum: int = MINIMUM_SEEDS,
+    minimum: int | None = None,
     label: str = "",
 ) -> Verdict:
     """Is the share of runs with success above, below or between the given shares? With Clopper and Pearson's interval.
@@ -147,7 +227,9 @@ def proportion(
     """
     if above is None and below is None:
         raise ValueError("above=None, below=None: give at least one of the two, or use reported(...)")
-    return _single(successes, (above, below), unit="of runs", minimum=minimum, label=label, method="clopper_pearson")
+    null = None if above is not None and below is not None else above if above is not None else below
+    against = _Against((above, below), null)
+    return single(successes, against, unit="of runs", reading=_least(SHARE, minimum), label=label)
 
 
 def exact(
@@ -167,231 +249,180 @@ def exact(
     """
     if low is None and high is None:
         raise ValueError("low=None, high=None: give at least one of the two, or use reported(...)")
-    return _single(values, (low, high), unit=unit, minimum=1, label=label, method="range")
+    return single(values, _Against((low, high)), unit=unit, reading=EXACT, label=label)
 
 
-def reported(values: Values, *, unit: str, label: str = "") -> Verdict:
+def reported(values: Values, *, unit: str, reading: Reading = MEAN, label: str = "") -> Verdict:
     """A measured number with its interval, without a threshold: nothing is decided. Arguments as in `greater`."""
-    return _single(values, (None, None), unit=unit, minimum=1, label=label)
+    return single(values, _Against((None, None)), unit=unit, reading=_least(reading, 1), label=label)
 
 
-def all_of(*verdicts: Verdict, label: str = "") -> Verdict:
-    """Supported if all parts are, contradicted if any part is, else undecided; shows the numbers of the weakest part.
-
-    Parts that are `reported` are kept and decide nothing. To support, no correction is needed: each part must pass its
-    own test.
-
-    Raises: ValueError if no part can decide.
-    """
-    return _combine("all", verdicts, confidence=CONFIDENCE, label=label)
+def _least(reading: Reading, minimum: int | None) -> Reading:
+    return reading if minimum is None else dataclasses.replace(reading, minimum=minimum)
 
 
-def any_of(*verdicts: Verdict, label: str = "") -> Verdict:
-    """Supported if any part is, contradicted if all parts are, else undecided; shows the numbers of the strongest part.
+@dataclass(frozen=True)
+class _Against:
+    """What an interval is held against."""
 
-    k parts are k chances, so each is judged again with an interval of confidence 1 - 0.05 / k (Bonferroni), which holds
-    however the parts depend on each other. State the parts beforehand: choosing them by their outcome voids this.
+    threshold: Band
+    null: float | None = None
+    negligible: float = 0.0
+    published: float | None = None
+    factor: float = FACTOR
 
-    Raises: ValueError if no part can decide.
-    """
-    return _combine("any", verdicts, confidence=CONFIDENCE, label=label)
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "threshold", tuple(None if end is None else float(end) for end in self.threshold))
+        if bad := [end for end in (*self.threshold, self.null) if end is not None and not math.isfinite(end)]:
+            raise ValueError(f"threshold {bad[0]} must be a finite number")
+        if self.null is None:
+            return
+        side, bar = self.side, next(end for end in self.threshold if end is not None)
+        if side * (bar - self.null) < 0:
+            raise ValueError(f"null={self.null:g} lies on the claimed side of the threshold {bar:g}; it must not")
+        if self.published is not None and not side * (self.published - self.null) > 0:
+            raise ValueError(f"published={self.published:g} is not on the claimed side of null={self.null:g}")
+        if not (self.negligible >= 0 and self.factor > 1):
+            raise ValueError(f"negligible={self.negligible} must be at least 0, factor={self.factor} more than 1")
+
+    @property
+    def side(self) -> int:
+        """1 if the claim says "above", -1 if "below"."""
+        return 1 if self.threshold[0] is not None else -1
+
+    def direction(self, found: Interval) -> Direction:
+        """Against the null value."""
+        if self.null is None:
+            return "none"
+        low, high = sorted((self.side * (found.low - self.null), self.side * (found.high - self.null)))
+        if -self.negligible <= low and high <= self.negligible and self.negligible > 0:
+            return "absent"
+        return "confirmed" if low > 0 else "reversed" if high < 0 else "unclear"
+
+    def size(self, found: Interval) -> Size:
+        """Against the paper's number, else against the bar."""
+        if self.published is not None and self.null is not None:
+            inner, outer = ((self.published - self.null) * each for each in (1 / self.factor, self.factor))
+            low, high = sorted((found.low - self.null, found.high - self.null), key=lambda end: self.side * end)
+            if self.side * high < self.side * inner:
+                return "smaller here"
+            if self.side * low > self.side * outer:
+                return "larger here"
+            agrees = self.side * low >= self.side * inner and self.side * high <= self.side * outer
+            return "as published" if agrees else "unclear"
+        place = _place(found, self.threshold)
+        if self.null is None:
+            return "no number" if self.threshold == (None, None) else BAND_SIZES[place]
+        if self.null in self.threshold:
+            return "no number"
+        return "reaches the bar" if place == "inside" else "unclear" if place == "across" else "smaller here"
+
+    def outcome(self, found: Interval, *, enough: bool, exact: bool) -> Outcome:
+        """The one word."""
+        if self.threshold == (None, None):
+            return "reported"
+        if not enough:
+            return "undecided"
+        direction, place = self.direction(found), _place(found, self.threshold)
+        if direction in ("reversed", "absent"):
+            return "contradicted"
+        if place == "inside":
+            return "supported"
+        if self.null is None:
+            return "contradicted" if exact or place != "across" else "undecided"
+        return "weaker" if direction == "confirmed" and place != "across" else "undecided"
 
 
-def crossover(
-    before: Mapping[Hashable, Values],
-    after: Mapping[Hashable, Values],
-    *,
-    unit: str,
-    minimum: int = MINIMUM_SEEDS,
-    label: str = "",
+Place = Literal["inside", "below", "above", "across"]
+BAND_SIZES: dict[Place, Size] = {
+    "inside": "reaches the bar",
+    "below": "smaller here",
+    "above": "larger here",
+    "across": "unclear",
+}
+
+
+def _place(found: Interval, band: Band) -> Place:
+    """Where an interval lies: a one-sided threshold belongs to neither side, a band contains its ends."""
+    low, high = (-math.inf if band[0] is None else band[0]), (math.inf if band[1] is None else band[1])
+    closed = None not in band
+    if (low <= found.low and found.high <= high) if closed else (low < found.low and found.high < high):
+        return "inside"
+    return "below" if found.high < low else "above" if found.low > high else "across"
+
+
+def single(
+    values: Values, against: _Against, *, unit: str, reading: Reading, label: str, confidence: float = CONFIDENCE
 ) -> Verdict:
-    """Do some two settings change their order?
-
-    Supported if the differences of some pair exclude 0 before and after, with opposite signs; contradicted if those of
-    every pair exclude 0 with equal signs. k pairs are k chances, so the intervals have confidence 1 - 0.05 / k
-    (Bonferroni).
-
-    Args:
-        before: by pair (for example a tuple of two learning rates), the difference of the two per seed.
-        after: the same differences later, for the same pairs.
-        unit: of the differences.
-        minimum: fewest seeds that may decide.
-        label: name of this part in a combined claim.
-    Raises: ValueError if the pairs differ, or as `greater`.
-    """
-    if not before or before.keys() != after.keys():
-        raise ValueError(f"before has the pairs {list(before)}, after {list(after)}: both need the same, at least one")
-    pairs = [_order(pair, before[pair], after[pair], unit=unit, minimum=minimum) for pair in before]
-    return _combine("any", pairs, confidence=CONFIDENCE, label=label)
-
-
-def _order(pair: Hashable, before: Values, after: Values, *, unit: str, minimum: int) -> Verdict:
-    """Does one pair change its order? `after` is held against the side opposite to the mean of `before`."""
-    name = " against ".join(map(_text, pair)) if isinstance(pair, tuple) else str(pair)
-    positive, negative = (0.0, None), (None, 0.0)
-    first, then = (positive, negative) if t_interval(before).mean > 0 else (negative, positive)
-    parts = (
-        _single(before, first, unit=unit, minimum=minimum, label=f"{name}, before"),
-        _single(after, then, unit=unit, minimum=minimum, label=f"{name}, after"),
-    )
-    return _combine("order", parts, confidence=CONFIDENCE, label=name)
-
-
-def _single(
-    values: Values,
-    threshold: Band,
-    *,
-    unit: str,
-    minimum: int,
-    label: str,
-    method: Method = "t",
-    confidence: float = CONFIDENCE,
-) -> Verdict:
-    low, high = (None if end is None else float(end) for end in threshold)
-    if bad := [end for end in (low, high) if end is not None and not math.isfinite(end)]:
-        raise ValueError(f"threshold {bad[0]} must be a finite number")
-    threshold = (low, high)
+    """The verdict on values that are held against one threshold, with an interval of some confidence."""
     numbers = tuple(finite(values).values())
-    confidence = 1.0 if method == "range" else confidence
-    interval = value_range(numbers) if method == "range" else INTERVALS[method](numbers, confidence=confidence)
-    enough = interval.n >= minimum
-    note = "" if enough else f"too few seeds: {interval.n} of {minimum}"
-    if enough and method == "t" and interval.n > 1 and min(numbers) == max(numbers):
-        note = f"all {interval.n} values are equal, so the interval has no width"
+    confidence = 1.0 if reading.kind == "exact" else confidence
+    found = readings.interval(numbers, reading, confidence=confidence)
+    enough = found.n >= reading.minimum
     return Verdict(
-        verdict=_outcome(interval, threshold, enough=enough, exact=method == "range"),
-        estimate=interval.mean,
-        low=_bounded(interval.low),
-        high=_bounded(interval.high),
-        n=interval.n,
+        verdict=against.outcome(found, enough=enough, exact=reading.kind == "exact"),
+        direction=against.direction(found) if enough or against.null is None else "unclear",
+        size=against.size(found) if enough or against.threshold == (None, None) else "unclear",
+        estimate=found.mean,
+        low=_bounded(found.low),
+        high=_bounded(found.high),
+        n=found.n,
         unit=unit,
-        threshold=threshold,
+        threshold=against.threshold,
+        null=against.null,
+        negligible=against.negligible,
+        published=against.published,
+        factor=against.factor,
         confidence=confidence,
-        minimum=minimum,
-        rule=_rule(threshold, unit, None if method == "range" else confidence),
-        note=note,
+        reading=reading,
+        rule=_rule(against.threshold, unit, readings.words(reading, confidence)),
+        note=_note(found, reading),
         label=label,
-        method=method,
         values=numbers,
     )
+
+
+def at(verdict: Verdict, confidence: float) -> Verdict:
+    """A verdict that is not combined, judged with an interval of another confidence."""
+    if verdict.confidence in (confidence, 1.0):
+        return verdict
+    against = _Against(verdict.threshold, verdict.null, verdict.negligible, verdict.published, verdict.factor)
+    return single(
+        verdict.values,
+        against,
+        unit=verdict.unit,
+        reading=verdict.reading,
+        label=verdict.label,
+        confidence=confidence,
+    )
+
+
+def _note(found: Interval, reading: Reading) -> str:
+    """What to know about an interval: too few seeds, no width, or a side on which a tail may be unseen."""
+    if found.n < reading.minimum:
+        return f"too few seeds: {found.n} of {reading.minimum}"
+    if found.n > 1 and found.low == found.high and reading.kind != "exact":
+        return f"all {found.n} values are equal, so the interval has no width"
+    if reading.tail != "none" and not reading.spread:
+        return f"a tail {'on either side' if reading.tail == 'both' else reading.tail} may be unseen"
+    return ""
 
 
 def _bounded(end: float) -> float | None:
     return end if math.isfinite(end) else None
 
 
-def _outcome(interval: Interval, threshold: Band, *, enough: bool, exact: bool) -> Outcome:
-    """A one-sided threshold belongs to neither side; a band contains its ends. Exact values are inside or are not."""
-    low, high = threshold
-    if low is None and high is None:
-        return "reported"
-    if not enough:
-        return "undecided"
-    if low is not None and high is not None:
-        inside, outside = low <= interval.low and interval.high <= high, interval.high < low or high < interval.low
-    elif low is not None:
-        inside, outside = low < interval.low, interval.high < low
-    else:
-        assert high is not None
-        inside, outside = interval.high < high, high < interval.low
-    return "supported" if inside else "contradicted" if outside or exact else "undecided"
-
-
 @lru_cache
-def _rule(threshold: Band, unit: str, confidence: float | None) -> str:
-    """The rule in words; without a confidence it is one for exact values."""
+def _rule(threshold: Band, unit: str, what: str) -> str:
+    """The rule in words."""
     low, high = threshold
     if low is None and high is None:
         return "report only"
     if low is not None and high is not None:
-        where = f"within ±{_text(high)}" if low == -high else f"within [{_text(low)}, {_text(high)}]"
+        where = f"within ±{text(high)}" if low == -high else f"within [{text(low)}, {text(high)}]"
     else:
-        where = f"above {_text(low)}" if low is not None else f"below {_text(high)}"
-    what = "every value" if confidence is None else f"{100 * confidence:.3g} % interval"
+        where = f"above {text(low)}" if low is not None else f"below {text(high)}"
     return f"{what} {where} {unit}".rstrip()
-
-
-def _combine(how: Combination, verdicts: Sequence[Verdict], *, confidence: float, label: str) -> Verdict:
-    """One verdict of several; `confidence` is that of the whole, from which the confidence of the parts follows."""
-    deciding = [verdict for verdict in verdicts if verdict.verdict != "reported"]
-    if not deciding:
-        raise ValueError("no part can decide: give at least one verdict that is not only reported")
-    each = 1 - (1 - confidence) / len(deciding) if how == "any" else confidence
-    parts = [_at(verdict, each) for verdict in verdicts]
-    deciding = [part for part in parts if part.verdict != "reported"]
-    if how == "order":
-        shown = deciding[1] if deciding[0].verdict == "supported" else deciding[0]
-    else:
-        shown = (max if how == "any" else min)(deciding, key=_strength)
-    note = shown.note
-    if len(deciding) > 1 and not note.startswith("decided by"):
-        name = shown.label or f"part {parts.index(shown) + 1}"
-        note = "; ".join(filter(None, (f"decided by {name}", note)))
-    return dataclasses.replace(
-        shown,
-        verdict=_combined_outcome(how, [part.verdict for part in deciding]),
-        rule=_combined_rule(how, deciding, each),
-        note=note,
-        label=label,
-        values=(),
-        combination=how,
-        parts=tuple(parts),
-    )
-
-
-def _at(verdict: Verdict, confidence: float) -> Verdict:
-    """The same verdict judged with intervals of another confidence (for a combined one: that of the whole)."""
-    if verdict.combination is None and verdict.confidence == confidence:
-        return verdict
-    if verdict.combination is not None:
-        return _combine(verdict.combination, verdict.parts, confidence=confidence, label=verdict.label)
-    return _single(
-        verdict.values,
-        verdict.threshold,
-        unit=verdict.unit,
-        minimum=verdict.minimum,
-        label=verdict.label,
-        method=verdict.method,
-        confidence=confidence,
-    )
-
-
-def _combined_outcome(how: Combination, outcomes: Sequence[Outcome]) -> Outcome:
-    supported = [outcome == "supported" for outcome in outcomes]
-    contradicted = [outcome == "contradicted" for outcome in outcomes]
-    if how == "any":
-        return "supported" if any(supported) else "contradicted" if all(contradicted) else "undecided"
-    if all(supported):
-        return "supported"
-    kept_order = supported[0] and contradicted[1] if how == "order" else any(contradicted)
-    return "contradicted" if kept_order else "undecided"
-
-
-def _combined_rule(how: Combination, parts: Sequence[Verdict], confidence: float) -> str:
-    rules = list(dict.fromkeys(part.rule for part in parts))
-    if how == "order":
-        return f"{100 * confidence:.3g} % intervals exclude 0 with opposite signs before and after"
-    joined = rules[0] if len(rules) == 1 else "; ".join(rules)
-    if len(parts) == 1:
-        return joined
-    return f"all {len(parts)}: {joined}" if how == "all" else f"any of {len(parts)} (Bonferroni): {joined}"
-
-
-def _strength(verdict: Verdict) -> float:
-    """How far the estimate lies on the claimed side, in half widths of its interval; with too few seeds 0.
-
-    Above 1 is supported and below -1 contradicted, so the order of parts by strength agrees with their verdicts.
-    """
-    if verdict.n < verdict.minimum:
-        return 0.0
-    distances = []
-    for end, sign in zip(verdict.threshold, (1, -1), strict=True):
-        if end is not None:
-            distance = verdict.estimate - end
-            facing = verdict.low if distance > 0 else verdict.high
-            half = math.inf if facing is None else abs(verdict.estimate - facing)
-            distances.append(sign * (distance / half if half else distance * math.inf if distance else 0.0))
-    return min(distances)
 
 
 def leaves(verdict: Verdict) -> Iterator[Verdict]:
@@ -417,6 +448,6 @@ def number(value: float) -> str:
     return f"{rounded:.{max(0, 2 - size)}f}"
 
 
-def _text(value: float | None) -> str:
+def text(value: float | None) -> str:
     """A threshold or a setting as its author wrote it."""
     return f"{value:g}" if isinstance(value, float | int) else str(value)

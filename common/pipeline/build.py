@@ -24,6 +24,9 @@ SERVERS = {"training": "common.runs.job:preload", "pictures": "common.pipeline.s
 SERVED = {"train.py": "training", "measure.py": "training", "corpus.py": None, "rebuild.py": None, None: None}
 """Server of the jobs with these scripts, or none; the others draw, judge or write."""
 
+MIRROR = "TRAINING_MIRROR"
+"""Variable with which a build leaves MLflow alone ("no"); `snakemake mlflow` brings the runs there later."""
+
 FREE_BYTES = 200_000_000
 """Smallest free space with which a build starts."""
 
@@ -147,7 +150,8 @@ class Companions:
         owner = ["--owner", str(os.getpid())]
         needed = {SERVED.get(script_of(job), "pictures") for job in jobs}
         servers = [["common.runs.forkserver", name, "--preload", SERVERS[name]] for name in SERVERS if name in needed]
-        for command in (*servers, ["common.tracking", "watch"]):
+        mirror = [] if os.environ.get(MIRROR) == "no" else [["common.tracking", "watch"]]
+        for command in (*servers, *mirror):
             process = subprocess.Popen([sys.executable, "-m", *command, *owner], start_new_session=True)
             self.processes.append(process)
 

@@ -85,15 +85,15 @@ def judge(params: Params, inputs: Inputs, outputs: Sequence[str], *, terminal: T
     """Judge claims that have their inputs in common; write a file for each.
 
     Args:
-        params: study, claims (by id the function that judges it) and sources.
+        params: study, claims (by id the function that judges it, and its settings) and sources.
         inputs: the files by parameter of the functions.
         outputs: paths of the verdicts, in the order of the claims.
         terminal: not used.
     """
     module = importlib.import_module(f"studies.{params['study']}.verdicts")
     tables = read(params["sources"], inputs)
-    for path, (name, function) in zip(map(Path, outputs), params["claims"].items(), strict=True):
-        claims.keep(name, claims.judge(name, getattr(module, function), **tables), path)
+    for path, (name, (function, settings)) in zip(map(Path, outputs), params["claims"].items(), strict=True):
+        claims.keep(name, claims.judge(name, getattr(module, function), **tables, **settings), path)
 
 
 def collect(params: Params, inputs: Inputs, outputs: Sequence[str], *, terminal: TextIO) -> None:

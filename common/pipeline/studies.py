@@ -35,9 +35,9 @@ class Judgement:
         return f"{self.study}_verdicts_{self.claims[0].name}"
 
     @property
-    def functions(self) -> dict[str, str]:
-        """By id of the claim, the function that judges it."""
-        return {claim.name: claim.verdict for claim in self.claims}
+    def functions(self) -> dict[str, list[Any]]:
+        """By id of the claim, the function that judges it and what it is given beside the tables."""
+        return {claim.name: [claim.verdict, dict(claim.settings)] for claim in self.claims}
 
     @property
     def starts(self) -> list[str]:
@@ -158,11 +158,7 @@ class Studies:
     def statements(self, study: str, ids: Iterable[str] | None = None) -> list[dict[str, Any]]:
         """What some claims of a study say, or all, as plain values for `common.evidence.claims.Statement`."""
         chosen = self[study].claims
-        names = ("statement", "source", "published", "mark", "seeds")
-        return [
-            {"id": name} | {field: getattr(chosen[name], field) for field in names}
-            for name in (chosen if ids is None else ids)
-        ]
+        return [chosen[name].words for name in (chosen if ids is None else ids)]
 
     def inputs(self, study: str, step: Step) -> dict[str, list[str]]:
         """All that Snakemake has to make before a step of a study, by parameter."""

@@ -301,11 +301,12 @@ def _script_problem(path: Path, function: str, entry: str, step: Step) -> str | 
     written = script.read(path)
     if written.problem:
         return written.problem
-    given = ", ".join([*step.sources, *(f"{name}=..." for name in step.smoke)])
+    settings = step.settings if isinstance(step, Claim) else {}
+    given = ", ".join([*step.sources, *(f"{name}=..." for name in (*settings, *step.smoke))])
     found = written.functions.get(function)
     if found is None:
         return f" must define {function}({given}), which {entry} calls"
-    if not _takes(found.args, set(step.sources), further=set(step.smoke)):
+    if not _takes(found.args, {*step.sources, *settings}, further=set(step.smoke)):
         taken = f"{function}({ast.unparse(found.args)})"
         return f":{found.lineno}: {taken} must take what {entry} gives it: {function}({given})"
     return None

@@ -48,6 +48,7 @@ PALETTE = {
     "infinite": _CYCLE[6],
     "rewarm": _CYCLE[3],
     "supported": "#00694b",
+    "weaker": "#7a4e00",
     "contradicted": "#8f1d14",
     "undecided": "#6f6f6f",
     "reported": "#0b3d91",

@@ -11,7 +11,7 @@ from common.evidence.claims import Judged, Report
 from common.evidence.verdicts import OUTCOMES, Verdict, leaves, number
 from common.plotting.panels import PALETTE, WIDTH, Axes, Figure, figure
 
-MARK = {"supported": "o", "contradicted": "X", "undecided": "D", "reported": "s"}
+MARK = {"supported": "o", "weaker": "v", "contradicted": "X", "undecided": "D", "reported": "s"}
 ROW, HEADING = 0.44, 0.34
 """Heights in inches."""
 MARKED, NAMED, STATED, DRAWN, MEASURED = 0.08, 0.18, 0.53, 3.6, 5.45
@@ -132,7 +132,7 @@ def draw_interval(ax: Axes, verdict: Verdict) -> None:
         if part.low is not None and part.high is not None:
             width = 3.2 if decides else 1.6
             ax.plot([part.low, part.high], [y, y], color=color, linewidth=width, solid_capstyle="butt")
-        if part.method == "t" and part.n <= FEW:
+        if part.reading.kind not in ("share", "exact") and part.n <= FEW:
             ax.plot(part.values, [y] * part.n, ".", color="0.15", markersize=2, alpha=0.6)
         ax.plot([part.estimate], [y], "|", color="black", markersize=6 if len(parts) < 3 else 3)
 

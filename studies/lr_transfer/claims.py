@@ -41,7 +41,7 @@ CLAIMS = [
         verdict="sp_does_not_transfer",
         source="Haas et al. 2025 (arXiv:2505.22491)",
         published="-1: usable rate like 1/N",
-        mark="recalled",
+        mark="second-hand",
         runs=SQUARED_SWEEPS,
     ),
     Claim(
@@ -50,7 +50,7 @@ CLAIMS = [
         verdict="cross_entropy_shifts_less",
         source="Haas et al. 2025 (arXiv:2505.22491)",
         published="-1/2: usable rate like 1/sqrt(N)",
-        mark="recalled",
+        mark="second-hand",
         runs=SGD_SWEEPS,
     ),
     Claim(
@@ -124,7 +124,7 @@ CLAIMS = [
         verdict="sharpness_is_more_consistent_than_loss",
         source=f"{NOCI}, figure 3",
         published="loss and kernel drift apart, sharpness does not",
-        mark="recalled",
+        mark="second-hand",
         runs=ALL_DESCENTS,
     ),
     Claim(
@@ -133,7 +133,7 @@ CLAIMS = [
         verdict="gauss_newton_carries",
         source=f"{NOCI}, figure 6",
         published="G sharpens under μP, not wide NTP",
-        mark="recalled",
+        mark="second-hand",
         tables=["linear"],
     ),
     Claim(
@@ -142,7 +142,7 @@ CLAIMS = [
         verdict="rate_transfers_over_depth",
         source=f"{NOCI}, figure 5",
         published="k = 1 transfers",
-        mark="recalled",
+        mark="second-hand",
         runs=BRANCH_SCALING,
     ),
     Claim(
@@ -151,7 +151,7 @@ CLAIMS = [
         verdict="two_layers_do_not_transfer",
         source=f"{NOCI}, figure 5",
         published="k = 2 does not transfer",
-        mark="recalled",
+        mark="second-hand",
         runs=BRANCH_LAYERS,
     ),
     Claim(

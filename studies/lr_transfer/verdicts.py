@@ -5,8 +5,9 @@ from collections.abc import Callable, Hashable
 import numpy as np
 import pandas as pd
 
+from common.evidence.combinations import all_of
 from common.evidence.statistics import paired_differences
-from common.evidence.verdicts import Verdict, all_of, equivalence, greater, less, proportion, reported, within
+from common.evidence.verdicts import Verdict, equivalence, greater, less, proportion, reported, within
 from studies.lr_transfer.consistency import (
     SHARPNESS,
     Measure,

@@ -63,7 +63,7 @@ CLAIMS = [
         verdict="rewarming_hurts_on_the_same_data",
         source=IBRAHIM,
         published="rise 0.1 (1x), 0.2 (2x); with a shift 0.35, 0.45",
-        mark="recalled",
+        mark="second-hand",
         runs=Select(arm=["same_rewarm", "same_double", *of_both("rewarm")]),
     ),
     Claim(
@@ -82,7 +82,7 @@ CLAIMS = [
         verdict="replay_removes_forgetting",
         source=IBRAHIM,
         published="weak, 5 %: 78 %; strong, 25 %: 88 %",
-        mark="recalled",
+        mark="second-hand",
         runs=REPLAYED,
     ),
     Claim(
@@ -91,7 +91,7 @@ CLAIMS = [
         verdict="replay_costs_little",
         source=IBRAHIM,
         published="weak, 5 %: +0.01; strong, 25 %: +0.05",
-        mark="recalled",
+        mark="second-hand",
         runs=REPLAYED,
     ),
     Claim(
@@ -100,7 +100,7 @@ CLAIMS = [
         verdict="matches_joint",
         source=IBRAHIM,
         published="+0.9 % (weak, 5 %), 0 % (strong, 25 %) at half and two fifths of them",
-        mark="recalled",
+        mark="second-hand",
         runs=Select(arm=["weak_replay5", "strong_rewarm", "strong_replay25", *of_both("joint")]),
     ),
     Claim(
@@ -109,7 +109,7 @@ CLAIMS = [
         verdict="strong_shift_forgets_more",
         source=IBRAHIM,
         published="0.27 and 1.39 nats/token: 5 times",
-        mark="recalled",
+        mark="second-hand",
         runs=Select(arm=of_both("rewarm")),
     ),
     Claim(
@@ -118,7 +118,7 @@ CLAIMS = [
         verdict="infinite_equals_repeated",
         source=IBRAHIM,
         published="all schedules similar on 3 x 100B tokens",
-        mark="recalled",
+        mark="second-hand",
         runs=Select(arm=["infinite_anneal", "same_rewarm", "repeated_same", *arms(OTHER)]),
     ),
     Claim(

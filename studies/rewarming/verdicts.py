@@ -5,8 +5,9 @@ from itertools import pairwise
 
 import pandas as pd
 
+from common.evidence.combinations import all_of
 from common.evidence.statistics import paired_differences
-from common.evidence.verdicts import Verdict, all_of, equivalence, greater, less, reported
+from common.evidence.verdicts import Verdict, equivalence, greater, less, reported
 from studies.rewarming.phases import (
     INFINITE,
     NEW,

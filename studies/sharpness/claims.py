@@ -34,7 +34,7 @@ CLAIMS = [
         verdict="line_at_the_start_separates",
         source=GILMER,
         published="most runs above 2/lr fail; catapults let some survive",
-        mark="recalled",
+        mark="second-hand",
         runs=NO_WARMUP | Select(arm=["plain1_momentum", "plain3_momentum"]),
     ),
     Claim(
@@ -52,7 +52,7 @@ CLAIMS = [
         verdict="survivors_lie_under_the_line",
         source=GILMER,
         published="all lie on the line",
-        mark="recalled",
+        mark="second-hand",
         runs=Select(arm=[*(f"{case}_w{warmup}" for case, warmup in PHASE_LRS), "full", "heavy", "gd"]),
     ),
     Claim(
@@ -61,7 +61,7 @@ CLAIMS = [
         verdict="warmup_extends",
         source="Kalra and Barkeshli 2024, arXiv:2406.09405",
         published="trains at 32/sharpness, 16 times the naive limit",
-        mark="recalled",
+        mark="second-hand",
         runs=WARMED,
     ),
     Claim(
@@ -70,7 +70,7 @@ CLAIMS = [
         verdict="warmup_lowers",
         source="Gilmer et al. 2021; Kalra and Barkeshli 2024",
         published="warm-up gradually lowers it",
-        mark="recalled",
+        mark="second-hand",
         runs=WARMED,
     ),
     Claim(
@@ -134,7 +134,7 @@ CLAIMS = [
         verdict="top_gradients_follow_the_norms",
         source="Xiong et al. 2020 (arXiv:2002.04745), theorem 1",
         published="slopes 0 and -1/2: sqrt(ln d), sqrt(ln d / L)",
-        mark="recalled",
+        mark="second-hand",
         seeds=20,
         tables=["layers"],
     ),

@@ -7,19 +7,9 @@ from itertools import pairwise
 import numpy as np
 import pandas as pd
 
+from common.evidence.combinations import all_of, any_of
 from common.evidence.statistics import log_log_slopes, paired_differences
-from common.evidence.verdicts import (
-    Verdict,
-    all_of,
-    any_of,
-    equivalence,
-    exact,
-    greater,
-    less,
-    proportion,
-    reported,
-    within,
-)
+from common.evidence.verdicts import Verdict, equivalence, exact, greater, less, proportion, reported, within
 from studies.sharpness.divergence import (
     CASES,
     best,

@@ -42,7 +42,7 @@ CLAIMS = [
         verdict="clock_is_the_sum_of_rates",
         source=WEN,
         published="equal cumulative rates, equal progress along the river",
-        mark="recalled",
+        mark="second-hand",
         runs=TRUNKS_AND_DECAYS,
         tables=["river"],
     ),

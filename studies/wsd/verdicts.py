@@ -8,19 +8,9 @@ from itertools import pairwise
 import numpy as np
 import pandas as pd
 
+from common.evidence.combinations import all_of, any_of, crossover
 from common.evidence.statistics import log_log_slopes, paired_differences
-from common.evidence.verdicts import (
-    Verdict,
-    all_of,
-    any_of,
-    crossover,
-    equivalence,
-    exact,
-    greater,
-    less,
-    reported,
-    within,
-)
+from common.evidence.verdicts import Verdict, equivalence, exact, greater, less, reported, within
 from studies.wsd.bound import reference_cases
 from studies.wsd.losses import (
     BEFORE_DECAY,

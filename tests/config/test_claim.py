@@ -46,7 +46,7 @@ def test_a_number_of_a_paper_says_how_well_it_is_known(mark):
 
 
 def test_the_marks_are_the_four_that_the_scoreboard_explains():
-    assert get_args(Mark) == ("published", "recalled", "derived", "none")
+    assert get_args(Mark) == ("published", "second-hand", "derived", "none")
 
 
 def test_a_claim_does_not_change():
@@ -68,22 +68,25 @@ WRONG = {
     "no statement": (lambda: claim(statement=""), "Claim('X1'): name='X1', statement='': a claim needs both"),
     "unknown mark": (
         lambda: claim(published="0.1", mark="guessed"),
-        "Claim('X1'): mark='guessed' must be one of 'published', 'recalled', 'derived', 'none'",
+        "Claim('X1'): mark='guessed' must be one of 'published', 'second-hand', 'derived', 'none'",
     ),
     "number without a mark": (
         lambda: claim(published="0.1"),
         f"Claim('X1'): published='0.1' does not fit mark='none': {FITS}",
     ),
     "mark without a number": (
-        lambda: claim(mark="recalled"),
-        f"Claim('X1'): published='' does not fit mark='recalled': {FITS}",
+        lambda: claim(mark="second-hand"),
+        f"Claim('X1'): published='' does not fit mark='second-hand': {FITS}",
     ),
     "no seeds": (lambda: claim(seeds=0), "Claim('X1'): seeds=0 must be a whole number of at least 1"),
     "seeds as a fraction": (lambda: claim(seeds=2.5), "Claim('X1'): seeds=2.5 must be a whole number of at least 1"),
     "seeds as a text": (lambda: claim(seeds="5"), "Claim('X1'): seeds='5' must be a whole number of at least 1"),
     "seeds as a truth": (lambda: claim(seeds=True), "Claim('X1'): seeds=True must be a whole number of at least 1"),
     "statement is a number": (lambda: claim(statement=3), "Claim('X1'): statement=3 must be a text"),
-    "number as a number": (lambda: claim(published=0.1, mark="recalled"), "Claim('X1'): published=0.1 must be a text"),
+    "number as a number": (
+        lambda: claim(published=0.1, mark="second-hand"),
+        "Claim('X1'): published=0.1 must be a text",
+    ),
     "verdict is no name": (lambda: claim(verdict=None), "Claim('X1'): verdict=None must be a text"),
     "source is a list": (lambda: claim(source=["A"]), "Claim('X1'): source=['A'] must be a text"),
     "runs by name": (

@@ -10,7 +10,8 @@ import pytest
 from common.config import Claim, Select
 from common.evidence import claims
 from common.evidence.claims import SIGN, Judged, Statement, judge
-from common.evidence.verdicts import OUTCOMES, Verdict, all_of, any_of, exact, greater, number, reported
+from common.evidence.combinations import all_of, any_of
+from common.evidence.verdicts import OUTCOMES, Verdict, exact, greater, number, reported
 
 
 def over(values, **options):
@@ -44,7 +45,7 @@ WRITTEN = {
         verdict="gap_is_large",
         source="A 2024",
         published="0.1",
-        mark="recalled",
+        mark="second-hand",
         seeds=3,
         runs=Select(),
     ),
@@ -57,23 +58,25 @@ WRITTEN = {
 def judged() -> list[Judged]:
     """The claims with their verdicts."""
     found = ((claim, judge(claim.name, decide, runs=RUNS)) for decide, claim in WRITTEN.items())
-    return [Judged(**vars(Statement.of(claim)), runs=each.runs, verdict=each.verdict) for claim, each in found]
+    return [Judged(**claim.words, runs=each.runs, verdict=each.verdict) for claim, each in found]
 
 
 FIRST, SECOND, THIRD = judged()
 
 
 def test_a_statement_is_what_a_claim_says_without_what_it_is_judged_on():
-    statement = Statement.of(WRITTEN[gap_is_large])
+    statement = Statement(**WRITTEN[gap_is_large].words)
     assert dataclasses.asdict(statement) == {
         "id": "T2",
         "statement": "the gap | is large",
+        "kind": "paper",
         "source": "A 2024",
         "published": "0.1",
-        "mark": "recalled",
+        "mark": "second-hand",
         "seeds": 3,
+        "caveat": "",
     }
-    ours = Statement.of(WRITTEN[budgets_agree])
+    ours = Statement(**WRITTEN[budgets_agree].words)
     assert (ours.published, ours.mark, ours.seeds) == ("", "none", 5)
 
 
@@ -147,7 +150,7 @@ def test_a_verdict_reads_back_with_the_words_of_its_claim(tmp_path, item):
 def test_the_words_of_a_claim_are_not_in_the_file_of_its_verdict(tmp_path):
     path = stored(tmp_path, FIRST.verdict)
     assert list(json.loads(path.read_text())) == ["id", "runs", "verdict"]
-    reworded = dataclasses.replace(Statement.of(WRITTEN[gap_is_large]), statement="the gap is wide", seeds=7)
+    reworded = dataclasses.replace(Statement(**WRITTEN[gap_is_large].words), statement="the gap is wide", seeds=7)
     found = claims.kept(path, reworded)
     assert (found.statement, found.seeds, found.verdict) == ("the gap is wide", 7, FIRST.verdict)
 
@@ -180,12 +183,12 @@ def test_a_damaged_verdict_is_named_and_what_to_do(tmp_path, case):
     damaged = DAMAGED[case](path.read_text())
     path.write_bytes(damaged if isinstance(damaged, bytes) else damaged.encode())
     with pytest.raises(ValueError, match=r"T2\.json is no verdict or is damaged \(.+\); delete it and run again$"):
-        claims.kept(path, Statement.of(WRITTEN[gap_is_large]))
+        claims.kept(path, Statement(**WRITTEN[gap_is_large].words))
 
 
 def test_a_verdict_that_was_never_judged_is_a_missing_file(tmp_path):
     with pytest.raises(FileNotFoundError, match=r"T2\.json"):
-        claims.kept(tmp_path / "T2.json", Statement.of(WRITTEN[gap_is_large]))
+        claims.kept(tmp_path / "T2.json", Statement(**WRITTEN[gap_is_large].words))
 
 
 # All claims of a study
@@ -227,7 +230,7 @@ def test_a_study_without_claims_has_an_empty_report(tmp_path):
     claims.write([], tmp_path / "claims.json", study="toy", question="Does it?")
     assert claims.read(tmp_path / "claims.json").judged == ()
     text = claims.scoreboard([tmp_path / "claims.json"])
-    assert "0 claims: 0 supported, 0 contradicted, 0 undecided, 0 reported." in text and "## toy" in text
+    assert "0 claims: 0 supported, 0 weaker, 0 contradicted, 0 undecided, 0 reported." in text and "## toy" in text
 
 
 def test_equal_verdicts_give_equal_bytes(path, tmp_path):
@@ -278,11 +281,11 @@ def test_scoreboard(path):
     text = claims.scoreboard([path])
     lines = text.splitlines()
     assert lines[0] == "# Claims"
-    assert lines[2] == "3 claims: 1 supported, 0 contradicted, 1 undecided, 1 reported."
+    assert lines[2] == "3 claims: 1 supported, 0 weaker, 0 contradicted, 1 undecided, 1 reported."
     assert "## toy" in lines and "Does it?" in lines
     rows = [line for line in lines if line.startswith("| T")]
     assert rows[0] == (
-        r"| T2 | the gap \| is large | 0.1 (recalled, A 2024) | 0.0500 nats [0.0252, 0.0748; n = 3] "
+        r"| T2 | the gap \| is large | 0.1 (second-hand, A 2024) | 0.0500 nats [0.0252, 0.0748; n = 3] "
         "| 95 % interval above 0.03 nats | ? **undecided** |"
     )
     assert "✓ **supported** (" in rows[1] and "| B 2025 |" in rows[1]
@@ -300,9 +303,9 @@ def test_the_scoreboard_of_another_scale_says_so(path):
 def test_the_scoreboard_counts_the_claims_of_all_studies(path, tmp_path):
     claims.write([FIRST], tmp_path / "one.json", study="other", question="Why?")
     text = claims.scoreboard([path, tmp_path / "one.json"])
-    assert "4 claims: 1 supported, 0 contradicted, 2 undecided, 1 reported." in text
+    assert "4 claims: 1 supported, 0 weaker, 0 contradicted, 2 undecided, 1 reported." in text
     assert text.index("## toy") < text.index("## other")
-    assert "1 claim: 0 supported, 0 contradicted, 1 undecided, 0 reported." in claims.scoreboard(
+    assert "1 claim: 0 supported, 0 weaker, 0 contradicted, 1 undecided, 0 reported." in claims.scoreboard(
         [tmp_path / "one.json"]
     )
 

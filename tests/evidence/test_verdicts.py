@@ -8,18 +8,8 @@ import numpy as np
 import pytest
 
 from common.evidence import verdicts
-from common.evidence.verdicts import (
-    all_of,
-    any_of,
-    crossover,
-    equivalence,
-    exact,
-    greater,
-    less,
-    proportion,
-    reported,
-    within,
-)
+from common.evidence.combinations import all_of, any_of, crossover
+from common.evidence.verdicts import equivalence, exact, greater, less, proportion, reported, within
 
 STUDIES = 2000
 SIZES = (3, 5, 8)

@@ -10,7 +10,7 @@ import pytest
 from docutils.core import publish_doctree
 
 from common.config import Claim, Figure, Step, members
-from common.evidence.claims import Judged, Statement
+from common.evidence.claims import Judged
 from common.evidence.verdicts import reported
 from common.pipeline import build, steps
 from common.pipeline.scales import SCALES
@@ -64,7 +64,7 @@ def shown(study: str, figure: Step) -> list[Judged]:
     """The claims of a figure with a verdict of any kind."""
     verdict = reported([0.1, 0.2, 0.3], unit="nats")
     found = [STUDIES[study].claims[name] for name in figure.claims] if isinstance(figure, Figure) else []
-    return [Judged(**vars(Statement.of(claim)), runs=3, verdict=verdict) for claim in found]
+    return [Judged(**claim.words, runs=3, verdict=verdict) for claim in found]
 
 
 @pytest.mark.parametrize(("study", "step"), STEPS)

@@ -13,7 +13,7 @@ import pytest
 
 import studies as package
 from common.evidence import claims
-from common.evidence.claims import Judged, Statement
+from common.evidence.claims import Judged
 from common.pipeline import new_study
 from common.pipeline.studies import Studies
 from common.plotting import save
@@ -58,7 +58,7 @@ def test_a_new_study_has_one_claim_that_its_figure_shows(root):
     new_study.write("fresh", root=root)
     studies = Studies.load()
     [judgement] = studies.judgements()
-    assert judgement.functions == {"F1": "larger_is_lower"}
+    assert judgement.functions == {"F1": ["larger_is_lower", {}]}
     assert judgement.inputs == {"runs": [f"results/fresh/{name}/metrics.csv" for name in studies["fresh"].runs]}
     assert studies["fresh"].figures["loss"].claims == ["F1"]
     [statement] = studies.statements("fresh")
@@ -76,7 +76,7 @@ def test_a_new_study_draws_its_figure_and_judges_its_claim(root):
     runs = pd.DataFrame([*rows, {"lr": 0.1, "seed": 0, "step": 50, "val_loss": float("nan")}])
     claim = Studies.load()["fresh"].claims["F1"]
     found = claims.judge("F1", getattr(load("verdicts"), claim.verdict), runs=runs)
-    judged = Judged(**vars(Statement.of(claim)), runs=10, verdict=found.verdict)
+    judged = Judged(**claim.words, runs=10, verdict=found.verdict)
     assert found.verdict.verdict == "supported" and not claims.shortfalls([judged])
     fig, table = load("plot_loss").draw(runs, {"F1": judged})
     assert table[["lr", "step", "n"]].values.tolist() == [[lr, step, 5] for lr in (0.01, 0.1) for step in (0, 100, 200)]

@@ -210,11 +210,11 @@ LENGTH = Claim(
     verdict="path_is_short",
     source="A 2024",
     published="0.1",
-    mark="recalled",
+    mark="second-hand",
     runs=RUNS,
     tables=["path"],
 )
-STATEMENTS = [vars(Statement.of(claim)) for claim in (FINAL, LENGTH)]
+STATEMENTS = [claim.words for claim in (FINAL, LENGTH)]
 
 
 def verdict_of(value: float, *, high: float = 5.0) -> Verdict:
@@ -231,7 +231,7 @@ def verdicts(tmp_path) -> list[str]:
 
 
 def judging(claim: Claim, *others: Claim) -> dict:
-    functions = {each.name: each.verdict for each in (claim, *others)}
+    functions = {each.name: [each.verdict, dict(each.settings)] for each in (claim, *others)}
     return {"study": "fresh", "claims": functions, "sources": claim.sources}
 
 
@@ -275,7 +275,7 @@ def test_a_claim_judged_on_nothing_is_judged(tmp_path, script):
     script("verdicts", holds=lambda: verdict_of(1.0))
     claim = Claim("X3", "it follows", verdict="holds", source="ours")
     steps.judge(judging(claim), {}, [str(tmp_path / "X3.json")], terminal=io.StringIO())
-    assert claims.kept(tmp_path / "X3.json", Statement.of(claim)).runs == 0
+    assert claims.kept(tmp_path / "X3.json", Statement(**claim.words)).runs == 0
 
 
 def collect(verdicts: list[str], output: Path, *statements: dict, scale: str = "default") -> str:

@@ -1122,7 +1122,7 @@ def judged(folder) -> Studies:
             X2='runs=Select(), tables=["river", "hills"]',
             X3='runs=Select(name=["wsd-s1", "wsd-s0"])',
             X4='runs={"chains": Select(arm="wsd")}',
-            X5='runs=Select(arm="wsd"), published="0.1", mark="recalled", seeds=2',
+            X5='runs=Select(arm="wsd"), published="0.1", mark="second-hand", seeds=2',
             X6='runs=Select(arm="wsd", lineage=True)',
             X7='tables=["hills", "river"], runs=Select(arm=["wsd", "cosine"])',
             X8="",
@@ -1152,7 +1152,7 @@ def test_claims_with_equal_inputs_are_judged_together(judged):
     assert first.inputs == {"runs": WSD} and chains.inputs == {"chains": WSD} and alone.inputs == {}
     assert list(both.inputs) == ["runs", "river", "hills"] and both.inputs["hills"] == ["results/sound/hills.csv"]
     assert lineage.inputs == first.inputs and lineage.claims[0].sources == {"runs": "lineage"}
-    assert first.functions == {"X1": "is_X1", "X3": "is_X3", "X5": "is_X5"}
+    assert first.functions == {name: [f"is_{name}", {}] for name in ("X1", "X3", "X5")}
     assert first.starts == [f"studies.sound.verdicts:is_X{i}" for i in (1, 3, 5)]
     assert [each.rule for each in found] == [f"sound_verdicts_X{i}" for i in (1, 2, 4, 6, 8, 9)]
 
@@ -1196,16 +1196,16 @@ def test_verdicts_lie_in_files_of_their_own(judged):
 
 
 def test_statements_are_the_words_of_the_claims_as_plain_values(judged):
-    words = {"source": "ours", "published": "", "mark": "none", "seeds": 5}
+    words = {"kind": "paper", "source": "ours", "published": "", "mark": "none", "seeds": 5, "caveat": ""}
     assert judged.statements("sound", ["X5", "X1"]) == [
-        {"id": "X5", "statement": "it is X5"} | words | {"published": "0.1", "mark": "recalled", "seeds": 2},
+        {"id": "X5", "statement": "it is X5"} | words | {"published": "0.1", "mark": "second-hand", "seeds": 2},
         {"id": "X1", "statement": "it is X1"} | words,
     ]
     everything = judged.statements("sound")
     assert [each["id"] for each in everything] == list(judged["sound"].claims)
     assert judged.statements("sound", ()) == []
     for plain, claim in zip(everything, judged["sound"].claims.values(), strict=True):
-        assert Statement(**plain) == Statement.of(claim)
+        assert Statement(**plain) == Statement(**claim.words)
 
 
 def test_a_smaller_scale_may_leave_out_what_is_selected(folder):

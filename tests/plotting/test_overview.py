@@ -19,8 +19,8 @@ def test_the_chips_are_the_verdicts_of_the_reports():
 def test_the_overview_has_a_chip_for_every_claim():
     (ax,) = overview.draw({"toy": TOY, "other": TOY}).axes
     texts = [text.get_text() for text in ax.texts]
-    assert texts[:3] == ["6 claims", "✓ 2 supported", "✗ 0 contradicted"]
-    assert texts[5:] == ["toy", "T2 ?", "T1 ✓", "T9 •", "other", "T2 ?", "T1 ✓", "T9 •"]
+    assert texts[:3] == ["6 claims", "✓ 2 supported", "↓ 0 weaker"]
+    assert texts[6:] == ["toy", "T2 ?", "T1 ✓", "T9 •", "other", "T2 ?", "T1 ✓", "T9 •"]
     assert list(overview.table({"toy": TOY}).verdict) == ["undecided", "supported", "reported"]
     assert overview.table({"toy": TOY, "other": TOY}).values.tolist()[3] == ["other", "T2", "undecided"]
 
@@ -41,13 +41,13 @@ def test_all_text_can_be_read():
 
 
 def test_chips_of_a_line_do_not_touch_and_long_lines_are_broken():
-    many = {f"W{i}b": OUTCOMES[i % 4] for i in range(10, 10 + overview.PER_LINE + 2)}
+    many = {f"W{i}b": OUTCOMES[i % len(OUTCOMES)] for i in range(10, 10 + overview.PER_LINE + 2)}
     fig = overview.draw({"stability_gap": many, "other": TOY})
     fig.draw_without_rendering()
     (ax,) = fig.axes
     chips = {
         text.get_text().partition(" ")[0]: text.get_bbox_patch().get_window_extent()
-        for text in ax.texts[5:]
+        for text in ax.texts[6:]
         if text.get_bbox_patch()
     }
     assert list(chips) == [*many, *TOY]
@@ -62,7 +62,7 @@ def test_chips_of_a_line_do_not_touch_and_long_lines_are_broken():
 
 def test_a_study_without_claims_keeps_its_line():
     (ax,) = overview.draw({"empty": {}, "toy": TOY}).axes
-    assert [text.get_text() for text in ax.texts[5:]] == ["empty", "toy", "T2 ?", "T1 ✓", "T9 •"]
+    assert [text.get_text() for text in ax.texts[6:]] == ["empty", "toy", "T2 ?", "T1 ✓", "T9 •"]
 
 
 def test_a_picture_says_what_it_shows(tmp_path):

@@ -149,7 +149,7 @@ def test_a_mark_has_a_sign_beside_a_colour_for_each_claim():
     _, ax = figure()
     mark(ax, *(judged(outcome, f"T{place}") for place, outcome in enumerate(OUTCOMES)))
     texts = [part.findobj(lambda artist: hasattr(artist, "get_text"))[0] for part in box(ax).get_child().get_children()]
-    assert [text.get_text() for text in texts] == ["T0 ✓", "T1 ✗", "T2 ?", "T3 •"]
+    assert [text.get_text() for text in texts] == ["T0 ✓", "T1 ↓", "T2 ✗", "T3 ?", "T4 •"]
     assert [text.get_color() for text in texts] == [PALETTE[outcome] for outcome in OUTCOMES]
     assert {text.get_fontsize() for text in texts} == {7}
 

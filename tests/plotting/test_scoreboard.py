@@ -6,7 +6,8 @@ from itertools import pairwise
 import pytest
 
 from common.evidence.claims import Report
-from common.evidence.verdicts import OUTCOMES, all_of, crossover, exact, greater, less, reported
+from common.evidence.combinations import all_of, crossover
+from common.evidence.verdicts import OUTCOMES, exact, greater, less, reported
 from common.plotting import PALETTE, scoreboard
 from tests.evidence.test_claims import FIRST, judged
 

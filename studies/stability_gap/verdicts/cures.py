@@ -5,8 +5,9 @@ from itertools import pairwise
 
 import pandas as pd
 
+from common.evidence.combinations import all_of
 from common.evidence.statistics import paired_differences
-from common.evidence.verdicts import Verdict, all_of, greater, less, reported
+from common.evidence.verdicts import Verdict, greater, less, reported
 from studies.stability_gap.comparisons import conditions, viewed
 from studies.stability_gap.cures import ACCURACY_LOSS, KEPT, LEFT, excess
 from studies.stability_gap.domains import TOLERANCE, at_end, of_run, rises

@@ -6,8 +6,9 @@ from math import log2
 import numpy as np
 import pandas as pd
 
+from common.evidence.combinations import all_of
 from common.evidence.statistics import paired_differences
-from common.evidence.verdicts import Verdict, all_of, equivalence, greater, less, reported
+from common.evidence.verdicts import Verdict, equivalence, greater, less, reported
 from studies.stability_gap.cures import excess
 from studies.stability_gap.gaps import by_seed, gaps
 from studies.stability_gap.gradients import at_lowest, at_switch, ratios, since_switch
