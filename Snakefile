@@ -9,6 +9,7 @@ from common.pipeline.studies import Studies
 STUDIES = Studies.load(
     scale=config.get("scale", "default"),
     device=config.get("device"),
+    block=config.get("seeds"),
 )
 COMPANIONS = build.Companions()
 

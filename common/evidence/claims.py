@@ -7,7 +7,9 @@ what `supported`, `contradicted` and `undecided` mean). Such a function in five 
 >>> import pandas as pd
 >>> from common.config import Claim, Select
 >>> from common.evidence.statistics import paired_differences
->>> from common.evidence.verdicts import Verdict, equivalence
+>>> from common.evidence import registration
+from common.evidence.registration import Standing
+from common.evidence.verdicts import Verdict, equivalence
 
 >>> def wsd_matches_cosine(runs: pd.DataFrame) -> Verdict:
 ...     '''Equivalence within 0.02 nats, paired by seed.'''
@@ -27,7 +29,7 @@ what `supported`, `contradicted` and `undecided` mean). Such a function in five 
 
 import json
 from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -35,6 +37,8 @@ from typing import Any, NamedTuple
 import pandas as pd
 
 from common.config import Kind, Mark
+from common.evidence import registration
+from common.evidence.registration import Standing
 from common.evidence.verdicts import OUTCOMES, Verdict, leaves, number
 from common.runs import records
 
@@ -57,6 +61,9 @@ class Statement:
     """Paired seeds with which the claim is meant to be judged (see `shortfalls`)."""
     caveat: str
     """What keeps it from testing its source."""
+    standing: Standing = "not registered"
+    because: str = ""
+    """Why it is exploratory or underpowered."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -111,14 +118,21 @@ def keep(name: str, found: Found, path: Path) -> None:
     records.write_json(path, {"id": name, "runs": found.runs, "verdict": found.verdict.to_dict()})
 
 
-def kept(path: Path, statement: Statement) -> Judged:
+def kept(path: Path, statement: Statement, *, rule: Mapping[str, Any] | None = None) -> Judged:
     """A verdict read back, with the words of its claim.
 
+    Args:
+        path: file of the verdict.
+        statement: the words, and how the claim stands before it is judged.
+        rule: that was registered: by another one the claim is exploratory.
     Raises: ValueError if the file is damaged.
     """
     try:
         plain = json.loads(path.read_text(encoding="utf-8"))
-        return Judged(**vars(statement), runs=plain["runs"], verdict=Verdict.from_dict(plain["verdict"]))
+        verdict = Verdict.from_dict(plain["verdict"])
+        found = registration.judged((statement.standing, statement.because), rule, verdict)
+        words = vars(statement) | dict(zip(("standing", "because"), found, strict=True))
+        return Judged(**words, runs=plain["runs"], verdict=verdict)
     except (ValueError, KeyError, TypeError) as error:
         raise ValueError(f"{path} is no verdict or is damaged ({error!r}); delete it and run again") from None
 

@@ -6,14 +6,25 @@ rests on every part needs no correction. Both hold however the parts depend on e
 """
 
 import dataclasses
-from collections.abc import Hashable, Mapping, Sequence
+from collections.abc import Hashable, Iterator, Mapping, Sequence
 from typing import Literal
 
 from common.evidence.readings import MEAN, Reading
 from common.evidence.statistics import Values, t_interval
-from common.evidence.verdicts import CONFIDENCE, Combination, Direction, Outcome, Verdict, at, greater, less, text
+from common.evidence.verdicts import (
+    CONFIDENCE,
+    Combination,
+    Direction,
+    Outcome,
+    Verdict,
+    at,
+    greater,
+    less,
+    text,
+    with_values,
+)
 
-__all__ = ["all_of", "any_of", "crossover"]
+__all__ = ["again", "all_of", "any_of", "crossover"]
 
 Answer = Literal["supported", "right", "smaller", "contradicted", "reversed"]
 """What may be asked of a verdict. right: of the claimed direction, or supported where the claim names none."""
@@ -178,3 +189,14 @@ def _rule(how: Combination, parts: Sequence[Verdict], confidence: float) -> str:
     if len(parts) == 1:
         return joined
     return f"all {len(parts)}: {joined}" if how == "all" else f"any of {len(parts)} (Bonferroni): {joined}"
+
+
+def again(verdict: Verdict, values: Iterator[Values]) -> Verdict:
+    """The same claim judged on other values, given for its leaves in their order (`leaves`)."""
+    if verdict.combination is None:
+        return with_values(verdict, next(values))
+    if verdict.combination == "order":
+        before, after = next(values), next(values)
+        return _order(verdict.label, before, after, unit=verdict.unit, reading=verdict.parts[0].reading)
+    parts = [again(part, values) for part in verdict.parts]
+    return _combined(verdict.combination, parts, confidence=CONFIDENCE, label=verdict.label)

@@ -386,14 +386,14 @@ def at(verdict: Verdict, confidence: float) -> Verdict:
     """A verdict that is not combined, judged with an interval of another confidence."""
     if verdict.confidence in (confidence, 1.0):
         return verdict
+    return with_values(verdict, verdict.values, confidence=confidence)
+
+
+def with_values(verdict: Verdict, values: Values, *, confidence: float = CONFIDENCE) -> Verdict:
+    """A verdict that is not combined, judged on other values."""
     against = _Against(verdict.threshold, verdict.null, verdict.negligible, verdict.published, verdict.factor)
     return single(
-        verdict.values,
-        against,
-        unit=verdict.unit,
-        reading=verdict.reading,
-        label=verdict.label,
-        confidence=confidence,
+        values, against, unit=verdict.unit, reading=verdict.reading, label=verdict.label, confidence=confidence
     )
 
 

@@ -32,7 +32,7 @@ def default(runs: Runs) -> Runs:
 
 def smoke(runs: Runs) -> Runs:
     """The same graph in seconds: a tenth of the updates, a quarter of the width, the first two seeds of each run."""
-    kept = _with_parents(_first_seeds(runs), runs)
+    kept = _with_parents(_first_seeds(runs, SMOKE_SEEDS), runs)
     families: dict[str, Runs] = defaultdict(dict)
     for name in kept:
         families[_lineage(name, runs)[-1]][name] = runs[name]
@@ -40,7 +40,18 @@ def smoke(runs: Runs) -> Runs:
     return {name: small[name] for name in runs if name in small}
 
 
-def _first_seeds(runs: Runs) -> list[str]:
+def fewer_seeds(runs: Runs, most: int) -> Runs:
+    """The runs of one study with at most some seeds of each, the first ones."""
+    return {name: _with_fewer(runs[name], most) for name in _first_seeds(runs, most)}
+
+
+def _with_fewer(run: Run, most: int) -> Run:
+    if not run.sweep or "seed" not in run.sweep:
+        return run
+    return dataclasses.replace(run, sweep={**run.sweep, "seed": run.sweep["seed"][:most]})
+
+
+def _first_seeds(runs: Runs, most: int) -> list[str]:
     """Of runs of a study that differ in seed, name and parent only, those with the smallest seeds."""
     apart = {"name", "seed", *NO_PARENT}
     fields = [field.name for field in dataclasses.fields(Run) if field.name not in apart]
@@ -48,7 +59,7 @@ def _first_seeds(runs: Runs) -> list[str]:
     seeds: dict[str, set[int]] = defaultdict(set)
     for name, run in runs.items():
         seeds[alike[name]].add(run.seed)
-    return [name for name, run in runs.items() if run.seed in sorted(seeds[alike[name]])[:SMOKE_SEEDS]]
+    return [name for name, run in runs.items() if run.seed in sorted(seeds[alike[name]])[:most]]
 
 
 def _study(name: str) -> str:

@@ -150,8 +150,13 @@ def _described(paths: Iterable[str]) -> dict[str, config.Run]:
 
 
 def _judged(paths: Iterable[str], statements: Iterable[Mapping[str, Any]]) -> dict[str, Judged]:
-    found = [claims.kept(Path(path), Statement(**each)) for path, each in zip(paths, statements, strict=True)]
+    found = (_kept(Path(path), dict(each)) for path, each in zip(paths, statements, strict=True))
     return {item.id: item for item in found}
+
+
+def _kept(path: Path, words: dict[str, Any]) -> Judged:
+    rule = words.pop("registered_rule", None)
+    return claims.kept(path, Statement(**words), rule=rule)
 
 
 READERS: dict[str, Any] = {

@@ -13,7 +13,8 @@ from typing import Any, Literal
 import studies as package
 from common import config
 from common.config import Claim, DescriptionError, Figure, Run, Select, Step, full_name
-from common.pipeline import provenance
+from common.evidence import seeds
+from common.pipeline import provenance, standing
 from common.pipeline.scales import SCALES
 from common.pipeline.study import NAME, STUDY_NAME, Problem, Study, check_study, holds_study, load_study
 from common.runs.place import FILES, RESULTS, VERDICTS, Place
@@ -54,13 +55,18 @@ class Studies:
     scale: str = "default"
 
     @classmethod
-    def load(cls, *, scale: str = "default", device: Literal["cpu", "cuda"] | None = None) -> "Studies":
+    def load(
+        cls, *, scale: str = "default", device: Literal["cpu", "cuda"] | None = None, block: str | None = None
+    ) -> "Studies":
         """Every study of the package `studies` at a scale. A faulty study is left out and its problems are kept.
 
         Args:
             scale: one of `SCALES`.
             device: that of every run, in place of its own.
+            block: of the seeds of all studies that have it (see `common.evidence.seeds`); else each has its own.
         """
+        if block is not None and (rule := seeds.problem(block)):
+            raise SystemExit(rule)
         if scale not in SCALES:
             raise SystemExit(f"scale={scale!r} must be one of {', '.join(SCALES)} (see common/pipeline/scales.py)")
         found: dict[str, Study] = {}
@@ -78,7 +84,9 @@ class Studies:
             if not wrong:
                 found[study.name] = study
         sound, problems = _check_parents(found, problems)
-        return cls(_scaled(sound, scale, device), problems, scale)
+        sized = _scaled(sound, scale, device)
+        blocks = {name: standing.block_of(study, block, scale) for name, study in sized.items()}
+        return cls({name: standing.drawn(sized[name], blocks[name]) for name in sized}, problems, scale)
 
     def __getitem__(self, study: str) -> Study:
         try:
@@ -109,8 +117,9 @@ class Studies:
 
     def _selected(self, study: str, part: Select) -> list[Place]:
         home = part.study or study
-        runs = self[home].runs
-        for name, wanted in part.where.items() if self.scale == "default" else ():
+        runs = self[home].numbered or self[home].runs
+        whole = self.scale == "default" and self[home].block != seeds.PILOT
+        for name, wanted in part.where.items() if whole else ():
             present = [getattr(run, name) for run in runs.values()]
             if missing := [value for value in wanted if value not in present]:
                 near = get_close_matches(str(missing[0]), [value for value in present if isinstance(value, str)], n=1)
@@ -158,7 +167,7 @@ class Studies:
     def statements(self, study: str, ids: Iterable[str] | None = None) -> list[dict[str, Any]]:
         """What some claims of a study say, or all, as plain values for `common.evidence.claims.Statement`."""
         chosen = self[study].claims
-        return [chosen[name].words for name in (chosen if ids is None else ids)]
+        return [standing.statement(self, study, chosen[name]) for name in (chosen if ids is None else ids)]
 
     def inputs(self, study: str, step: Step) -> dict[str, list[str]]:
         """All that Snakemake has to make before a step of a study, by parameter."""

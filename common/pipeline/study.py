@@ -13,7 +13,7 @@ import traceback
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from difflib import get_close_matches
 from pathlib import Path
 from types import ModuleType
@@ -22,6 +22,9 @@ from typing import Any
 import studies as package
 from common.config import Claim, DescriptionError, Figure, Measure, Run, Step
 from common.config.description import collecting, problems
+from common.evidence import registration
+from common.evidence.registration import Registration
+from common.evidence.seeds import WRITTEN
 from common.pipeline import script
 from common.runs.place import VERDICTS
 
@@ -62,6 +65,11 @@ class Study:
     measures: dict[str, Measure]
     claims: dict[str, Claim]
     folder: Path
+    registration: Registration | None = None
+    numbered: dict[str, Run] = field(default_factory=dict)
+    """The runs with seeds as numbers, before those of a block were drawn (see `common.evidence.seeds`)."""
+    block: str = WRITTEN
+    """The block that their seeds are of."""
 
 
 @dataclass(frozen=True)
@@ -117,7 +125,15 @@ def load_study(folder: Path) -> Study:
         _by_name(measures, where),
         _claims(folder),
         folder,
+        _registered(folder),
     )
+
+
+def _registered(folder: Path) -> Registration | None:
+    try:
+        return registration.read(folder)
+    except ValueError as error:
+        raise DescriptionError([str(error)]) from None
 
 
 def _claims(folder: Path) -> dict[str, Claim]:

@@ -75,6 +75,8 @@ def test_a_statement_is_what_a_claim_says_without_what_it_is_judged_on():
         "mark": "second-hand",
         "seeds": 3,
         "caveat": "",
+        "standing": "not registered",
+        "because": "",
     }
     ours = Statement(**WRITTEN[budgets_agree].words)
     assert (ours.published, ours.mark, ours.seeds) == ("", "none", 5)

@@ -142,6 +142,7 @@ def results(tmp_path) -> Path:
     (folder / "wsd/stable").mkdir(parents=True)
     (folder / "wsd/stable/run.json").write_text(json.dumps(RECORD))
     words = {"statement": "it falls", "source": "x", "published": "", "mark": "none", "seeds": 5}
+    words |= {"kind": "paper", "caveat": "", "standing": "registered", "because": ""}
     claims = [{"id": "W1", **words, "runs": 9, "verdict": VERDICT}]
     (folder / "wsd/claims.json").write_text(json.dumps({"study": "wsd", "question": "?", "claims": claims}))
     (folder.parent / "figures").mkdir()

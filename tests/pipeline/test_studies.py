@@ -23,7 +23,6 @@ from common.config import (
     Select,
     Transformer,
 )
-from common.evidence.claims import Statement
 from common.pipeline import provenance
 from common.pipeline import study as loader
 from common.pipeline.studies import NAME, STUDY_NAME, Studies, Study
@@ -1197,6 +1196,7 @@ def test_verdicts_lie_in_files_of_their_own(judged):
 
 def test_statements_are_the_words_of_the_claims_as_plain_values(judged):
     words = {"kind": "paper", "source": "ours", "published": "", "mark": "none", "seeds": 5, "caveat": ""}
+    words |= {"standing": "not registered", "because": "", "registered_rule": None}
     assert judged.statements("sound", ["X5", "X1"]) == [
         {"id": "X5", "statement": "it is X5"} | words | {"published": "0.1", "mark": "second-hand", "seeds": 2},
         {"id": "X1", "statement": "it is X1"} | words,
@@ -1205,7 +1205,7 @@ def test_statements_are_the_words_of_the_claims_as_plain_values(judged):
     assert [each["id"] for each in everything] == list(judged["sound"].claims)
     assert judged.statements("sound", ()) == []
     for plain, claim in zip(everything, judged["sound"].claims.values(), strict=True):
-        assert Statement(**plain) == Statement(**claim.words)
+        assert {name: plain[name] for name in claim.words} == claim.words
 
 
 def test_a_smaller_scale_may_leave_out_what_is_selected(folder):
