@@ -4,7 +4,7 @@ SCALE_DIR ?= .
 BIN := .venv/bin
 READY := .venv/ready
 
-.PHONY: help all smoke test check types style pytest verdicts readme sizes clean-states clean-store clean-smoke ui FORCE
+.PHONY: help all smoke pilot register replicate test check types style pytest verdicts readme sizes clean-states clean-store clean-smoke ui FORCE
 .DEFAULT_GOAL := help
 
 help:
@@ -12,6 +12,9 @@ help:
 	@echo "make all                    every figure and verdict"
 	@echo "make smoke                  the whole graph at the smoke scale, in scales/smoke"
 	@echo "make test                   style, types, workflow and unit tests"
+	@echo "make pilot STUDY=wsd        train the pilot seeds of a study, in scales/pilot; its verdicts count nowhere"
+	@echo "make register STUDY=wsd     write down what it claims and draw its seeds (UNDERPOWERED=\"W3 W4\" for what they will not decide)"
+	@echo "make replicate STUDY=wsd    train its claims on the next block of unseen seeds and compare the verdicts"
 	@echo "make verdicts               keep the verdicts and pictures of a build in the repository, and fill in the READMEs"
 	@echo "make readme                 fill in the READMEs from the verdicts that are kept"
 	@echo "make sizes                  what results take on disk, by study"
@@ -62,6 +65,15 @@ pytest: style
 # Types beside the tests: the one takes a core for most of a minute, the others begin by waiting for a build.
 test: $(READY)
 	$(MAKE) --no-print-directory --jobs 2 types pytest
+
+pilot: $(READY)
+	$(BIN)/snakemake --workflow-profile profiles/pilot -- results/$(STUDY)/claims.json
+
+register: $(READY)
+	$(BIN)/python -m common.pipeline.register $(STUDY) $(if $(UNDERPOWERED),--underpowered $(UNDERPOWERED))
+
+replicate: $(READY)
+	$(BIN)/python -m common.pipeline.replicate $(STUDY)
 
 verdicts: $(READY)
 	$(BIN)/python -m common.pipeline.readme --take results

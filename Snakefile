@@ -3,7 +3,7 @@
 import sys
 from pathlib import Path
 
-from common.pipeline import adopted, build, editions, provenance, unfinished
+from common.pipeline import adopted, build, editions, provenance, standing, unfinished
 from common.pipeline.studies import Studies
 
 STUDIES = Studies.load(
@@ -34,6 +34,7 @@ onstart:
     editions.set_aside()
     unfinished.remember(workflow)
     build.announce(STUDIES, workflow.dag.needrun_jobs(), cores=workflow.cores)
+    standing.note(STUDIES, build.trained(workflow.dag.needrun_jobs()))
     COMPANIONS.start(workflow.dag.needrun_jobs())
 
 

@@ -45,6 +45,17 @@ from common.runs import records
 SIGN = {"supported": "\u2713", "weaker": "\u2193", "contradicted": "\u2717", "undecided": "?", "reported": "\u2022"}
 """A sign beside the colour of each verdict."""
 
+THIN, FIRM = 1.5, 3.0
+"""Strengths below which a supported claim is thin, and from which it is firm (see `Verdict.strength`)."""
+
+KINDS: dict[Kind, str] = {
+    "paper": "What papers report",
+    "theory": "What follows from theory, and our code must meet",
+    "ours": "Hypotheses of our own",
+    "informal": "From theses, comments and discussions",
+}
+"""Kinds of claims in the order in which they are shown, apart from each other."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class Statement:
@@ -166,43 +177,76 @@ def read(path: Path) -> Report:
 
 
 def sentence(judged: Judged) -> str:
-    """A claim, its verdict, what decided it, our number, and the paper's or what follows from theory."""
+    """A claim, its verdict, what decided it, our number, the paper's or what follows from theory, and its standing."""
     verdict = judged.verdict
     note = f" ({verdict.note})" if verdict.note else ""
     origin = "theory" if judged.mark == "derived" else "paper"
     published = f" {origin.capitalize()}: {judged.published}." if judged.published else ""
     words = f"{SIGN[verdict.verdict]} {verdict.verdict}{note}: {judged.statement}. Ours: {ours(verdict)}."
-    return f"{judged.id} {words}{published}"
+    more = [judged.caveat, "" if judged.standing in ("registered", "not registered", "smoke") else standing(judged)]
+    return " ".join([f"{judged.id} {words}{published}", *(f"{text[:1].upper()}{text[1:]}." for text in more if text)])
 
 
 def scoreboard(paths: Iterable[Path], *, scale: str = "default") -> str:
-    """All claims of the given claims.json files as Markdown: a line with the counts, then one table per study."""
+    """All claims of the given claims.json files as Markdown: the counts by kind, then the tables of each study."""
     reports = [read(path) for path in paths]
-    counts = Counter(item.verdict.verdict for report in reports for item in report.judged)
-    summary = ", ".join(f"{counts[outcome]} {outcome}" for outcome in OUTCOMES)
-    total = counts.total()
     heading = "# Claims" if scale == "default" else f"# Claims at the scale `{scale}`: these numbers mean nothing"
-    lines = [heading, "", f"{total} claim{'' if total == 1 else 's'}: {summary}."]
+    lines = [heading, "", *counts(item for report in reports for item in report.judged)]
     for report in reports:
-        lines += ["", f"## {report.study}", "", report.question, ""]
-        lines += ["| id | claim | paper | ours [interval, n] | threshold | verdict |", "|---|---|---|---|---|---|"]
-        lines += [_row(item) for item in report.judged]
+        lines += ["", f"## {report.study}", "", report.question]
+        for kind, judged in by_kind(report.judged).items():
+            lines += ["", f"### {KINDS[kind]}", ""]
+            lines += ["| id | claim | paper | ours [interval, n] | threshold | verdict | standing |", f"|{'---|' * 7}"]
+            lines += [_row(item) for item in judged]
     return "\n".join(lines) + "\n"
+
+
+def counts(judged: Iterable[Judged]) -> list[str]:
+    """A line for each kind of claims: how many have which verdict."""
+    lines = []
+    for kind, items in by_kind(judged).items():
+        found = Counter(item.verdict.verdict for item in items)
+        summary = ", ".join(f"{found[outcome]} {outcome}" for outcome in OUTCOMES)
+        lines.append(f"- {KINDS[kind]}: {len(items)} claim{'' if len(items) == 1 else 's'}: {summary}.")
+    return lines or ["No claims."]
+
+
+def by_kind(judged: Iterable[Judged]) -> dict[Kind, list[Judged]]:
+    """Claims by their kind, the kinds in the order in which they are shown."""
+    items = list(judged)
+    found = {kind: [item for item in items if item.kind == kind] for kind in KINDS}
+    return {kind: some for kind, some in found.items() if some}
 
 
 def _row(item: Judged) -> str:
     verdict = item.verdict
     paper = f"{item.published} ({item.mark}, {item.source})" if item.published else item.source
     note = f" ({verdict.note})" if verdict.note else ""
+    two = answers(verdict)
     cells = (
         item.id,
         item.statement,
         paper,
         ours(verdict),
         verdict.rule,
-        f"{SIGN[verdict.verdict]} **{verdict.verdict}**{note}",
+        f"{SIGN[verdict.verdict]} **{verdict.verdict}**{note}{f'; {two}' if two else ''}",
+        "; ".join(filter(None, (standing(item), item.caveat))),
     )
     return "| " + " | ".join(cell.replace("|", "\\|").replace("\n", " ") for cell in cells) + " |"
+
+
+def standing(item: Judged) -> str:
+    """How a claim stands to its registration, with the reason."""
+    return f"{item.standing} ({item.because})" if item.because else item.standing
+
+
+def answers(verdict: Verdict) -> str:
+    """The two answers in words, and how firm a verdict is that was decided."""
+    words = [] if verdict.direction == "none" else [f"direction {verdict.direction}"]
+    words += [] if verdict.size == "no number" else [f"size {verdict.size}"]
+    if verdict.verdict == "supported" and verdict.reading.kind != "exact":
+        words += ["thin"] if verdict.strength < THIN else ["firm"] if verdict.strength >= FIRM else []
+    return ", ".join(words)
 
 
 def ours(verdict: Verdict) -> str:

@@ -6,12 +6,14 @@ estimate of every seed. Those of the first edition are known as words only (`our
 
 import json
 from collections import Counter
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from common.evidence.claims import Report, ours
-from common.evidence.verdicts import OUTCOMES, Outcome
+from common.evidence.claims import Judged, Report, answers, ours
+from common.evidence.registration import Standing
+from common.evidence.verdicts import OUTCOMES, Outcome, Verdict
 from common.runs import origin, records
 from common.runs.place import FILES
 
@@ -27,9 +29,18 @@ class Kept:
     ours: str
     """Our number in words."""
     note: str = ""
+    standing: Standing = "not registered"
+    because: str = ""
     runs: int | None = None
     details: dict[str, Any] | None = None
     """The whole verdict, with the estimates of the seeds; None if it is of the first edition."""
+    earlier: tuple[dict[str, str], ...] = ()
+    """Verdicts that were kept before: word, number in words, commit and machine, oldest first."""
+
+    @property
+    def answers(self) -> str:
+        """Direction and size in words; empty for the first edition."""
+        return answers(Verdict.from_dict(self.details)) if self.details else ""
 
 
 @dataclass(frozen=True)
@@ -45,10 +56,9 @@ class Committed:
     versions: dict[str, str] = field(default_factory=dict)
     claims: dict[str, Kept] = field(default_factory=dict)
 
-    @property
-    def tally(self) -> str:
-        """How many claims have which verdict."""
-        counts = Counter(kept.verdict for kept in self.claims.values())
+    def tally(self, ids: Iterable[str]) -> str:
+        """How many of some claims have which verdict."""
+        counts = Counter(self.claims[name].verdict for name in ids if name in self.claims)
         return ", ".join(f"{counts[outcome]} {outcome}" for outcome in OUTCOMES if counts[outcome])
 
     @property
@@ -68,27 +78,36 @@ def read(folder: Path) -> Committed:
         return Committed(EDITION, scale="default", commit="", machine="", cost="")
     try:
         plain = json.loads(path.read_text(encoding="utf-8"))
-        return Committed(**plain | {"claims": {name: Kept(**each) for name, each in plain["claims"].items()}})
+        return Committed(**plain | {"claims": {name: _kept(each) for name, each in plain["claims"].items()}})
     except (ValueError, KeyError, TypeError) as error:
         raise ValueError(f"{path} holds no verdicts or is damaged ({error!r}); take them from a build again") from None
+
+
+def verdicts(folder: Path) -> dict[str, Verdict]:
+    """By id, those that are kept in the folder of a study with the values of their seeds."""
+    return {name: Verdict.from_dict(each.details) for name, each in read(folder).claims.items() if each.details}
+
+
+def _kept(plain: dict[str, Any]) -> Kept:
+    return Kept(**plain | {"earlier": tuple(plain.get("earlier", ()))})
 
 
 def write(committed: Committed, folder: Path) -> None:
     """Keep verdicts in the folder of a study."""
     claims = {
-        name: {key: value for key, value in vars(kept).items() if value not in ("", None)}
+        name: {key: value for key, value in vars(kept).items() if value not in ("", None, ())}
         for name, kept in committed.claims.items()
     }
     records.write_json(folder / NAME, {**vars(committed), "claims": claims})
 
 
-def taken(report: Report, results: Path, *, cost: str) -> Committed:
-    """The verdicts of a build, with where they come from.
+def taken(report: Report, results: Path, *, before: Committed) -> Committed:
+    """The verdicts of a build, with where they come from, and with those that were kept before.
 
     Args:
         report: the claims.json of a study.
         results: folder with the records of its runs.
-        cost: what the build took, in words.
+        before: what is kept of the study; its cost stays.
     Raises: ValueError if there is no record of a run of the study.
     """
     found = [records.read_record(path) for path in sorted(results.glob(f"{report.study}/*/{FILES[0]}"))]
@@ -99,16 +118,22 @@ def taken(report: Report, results: Path, *, cost: str) -> Committed:
         scale=found[0]["scale"],
         commit=", ".join(sorted({str(record["git"]["commit"]) for record in found})),
         machine=origin.machine(found[0]["cpu"]),
-        cost=cost,
+        cost=before.cost,
         versions=found[0]["versions"],
-        claims={
-            item.id: Kept(
-                verdict=item.verdict.verdict,
-                ours=ours(item.verdict),
-                note=item.verdict.note,
-                runs=item.runs,
-                details=item.verdict.to_dict(),
-            )
-            for item in report.judged
-        },
+        claims={item.id: _taken(item, before) for item in report.judged},
+    )
+
+
+def _taken(item: Judged, before: Committed) -> Kept:
+    old = before.claims.get(item.id)
+    earlier = () if old is None else (*old.earlier, {"verdict": old.verdict, "ours": old.ours, "from": before.origin})
+    return Kept(
+        verdict=item.verdict.verdict,
+        ours=ours(item.verdict),
+        note=item.verdict.note,
+        standing=item.standing,
+        because=item.because,
+        runs=item.runs,
+        details=item.verdict.to_dict(),
+        earlier=earlier,
     )

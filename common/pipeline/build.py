@@ -108,6 +108,11 @@ def announce(studies: Studies, jobs: Iterable[Any], *, cores: int) -> None:
         print(disk.summary(found), file=sys.stderr, flush=True)
 
 
+def trained(jobs: Iterable[Any]) -> list[str]:
+    """Studies whose runs these Snakemake jobs train."""
+    return list(dict.fromkeys(job.wildcards.study for job in jobs if job.rule.name == "train"))
+
+
 def caption(file: str) -> str:
     """Where a figure's job writes its caption, in the form that Snakemake's report wants: from the root."""
     return str(Path(file).resolve())

@@ -13,10 +13,11 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 
-from common.config import Claim
-from common.evidence import claims, committed
-from common.evidence.claims import SIGN
+from common.config import Claim, Kind
+from common.evidence import claims, committed, comparison, replications
+from common.evidence.claims import KINDS, SIGN
 from common.evidence.committed import Committed, Kept
+from common.evidence.replications import Replication
 from common.evidence.verdicts import Outcome
 from common.pipeline import script
 from common.pipeline.studies import Studies
@@ -26,6 +27,7 @@ from common.runs.origin import ROOT
 BLOCK = re.compile(r"(<!-- (\w+) -->\n).*?(<!-- end -->)", re.DOTALL)
 PICTURE = "docs/verdicts.png"
 SCOREBOARD = "docs/claims.md"
+REPLICATION = "docs/replication.md"
 FIRST_PICTURES = (
     "These pictures are of the first edition: verdicts stand in boxes, and the ids of claims may have another letter."
 )
@@ -35,7 +37,10 @@ def documents(studies: Studies) -> dict[Path, str]:
     """Every document that holds blocks, as it should be."""
     kept = {study: committed.read(studies[study].folder) for study in studies}
     found = {ROOT / SCOREBOARD: scoreboard(studies, kept)}
-    found[ROOT / "README.md"] = filled(ROOT / "README.md", {"studies": partial(overview, studies, kept)})
+    repeated = [each for name in studies for each in replications.read(studies[name].folder)]
+    found[ROOT / REPLICATION] = filled(ROOT / REPLICATION, {"replications": partial(replicated, repeated)})
+    blocks = {"studies": partial(overview, studies, kept), "replications": partial(held, repeated)}
+    found[ROOT / "README.md"] = filled(ROOT / "README.md", blocks)
     for name in studies:
         study = studies[name]
         blocks = {"figures": partial(figures, study, kept[name]), "claims": partial(verdicts, study, kept[name])}
@@ -64,12 +69,36 @@ def overview(studies: Studies, kept: dict[str, Committed]) -> str:
             f"[`{name}`](studies/{name}/README.md)",
             studies[name].question,
             ", ".join(f"`{name}_{figure}`" for figure in studies[name].figures),
-            kept[name].tally,
+            tally(studies[name], kept[name]),
             kept[name].cost,
         )
         for name in studies
     ]
     return table(("study", "question", "figures", "verdicts", "cost (2 cores)"), rows)
+
+
+def replicated(found: Sequence[Replication]) -> str:
+    """Every replication, and each claim of it."""
+    if not found:
+        return "No study has been replicated yet."
+    parts = []
+    for each in found:
+        parts += [f"## {each.study}, replication {each.number}"]
+        parts += [f"Commit {each.commit[:7]}, {each.machine}. {each.summary}."]
+        parts += [table(comparison.HEAD, [comparison.cells(claim) for claim in each.claims])]
+    return "\n\n".join(parts)
+
+
+def held(found: Sequence[Replication]) -> str:
+    """How often verdicts held on fresh seeds, in a sentence."""
+    claims = [claim for each in found for claim in each.claims]
+    if not claims:
+        return "No study has been replicated on fresh seeds yet (see [docs/replication.md](docs/replication.md))."
+    same, flips = sum(claim.same for claim in claims), sum(claim.flip for claim in claims)
+    return (
+        f"On fresh seeds {same} of {len(claims)} verdicts were the same and {flips} flipped "
+        "(see [docs/replication.md](docs/replication.md))."
+    )
 
 
 def figures(study: Study, kept: Committed) -> str:
@@ -85,24 +114,51 @@ def figures(study: Study, kept: Committed) -> str:
 
 
 def verdicts(study: Study, kept: Committed) -> str:
-    """The claims of a study with their verdicts, and where these come from."""
-    tally = f"{kept.tally} ({kept.origin})." if kept.claims else "Not judged yet."
-    return f"{tally}\n\n{claim_table(study, kept)}"
+    """The claims of a study with their verdicts, those of each kind apart, and where the verdicts come from."""
+    parts = [f"Verdicts: {kept.origin}." if kept.claims else "Not judged yet."]
+    for kind, chosen in by_kind(study).items():
+        counts = kept.tally(chosen)
+        parts += [f"**{KINDS[kind]}**{f': {counts}' if counts else ''}.", claim_table(chosen, kept)]
+    return "\n\n".join(parts)
 
 
-def claim_table(study: Study, kept: Committed) -> str:
-    """A row for each claim of a study; one that has not been judged yet says so."""
-    rows = [row(claim, kept.claims.get(name)) for name, claim in study.claims.items()]
-    return table(("id", "claim", "paper", "ours [95 % interval]", "verdict"), rows)
+def by_kind(study: Study) -> dict[Kind, dict[str, Claim]]:
+    """The claims of a study by their kind."""
+    found = {kind: {n: each for n, each in study.claims.items() if each.kind == kind} for kind in KINDS}
+    return {kind: some for kind, some in found.items() if some}
+
+
+def tally(study: Study, kept: Committed) -> str:
+    """How many claims of each kind have which verdict."""
+    found = {kind: kept.tally(claims) for kind, claims in by_kind(study).items()}
+    return "; ".join(f"{kind}: {text}" for kind, text in found.items() if text)
+
+
+def claim_table(claims: Mapping[str, Claim], kept: Committed) -> str:
+    """A row for each claim; one that has not been judged yet says so."""
+    rows = [row(claim, kept.claims.get(name)) for name, claim in claims.items()]
+    return table(("id", "claim", "paper", "ours [95 % interval]", "verdict", "standing"), rows)
 
 
 def row(claim: Claim, kept: Kept | None) -> tuple[str, ...]:
     """The cells of a claim."""
     paper = f"{claim.published} ({claim.mark}; {claim.source})" if claim.published else f"no number ({claim.source})"
     if kept is None:
-        return claim.name, claim.statement, paper, "", "not judged yet"
+        return claim.name, claim.statement, paper, "", "not judged yet", claim.caveat
     note = f" ({kept.note})" if kept.note else ""
-    return claim.name, claim.statement, paper, kept.ours, f"{SIGN[kept.verdict]} {kept.verdict}{note}"
+    because = f" ({kept.because})" if kept.because else ""
+    word = joined(f"{SIGN[kept.verdict]} {kept.verdict}{note}", kept.answers, *map(was, kept.earlier))
+    return claim.name, claim.statement, paper, kept.ours, word, joined(f"{kept.standing}{because}", claim.caveat)
+
+
+def joined(*parts: str) -> str:
+    """Parts of a cell."""
+    return "; ".join(filter(None, parts))
+
+
+def was(earlier: Mapping[str, str]) -> str:
+    """An earlier verdict in words."""
+    return f"was {earlier['verdict']}, {earlier['ours']} ({earlier['from']})"
 
 
 def scoreboard(studies: Studies, kept: dict[str, Committed]) -> str:
@@ -131,10 +187,14 @@ def differing(studies: Studies) -> Iterator[Path]:
         yield ROOT / PICTURE
 
 
-def chips(studies: Studies) -> dict[str, dict[str, Outcome]]:
-    """By study and id, the verdict on each claim."""
+def chips(studies: Studies) -> dict[str, dict[Kind, dict[str, Outcome]]]:
+    """By study, kind and id, the verdict on each claim that is kept."""
+    kept = {name: committed.read(studies[name].folder).claims for name in studies}
     return {
-        name: {claim: kept.verdict for claim, kept in committed.read(studies[name].folder).claims.items()}
+        name: {
+            kind: {claim: kept[name][claim].verdict for claim in claims if claim in kept[name]}
+            for kind, claims in by_kind(studies[name]).items()
+        }
         for name in studies
     }
 
@@ -157,7 +217,8 @@ def take(studies: Studies, results: Path) -> None:
         if not (results / name / "claims.json").is_file():
             continue
         folder = studies[name].folder
-        found = committed.taken(claims.read(results / name / "claims.json"), results, cost=committed.read(folder).cost)
+        report = claims.read(results / name / "claims.json")
+        found = committed.taken(report, results, before=committed.read(folder))
         if found.scale != "default":
             raise ValueError(f"{results} holds results at the scale {found.scale}; only those of `default` are kept")
         committed.write(found, folder)

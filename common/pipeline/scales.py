@@ -185,3 +185,5 @@ def _short_schedule(schedule: Schedule, fewer: Callable[[int], int]) -> Schedule
 
 
 SCALES: dict[str, Callable[[Runs], Runs]] = {"default": default, "smoke": smoke}
+REGISTERED = tuple(name for name in SCALES if name != "smoke")
+"""Scales at which the runs of a claim are registered."""

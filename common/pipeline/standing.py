@@ -1,13 +1,17 @@
 """How the claims of a study stand to its registration, and with which seeds its runs are trained."""
 
 import dataclasses
-from collections.abc import Iterator, Mapping
+import platform
+from collections.abc import Iterable, Iterator, Mapping
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from common.config import Claim, DescriptionError, Run, identity
-from common.evidence import registration, seeds
+from common.evidence import ledger, registration, seeds
+from common.evidence.ledger import Entry
 from common.evidence.registration import digest_of
 from common.pipeline.scales import fewer_seeds
+from common.runs import origin
 from common.runs.place import Place
 
 if TYPE_CHECKING:
@@ -103,3 +107,20 @@ def trained_seeds(study: "Study") -> list[int]:
 
 def _sweep_seeds(run: Run) -> tuple[int, ...]:
     return tuple(int(seed) for seed in (run.sweep or {}).get("seed", ()))
+
+
+def note(studies: "Studies", names: Iterable[str]) -> None:
+    """Write down in their ledgers which seeds of some studies are about to be trained, as far as that counts."""
+    for name in dict.fromkeys(names):
+        study = studies[name]
+        if study.block != seeds.WRITTEN and studies.scale not in SMALL:
+            entry = Entry(
+                block=study.block,
+                seeds=trained_seeds(study),
+                scale=studies.scale,
+                claims=list(study.claims),
+                commit=str(origin.git_state()["commit"]),
+                machine=origin.machine(platform.machine()),
+                date=datetime.now(UTC).date().isoformat(),
+            )
+            ledger.note(entry, study.folder)

@@ -9,46 +9,74 @@ from pathlib import Path
 import pandas as pd
 from PIL import Image
 
-from common.evidence.claims import SIGN, Report
+from common.config import Kind
+from common.evidence.claims import SIGN, Report, by_kind
 from common.evidence.verdicts import OUTCOMES, Outcome
 from common.plotting.panels import PALETTE, Axes, Figure, figure
 
 PER_LINE = 11
 LINE = 0.23
 """Height of a line of chips in inches."""
+GAP = 0.6
+"""Between two studies, in lines."""
 LEFT = 2.6
 """Room for names and counts, in chips."""
 
 
-Chips = Mapping[str, Mapping[str, Outcome]]
-"""By study and id, the verdict on each claim."""
+Chips = Mapping[str, Mapping[Kind, Mapping[str, Outcome]]]
+"""By study, kind and id, the verdict on each claim."""
 
 
 def chips(reports: Iterable[Report]) -> Chips:
     """Those of some claims.json."""
-    return {report.study: {item.id: item.verdict.verdict for item in report.judged} for report in reports}
+    return {
+        report.study: {
+            kind: {item.id: item.verdict.verdict for item in items} for kind, items in by_kind(report.judged).items()
+        }
+        for report in reports
+    }
 
 
 def table(verdicts: Chips) -> pd.DataFrame:
     """One row for each claim: what is drawn."""
-    rows = ((study, name, outcome) for study, claims in verdicts.items() for name, outcome in claims.items())
-    return pd.DataFrame(rows, columns=["study", "claim", "verdict"])
+    rows = (
+        (study, kind, name, outcome)
+        for study, kinds in verdicts.items()
+        for kind, claims in kinds.items()
+        for name, outcome in claims.items()
+    )
+    return pd.DataFrame(rows, columns=["study", "kind", "claim", "verdict"])
 
 
 def draw(verdicts: Chips) -> Figure:
-    """A row of chips for each study, with how many claims have which verdict."""
-    lines = [-(-len(claims) // PER_LINE) + 0.6 for claims in verdicts.values()]
-    fig, ax = figure(width="page", height=LINE * (1.2 + sum(lines)))
-    ax.set(xlim=(-LEFT, PER_LINE), ylim=(sum(lines) + 0.2, -1.2))
+    """Rows of chips for each study, its kinds of claims apart, with how many claims have which verdict."""
+    lines = {study: max(1, sum(_lines(claims) for claims in kinds.values())) for study, kinds in verdicts.items()}
+    height = sum(lines.values()) + GAP * len(lines)
+    fig, ax = figure(width="page", height=LINE * (1.2 + height))
+    ax.set(xlim=(-LEFT, PER_LINE), ylim=(height + 0.2, -1.2))
     ax.set_axis_off()
-    draw_counts(ax, [outcome for claims in verdicts.values() for outcome in claims.values()])
+    draw_counts(ax, table(verdicts).verdict.tolist())
     top = 0.0
-    for (study, claims), height in zip(verdicts.items(), lines, strict=True):
+    for study, kinds in verdicts.items():
         ax.text(-LEFT, top + 0.5, study, va="center", fontsize=8, weight="bold")
+        draw_kinds(ax, kinds, top)
+        top += lines[study] + GAP
+    return fig
+
+
+def _lines(claims: Mapping[str, Outcome]) -> int:
+    """Lines that the claims of one kind take."""
+    return -(-len(claims) // PER_LINE)
+
+
+def draw_kinds(ax: Axes, kinds: Mapping[Kind, Mapping[str, Outcome]], top: float) -> None:
+    """The chips of a study from a height on; each kind begins a line, and has its name there unless it is a paper's."""
+    for kind, claims in kinds.items():
+        if kind != "paper":
+            ax.text(-0.1, top + 0.5, kind, ha="right", va="center", fontsize=7, color="0.35")
         for place, (name, outcome) in enumerate(claims.items()):
             draw_chip(ax, name, outcome, place % PER_LINE + 0.5, top + place // PER_LINE + 0.5)
-        top += height
-    return fig
+        top += _lines(claims)
 
 
 def draw_counts(ax: Axes, outcomes: Sequence[Outcome]) -> None:

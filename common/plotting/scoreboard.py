@@ -7,7 +7,7 @@ from typing import Any
 
 import pandas as pd
 
-from common.evidence.claims import Judged, Report
+from common.evidence.claims import Judged, Report, by_kind
 from common.evidence.verdicts import OUTCOMES, Verdict, leaves, number
 from common.plotting.panels import PALETTE, WIDTH, Axes, Figure, figure
 
@@ -31,6 +31,8 @@ def table(reports: Sequence[Report]) -> pd.DataFrame:
         {
             "study": report.study,
             "claim": item.id,
+            "kind": item.kind,
+            "standing": item.standing,
             "statement": item.statement,
             "verdict": item.verdict.verdict,
             "estimate": item.verdict.estimate,
@@ -51,7 +53,7 @@ def draw(reports: Sequence[Report]) -> Figure:
     """One line per claim: statement, verdict (colour and shape), interval against the claimed side, the number."""
     lines: list[Report | Judged] = []
     for report in reports:
-        lines += [report, *report.judged]
+        lines += [report, *(item for items in by_kind(report.judged).values() for item in items)]
     width, height = WIDTH["page"], ROW + sum(HEADING if isinstance(line, Report) else ROW for line in lines)
     fig, page = figure(width="page", height=height, xlim=(0, width), ylim=(height, 0))
     fig.set_layout_engine("none")
@@ -96,6 +98,8 @@ def draw_claim(page: Axes, item: Judged, y: float) -> None:
     """Mark, name and statement to the left, the number to the right."""
     draw_mark(page, item.verdict.verdict, MARKED, y)
     page.text(NAMED, y, item.id, va="center", weight="bold", fontsize=7.5)
+    if item.kind != "paper":
+        page.text(NAMED, y + 0.13, item.kind, va="center", fontsize=7, color="0.35")
     page.text(STATED, y, "\n".join(wrap(item.statement, 46)[:2]), va="center", fontsize=7.5, linespacing=1.1)
     page.text(MEASURED, y, measured(item.verdict), va="center", fontsize=7, linespacing=1.15, color="0.2")
 

@@ -12,6 +12,9 @@ from typing import Any
 ROOT = Path(__file__).resolve().parents[2]
 """The repository: the folder that holds `common` and `studies`."""
 
+LEDGERS = ":(exclude)studies/*/ledger.json"
+"""What grows as a build begins, and so says nothing about the code."""
+
 LIBRARIES = ("torch", "numpy", "scipy", "safetensors", "snakemake", "mlflow", "matplotlib")
 
 
@@ -30,7 +33,8 @@ def git_state(root: Path = ROOT) -> dict[str, str | bool | None]:
         if Path(_git(root, "rev-parse", "--show-toplevel")).resolve() != root.resolve():
             return {"commit": None, "dirty": None}
         commit = _git(root, "rev-parse", "HEAD")
-        return {"commit": commit, "dirty": bool(_git(root, "status", "--porcelain", "--untracked-files=no"))}
+        changed = _git(root, "status", "--porcelain", "--untracked-files=no", "--", ".", LEDGERS)
+        return {"commit": commit, "dirty": bool(changed)}
     except (OSError, subprocess.CalledProcessError):
         return {"commit": None, "dirty": None}
 

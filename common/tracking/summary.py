@@ -86,6 +86,8 @@ class Summary:
         """Verdict of each claim, and where all this comes from."""
         verdicts = {f"{claim['id']}.verdict": claim["verdict"]["verdict"] for claim in self.claims}
         verdicts |= {f"{claim['id']}.estimate": _ours(claim["verdict"]) for claim in self.claims}
+        verdicts |= {f"{claim['id']}.standing": claim["standing"] for claim in self.claims}
+        verdicts |= {f"{claim['id']}.kind": claim["kind"] for claim in self.claims}
         source = {"mlflow.source.name": f"studies/{self.study}", "mlflow.source.type": "LOCAL"}
         return {"study": self.study, "status": "complete", **verdicts, **source, "mlflow.note.content": self.note}
 
@@ -95,7 +97,8 @@ class Summary:
         lines = ["Figures (artifacts) and verdicts of this study."]
         for claim in self.claims:
             verdict = claim["verdict"]
-            lines.append(f"* {claim['id']} **{verdict['verdict']}**: {claim['statement']}. Ours: {_ours(verdict)}.")
+            words = f"{claim['id']} **{verdict['verdict']}** ({claim['kind']}, {claim['standing']})"
+            lines.append(f"* {words}: {claim['statement']}. Ours: {_ours(verdict)}.")
         return "\n".join([lines[0], "", *lines[1:]])
 
 
