@@ -10,6 +10,7 @@ STUDIES = Studies.load(
     scale=config.get("scale", "default"),
     device=config.get("device"),
 )
+config["scale"] = STUDIES.scale
 COMPANIONS = build.Companions()
 
 EXECUTING = build.executes(workflow, sys.argv)

@@ -1,12 +1,13 @@
 """The sizes at which the whole graph can run. A profile picks one by `config: scale=...`.
 
-A scale maps the runs of all studies, by their full names `study/run`, to those that are trained.
+A scale maps the runs of all studies, by their full names `study/run`, to those that are trained. It is told which of
+them belong to large rungs of a ladder.
 """
 
 import dataclasses
 import math
 from collections import defaultdict
-from collections.abc import Callable
+from collections.abc import Callable, Set
 from typing import Any
 
 from common.config import Continual, Data, Mixture, Model, Run, Schedule, full_name
@@ -25,13 +26,19 @@ NO_PARENT: dict[str, Any] = {"parent": None, "parent_step": None, "reset": ()}
 Runs = dict[str, Run]
 
 
-def default(runs: Runs) -> Runs:
-    """As written in `study.py`: minutes for a figure on two cores."""
+def default(runs: Runs, large: Set[str] = frozenset()) -> Runs:
+    """As written in `study.py`, without large rungs: minutes for a figure on two cores."""
+    return {name: run for name, run in runs.items() if name not in large}
+
+
+def large(runs: Runs, large: Set[str] = frozenset()) -> Runs:  # noqa: ARG001
+    """The default scale with the large rungs: at most an hour for a study on two cores, minutes on a GPU."""
     return runs
 
 
-def smoke(runs: Runs) -> Runs:
+def smoke(runs: Runs, large: Set[str] = frozenset()) -> Runs:
     """The same graph in seconds: a tenth of the updates, a quarter of the width, the first two seeds of each run."""
+    runs = default(runs, large)
     kept = _with_parents(_first_seeds(runs), runs)
     families: dict[str, Runs] = defaultdict(dict)
     for name in kept:
@@ -173,4 +180,7 @@ def _short_schedule(schedule: Schedule, fewer: Callable[[int], int]) -> Schedule
     return dataclasses.replace(schedule, **changes)
 
 
-SCALES: dict[str, Callable[[Runs], Runs]] = {"default": default, "smoke": smoke}
+SCALES: dict[str, Callable[[Runs, Set[str]], Runs]] = {"default": default, "smoke": smoke, "large": large}
+
+SHARED = {"large": "default"}
+"""Scales whose results are those of another one and more: they stand in its folder and are recorded under its name."""
