@@ -16,6 +16,8 @@ from common.config.description import collecting, problems
 SMOKE_SEEDS = 2
 SMOKE_FACTORS = (10, 5, 2, 1)
 """By how much durations shrink: the first of these at which every rule still holds."""
+LADDER_FACTORS = (40, *SMOKE_FACTORS)
+"""The same where runs belong to rungs, which are many."""
 SMOKE_EXAMPLES = 16
 """Most windows of a validation set."""
 SMOKE_SAMPLES = 1024
@@ -76,7 +78,7 @@ def _lineage(name: str, runs: Runs) -> list[str]:
 
 def _shrunk_family(family: Runs) -> Runs:
     """Runs of one lineage, shrunk alike, so that a run still continues its parent at a step that the parent keeps."""
-    for factor in SMOKE_FACTORS:
+    for factor in LADDER_FACTORS if any(run.rung for run in family.values()) else SMOKE_FACTORS:
         with collecting():
             small = {name: _shrunk(run, factor) for name, run in family.items()}
         if not any(problems(run) for run in small.values()):

@@ -131,6 +131,14 @@ def test_round_numbers_become_a_tenth_and_sizes_a_quarter():
     assert (after.data.context, after.data.validation_windows, after.batch_size) == (32, 16, 2)
 
 
+def test_runs_of_rungs_shrink_to_a_fortieth_where_they_can():
+    long, short = (text(steps, rung="a", schedule=Cosine(warmup_steps=steps // 10)) for steps in (800, 50))
+    hard = text(800, rung="a", keep_steps=(398, 400))
+    small = smoke({"s/long": long, "s/short": short, "s/hard": hard})
+    assert [one.steps for one in small.values()] == [20, 1, 400]
+    assert small["s/long"].schedule.warmup_steps == 2
+
+
 @pytest.mark.parametrize(("before", "after"), [(2, 2), (400, 100), (10**6, 1024)])
 def test_samples_of_text_become_a_quarter_that_a_smoke_corpus_has(before, after):
     whole = Mixture(Corpus("prose", context=128), Corpus("python", context=128, samples=before), share=0.5)
