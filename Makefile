@@ -4,12 +4,13 @@ SCALE_DIR ?= .
 BIN := .venv/bin
 READY := .venv/ready
 
-.PHONY: help all smoke pilot register replicate test check types style pytest verdicts readme sizes clean-states clean-store clean-smoke ui FORCE
+.PHONY: help all smoke large pilot register replicate test check types style pytest verdicts readme sizes clean-states clean-store clean-smoke ui FORCE
 .DEFAULT_GOAL := help
 
 help:
 	@echo "make figures/wsd_loss.pdf   one figure, from nothing (any target of snakemake works: make figures/..., make results/...)"
 	@echo "make all                    every figure and verdict"
+	@echo "make large                  the same with the large rungs of the studies' ladders"
 	@echo "make smoke                  the whole graph at the smoke scale, in scales/smoke"
 	@echo "make test                   style, types, workflow and unit tests"
 	@echo "make pilot STUDY=wsd        train the pilot seeds of a study, in scales/pilot; its verdicts count nowhere"
@@ -43,6 +44,9 @@ figures/% results/%: $(READY) FORCE
 
 all: $(READY)
 	$(BIN)/snakemake
+
+large: $(READY)
+	$(BIN)/snakemake --workflow-profile profiles/large
 
 smoke: $(READY)
 	$(BIN)/snakemake --workflow-profile profiles/smoke

@@ -11,6 +11,7 @@ STUDIES = Studies.load(
     device=config.get("device"),
     block=config.get("seeds"),
 )
+config["scale"] = STUDIES.scale
 COMPANIONS = build.Companions()
 
 EXECUTING = build.executes(workflow, sys.argv)

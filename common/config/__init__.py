@@ -4,6 +4,7 @@ from common.config.claim import *
 from common.config.continual import *
 from common.config.data import *
 from common.config.description import *
+from common.config.ladder import *
 from common.config.model import *
 from common.config.optimizer import *
 from common.config.plain import *

@@ -82,6 +82,8 @@ class Run:
     more, together they leave the cache."""
     arm: str | None = None
     """A word that names this run's group in comparisons; no number depends on it."""
+    rung: str | None = None
+    """Name of the study's `Rung` that this run belongs to; no number depends on it."""
     device: Literal["cpu", "cuda"] = field(default="cpu", neutral="cpu")
     """Where it trains; another kind of device changes the bits of the result."""
     ranks: int = field(default=1, neutral=1, code="common.training.data_parallel:DataParallel")

@@ -148,7 +148,7 @@ def standing(entry: Registered | None, now: Mapping[str, Any], *, scale: str) ->
         return "exploratory", entry.exploratory
     if changed := [name for name in COMPARED if now[name] != getattr(entry, name)]:
         return "exploratory", f"not as registered: {_listed(changed)}"
-    if scale in entry.runs and now["runs"] != entry.runs[scale]:
+    if now["runs"] not in entry.runs.values():
         return "exploratory", "not as registered: its runs"
     return ("underpowered", "its seeds will probably not decide it") if entry.underpowered else ("registered", "")
 

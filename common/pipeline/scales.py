@@ -1,12 +1,13 @@
 """The sizes at which the whole graph can run. A profile picks one by `config: scale=...`.
 
-A scale maps the runs of all studies, by their full names `study/run`, to those that are trained.
+A scale maps the runs of all studies, by their full names `study/run`, to those that are trained. It is told which of
+them belong to large rungs of a ladder.
 """
 
 import dataclasses
 import math
 from collections import defaultdict
-from collections.abc import Callable
+from collections.abc import Callable, Set
 from typing import Any
 
 from common.config import Continual, Data, Mixture, Model, Run, Schedule, full_name
@@ -15,6 +16,8 @@ from common.config.description import collecting, problems
 SMOKE_SEEDS = 2
 SMOKE_FACTORS = (10, 5, 2, 1)
 """By how much durations shrink: the first of these at which every rule still holds."""
+LADDER_FACTORS = (40, *SMOKE_FACTORS)
+"""The same where runs belong to rungs, which are many."""
 SMOKE_EXAMPLES = 16
 """Most windows of a validation set."""
 SMOKE_SAMPLES = 1024
@@ -25,13 +28,19 @@ NO_PARENT: dict[str, Any] = {"parent": None, "parent_step": None, "reset": ()}
 Runs = dict[str, Run]
 
 
-def default(runs: Runs) -> Runs:
-    """As written in `study.py`: minutes for a figure on two cores."""
+def default(runs: Runs, large: Set[str] = frozenset()) -> Runs:
+    """As written in `study.py`, without large rungs: minutes for a figure on two cores."""
+    return {name: run for name, run in runs.items() if name not in large}
+
+
+def large(runs: Runs, large: Set[str] = frozenset()) -> Runs:  # noqa: ARG001
+    """The default scale with the large rungs: at most an hour for a study on two cores, minutes on a GPU."""
     return runs
 
 
-def smoke(runs: Runs) -> Runs:
+def smoke(runs: Runs, large: Set[str] = frozenset()) -> Runs:
     """The same graph in seconds: a tenth of the updates, a quarter of the width, the first two seeds of each run."""
+    runs = default(runs, large)
     kept = _with_parents(_first_seeds(runs, SMOKE_SEEDS), runs)
     families: dict[str, Runs] = defaultdict(dict)
     for name in kept:
@@ -80,7 +89,7 @@ def _lineage(name: str, runs: Runs) -> list[str]:
 
 def _shrunk_family(family: Runs) -> Runs:
     """Runs of one lineage, shrunk alike, so that a run still continues its parent at a step that the parent keeps."""
-    for factor in SMOKE_FACTORS:
+    for factor in LADDER_FACTORS if any(run.rung for run in family.values()) else SMOKE_FACTORS:
         with collecting():
             small = {name: _shrunk(run, factor) for name, run in family.items()}
         if not any(problems(run) for run in small.values()):
@@ -184,6 +193,10 @@ def _short_schedule(schedule: Schedule, fewer: Callable[[int], int]) -> Schedule
     return dataclasses.replace(schedule, **changes)
 
 
-SCALES: dict[str, Callable[[Runs], Runs]] = {"default": default, "smoke": smoke}
+SCALES: dict[str, Callable[[Runs, Set[str]], Runs]] = {"default": default, "smoke": smoke, "large": large}
+
+SHARED = {"large": "default"}
+"""Scales whose results are those of another one and more: they stand in its folder and are recorded under its name."""
+
 REGISTERED = tuple(name for name in SCALES if name != "smoke")
 """Scales at which the runs of a claim are registered."""

@@ -4,7 +4,7 @@ import dataclasses
 import json
 import sys
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass, field
 from difflib import get_close_matches
 from pathlib import Path
@@ -15,7 +15,7 @@ from common import config
 from common.config import Claim, DescriptionError, Figure, Run, Select, Step, full_name
 from common.evidence import seeds
 from common.pipeline import provenance, standing
-from common.pipeline.scales import SCALES
+from common.pipeline.scales import SCALES, SHARED
 from common.pipeline.study import NAME, STUDY_NAME, Problem, Study, check_study, holds_study, load_study
 from common.runs.place import FILES, RESULTS, VERDICTS, Place
 
@@ -53,6 +53,7 @@ class Studies:
     sound: dict[str, Study]
     problems: list[Problem] = field(default_factory=list)
     scale: str = "default"
+    """What their results are recorded under: `default` at the scale `large`, which adds runs to those."""
 
     @classmethod
     def load(
@@ -86,7 +87,8 @@ class Studies:
         sound, problems = _check_parents(found, problems)
         sized = _scaled(sound, scale, device)
         blocks = {name: standing.block_of(study, block, scale) for name, study in sized.items()}
-        return cls({name: standing.drawn(sized[name], blocks[name]) for name in sized}, problems, scale)
+        drawn = {name: standing.drawn(sized[name], blocks[name]) for name in sized}
+        return cls(drawn, problems, SHARED.get(scale, scale))
 
     def __getitem__(self, study: str) -> Study:
         try:
@@ -111,16 +113,15 @@ class Studies:
     def selected(self, study: str, select: Select) -> list[Place]:
         """The runs of a selection that a study makes.
 
-        Raises: LookupError if a value of the selection matches no run (a smaller scale may leave out such runs).
+        Raises: LookupError if a value of the selection matches no run of study.py (a scale may leave out such runs).
         """
         return list(dict.fromkeys(place for part in select.parts for place in self._selected(study, part)))
 
     def _selected(self, study: str, part: Select) -> list[Place]:
         home = part.study or study
         runs = self[home].numbered or self[home].runs
-        whole = self.scale == "default" and self[home].block != seeds.PILOT
-        for name, wanted in part.where.items() if whole else ():
-            present = [getattr(run, name) for run in runs.values()]
+        for name, wanted in part.where.items():
+            present = [getattr(run, name) for run in self[home].written.values()]
             if missing := [value for value in wanted if value not in present]:
                 near = get_close_matches(str(missing[0]), [value for value in present if isinstance(value, str)], n=1)
                 hint = f"; did you mean {near[0]!r}?" if near else ""
@@ -253,7 +254,7 @@ def _has(run: Run, where: Mapping[str, Sequence[Any]]) -> bool:
 
 def _scaled(sound: dict[str, Study], scale: str, device: Literal["cpu", "cuda"] | None) -> dict[str, Study]:
     """The studies with the runs that a scale leaves of them."""
-    runs = SCALES[scale](_by_full_name(sound.values()))
+    runs = SCALES[scale](_by_full_name(sound.values()), _large(sound.values()))
     if device is not None:
         runs = {name: dataclasses.replace(run, device=device) for name, run in runs.items()}
     chosen = {
@@ -265,6 +266,11 @@ def _scaled(sound: dict[str, Study], scale: str, device: Literal["cpu", "cuda"] 
 
 def _by_full_name(studies: Iterable[Study]) -> dict[str, Run]:
     return {f"{study.name}/{name}": run for study in studies for name, run in study.runs.items()}
+
+
+def _large(studies: Iterable[Study]) -> Set[str]:
+    """Full names of the runs of large rungs."""
+    return {f"{study.name}/{name}" for study in studies for name, run in study.written.items() if study.is_large(run)}
 
 
 def _check_parents(found: dict[str, Study], problems: list[Problem]) -> tuple[dict[str, Study], list[Problem]]:
@@ -279,22 +285,38 @@ def _check_parents(found: dict[str, Study], problems: list[Problem]) -> tuple[di
     sound = {name: study for name, study in found.items() if name not in faulty}
     runs = _by_full_name(sound.values())
     wrong = [problem for study in sound.values() for problem in _parent_problems(study, runs, faulty)]
+    large = _large(sound.values())
+    wrong += [problem for study in sound.values() for problem in _large_problems(study, runs, large)]
     everything = Studies(sound, problems)
-    wrong += [problem for study in sound.values() for problem in _selection_problems(study, everything)]
+    wrong += [problem for study in sound.values() for problem in _selection_problems(study, everything, large)]
     wrong += _id_problems(sound)
     return _check_parents(sound, problems + wrong) if wrong else (sound, problems)
 
 
-def _selection_problems(study: Study, studies: Studies) -> Iterator[Problem]:
+def _large_problems(study: Study, runs: Mapping[str, Run], large: Set[str]) -> Iterator[Problem]:
+    """Runs that would stay without the large one that they continue."""
+    for name, run in study.runs.items():
+        if run.parent is None or f"{study.name}/{name}" in large:
+            continue
+        if (full := full_name(study.name, run.parent)) in large:
+            text = f"parent={run.parent!r} is of the large rung {runs[full].rung!r}, which scales leave out"
+            yield Problem(study.name, name, f"{text}; give this run a large rung too")
+
+
+def _selection_problems(study: Study, studies: Studies, large: Set[str]) -> Iterator[Problem]:
     """Selections of what does not exist; figures that show a claim without all that it is judged on."""
     sound = True
     for step in (*study.figures.values(), *study.measures.values(), *study.claims.values()):
         for select in (one for what in ("runs", "states", "records") for one in step.selections(what).values()):
             try:
-                studies.selected(study.name, select)
+                chosen = studies.selected(study.name, select)
             except LookupError as error:
                 sound = False
                 yield Problem(study.name, None, f"{type(step).__name__}({step.name!r}): {error}")
+                continue
+            if chosen and {place.label for place in chosen} <= large:
+                text = f"selects {chosen[0].run!r} and runs of large rungs alone, which scales leave out"
+                yield Problem(study.name, None, f"{type(step).__name__}({step.name!r}) {text}; add a smaller rung")
     for figure in study.figures.values() if sound else ():
         had = {path for paths in studies.inputs(study.name, figure).values() for path in paths}
         for name in figure.claims:

@@ -20,7 +20,7 @@ from types import ModuleType
 from typing import Any
 
 import studies as package
-from common.config import Claim, DescriptionError, Figure, Measure, Run, Step
+from common.config import Claim, DescriptionError, Figure, Measure, Run, Rung, Step
 from common.config.description import collecting, problems
 from common.evidence import registration
 from common.evidence.registration import Registration
@@ -65,11 +65,19 @@ class Study:
     measures: dict[str, Measure]
     claims: dict[str, Claim]
     folder: Path
+    rungs: dict[str, Rung] = field(default_factory=dict)
+    """Sizes of its ladder."""
+    written: dict[str, Run] = field(default_factory=dict)
+    """All runs as in study.py, also those that a scale leaves out."""
     registration: Registration | None = None
     numbered: dict[str, Run] = field(default_factory=dict)
     """The runs with seeds as numbers, before those of a block were drawn (see `common.evidence.seeds`)."""
     block: str = WRITTEN
     """The block that their seeds are of."""
+
+    def is_large(self, run: Run) -> bool:
+        """Whether a run exists at the scale `large` alone."""
+        return run.rung is not None and self.rungs[run.rung].large
 
 
 @dataclass(frozen=True)
@@ -117,14 +125,18 @@ def load_study(folder: Path) -> Study:
     measures = _list_of(
         Measure, getattr(module, "MEASURES", []), f"{where} must define MEASURES", 'Measure("name", ...)'
     )
+    rungs = _list_of(Rung, getattr(module, "RUNGS", []), f"{where} must define RUNGS", 'Rung("name", parameters=...)')
+    by_name = _by_name(runs, where)
     return Study(
         folder.name,
         question,
-        _by_name(runs, where),
+        by_name,
         _by_name(figures, where),
         _by_name(measures, where),
         _claims(folder),
         folder,
+        _by_name(rungs, where),
+        by_name,
         _registered(folder),
     )
 
@@ -253,12 +265,26 @@ def check_study(study: Study) -> Iterator[Problem]:
         elif len(name) > LONGEST:
             text = f"the name has {len(name)} letters; at most {LONGEST} fit a file, so choose a shorter one"
             yield Problem(study.name, f"{name[:20]}...", text)
-        yield from (Problem(study.name, name, text) for text in problems(run))
+        yield from (Problem(study.name, name, text) for text in [*problems(run), *_rung_problems(study, run)])
         same = seen.setdefault(_training(run), name) if not problems(run) else name
         if same != name:
             yield Problem(study.name, name, f"describes the same training as {same!r}; use that run for both")
+    for name, rung in study.rungs.items():
+        yield from (Problem(study.name, None, f"Rung({name!r}): {text}") for text in problems(rung))
     yield from _check_steps(study)
     yield from _check_claims(study)
+
+
+def _rung_problems(study: Study, run: Run) -> Iterator[str]:
+    """Problems of a sound run with the rung that it names."""
+    if run.rung is None or problems(run):
+        return
+    if run.rung not in study.rungs:
+        near = get_close_matches(run.rung, study.rungs, n=1)
+        hint = f"did you mean {near[0]!r}?" if near else f"the rungs are {', '.join(study.rungs) or 'none yet'}"
+        yield f"rung={run.rung!r} is no rung of RUNGS in study.py; {hint}"
+    elif not problems(study.rungs[run.rung]) and (text := study.rungs[run.rung].misfit(run)):
+        yield text
 
 
 def _check_steps(study: Study) -> Iterator[Problem]:

@@ -139,9 +139,9 @@ def read_runs(paths: Iterable[str | Path], *, lineage: bool = False) -> "pd.Data
         lineage: put the rows of a run's parents, up to where it left them, before its own.
 
     Returns:
-        One row for each row of the files. Besides the metrics: study, run, arm, status, parent, start_step, and from
-        the description seed, lr, steps, batch_size, schedule, optimizer, model, parametrization, width, depth, data. A
-        swept field holds the member's own value. Not measured is NaN.
+        One row for each row of the files. Besides the metrics: study, run, arm, rung, status, parent, start_step, and
+        from the description seed, lr, steps, batch_size, schedule, optimizer, model, parametrization, width, depth,
+        data. A swept field holds the member's own value. Not measured is NaN.
     """
     import pandas as pd
 
@@ -190,6 +190,7 @@ def _labels(record: Mapping[str, Any]) -> dict[str, Any]:
         "study": record["study"],
         "run": record["name"],
         "arm": run.arm,
+        "rung": run.rung,
         "status": record["status"],
         "reason": record["reason"],
         "parent": run.parent,

@@ -23,6 +23,7 @@ from common.config import (
     Measure,
     Rewarm,
     Run,
+    Rung,
     Schedule,
     Select,
     Transformer,
@@ -233,6 +234,64 @@ BIGRAM_DECAY = Run(
     keep_steps=(decay_steps(LANGUAGE_STEPS) // 4, decay_steps(LANGUAGE_STEPS) // 2),
 )
 
+RUNGS = [
+    Rung(name, parameters=parameters, bytes_per_parameter=30, batch=16)
+    for name, parameters in (("25k", 25_984), ("50k", 48_640), ("100k", 101_760))
+]
+"""Networks on which the decay and its rival are measured again: size and data grow together."""
+WIDTHS = {"25k": 28, "50k": 40, "100k": 60}
+"""Of the network of each rung; everything else is as in the headline runs."""
+LADDER_SEEDS = range(3)
+
+
+def on_rung(rung: Rung) -> dict[str, Any]:
+    """What all runs of a rung have in common."""
+    return SETTINGS | {
+        "model": Transformer(width=WIDTHS[rung.name], depth=2, heads=2),
+        "batch_size": rung.batch,
+        "rung": rung.name,
+        "lr": PEAK,
+        "sweep": {"seed": tuple(LADDER_SEEDS)},
+    }
+
+
+def rung_steps(rung: Rung) -> int:
+    """Updates of a whole training on a rung."""
+    return rung.steps(context=64)
+
+
+LADDER = [
+    run
+    for rung in RUNGS
+    for run in (
+        Run(
+            f"ladder-stable-{rung.name}",
+            **on_rung(rung),
+            arm="ladder_stable",
+            schedule=Constant(warmup_steps=WARMUP_STEPS),
+            steps=rung_steps(rung),
+            keep_steps=(stable_steps(rung_steps(rung)),),
+        ),
+        Run(
+            f"ladder-wsd-{rung.name}",
+            **on_rung(rung),
+            arm="ladder_wsd",
+            parent=f"ladder-stable-{rung.name}",
+            parent_step=stable_steps(rung_steps(rung)),
+            schedule=cooldown("inverse", decay_steps(rung_steps(rung))),
+            steps=decay_steps(rung_steps(rung)),
+        ),
+        Run(
+            f"ladder-cosine-{rung.name}",
+            **on_rung(rung),
+            arm="ladder_cosine",
+            schedule=Cosine(warmup_steps=WARMUP_STEPS),
+            steps=rung_steps(rung),
+        ),
+    )
+]
+"""On each rung a constant run, its decay, and a cosine of equal length, peak and final rate."""
+
 RUNS = [
     *TRUNKS,
     *DECAYS,
@@ -243,6 +302,7 @@ RUNS = [
     *COOLDOWNS,
     BIGRAM_TRUNK,
     BIGRAM_DECAY,
+    *LADDER,
 ]
 
 HEADLINE = ("stable", "wsd")
@@ -280,6 +340,7 @@ FIGURES = [
         claims=["W12", "W11"],
     ),
     Figure("decay_ablation", runs=PEAKS_AND_LENGTHS, claims=["W13"]),
+    Figure("ladder", runs=Select(arm=["ladder_stable", "ladder_wsd", "ladder_cosine"])),
 ]
 
 BRANCHED = {"trunks": Select(arm="stable", lr=PEAK), "decays": Select(arm="wsd", lr=PEAK)}

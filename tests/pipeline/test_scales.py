@@ -29,7 +29,7 @@ from common.config import (
 )
 from common.config.description import problems
 from common.models.roles import scaling_of
-from common.pipeline.scales import SCALES, default, smoke
+from common.pipeline.scales import SCALES, SHARED, default, large, smoke
 from common.pipeline.studies import Studies
 
 SMALL = {"model": MLP(), "data": Digits(), "lr": 0.1, "seed": 0}
@@ -129,6 +129,14 @@ def test_round_numbers_become_a_tenth_and_sizes_a_quarter():
     assert (after.schedule.warmup_steps, after.schedule.decay_steps) == (6, 10)
     assert (after.model.width, after.model.heads, after.model.depth) == (16, 2, 1)
     assert (after.data.context, after.data.validation_windows, after.batch_size) == (32, 16, 2)
+
+
+def test_runs_of_rungs_shrink_to_a_fortieth_where_they_can():
+    long, short = (text(steps, rung="a", schedule=Cosine(warmup_steps=steps // 10)) for steps in (800, 50))
+    hard = text(800, rung="a", keep_steps=(398, 400))
+    small = smoke({"s/long": long, "s/short": short, "s/hard": hard})
+    assert [one.steps for one in small.values()] == [20, 1, 400]
+    assert small["s/long"].schedule.warmup_steps == 2
 
 
 @pytest.mark.parametrize(("before", "after"), [(2, 2), (400, 100), (10**6, 1024)])
@@ -238,10 +246,17 @@ def test_branches_of_different_parents_are_one_group_of_seeds():
     assert set(smoke(trunks | branches)) == {f"s/{n}{i}{end}" for n in "xy" for i in (0, 1) for end in ("", "-b")}
 
 
-def test_default_is_the_identity():
+def test_default_is_the_identity_without_large_rungs():
     runs = {f"s/{name}": one for name, one in HARD.items()}
-    assert default(runs) is runs
-    assert set(SCALES) == {"default", "smoke"}
+    assert default(runs) == large(runs) == runs
+    assert set(SCALES) == {"default", "smoke", "large"} and SHARED == {"large": "default"}
+
+
+def test_large_rungs_are_of_the_large_scale_alone():
+    runs = {f"s/{name}": run(seed=i, rung=name, arm=name) for i, name in enumerate("abc")}
+    found = {scale: list(SCALES[scale](runs, {"s/c"})) for scale in SCALES}
+    assert found == {"default": ["s/a", "s/b"], "smoke": ["s/a", "s/b"], "large": ["s/a", "s/b", "s/c"]}
+    assert SCALES["large"](runs, {"s/c"}) == runs
 
 
 def test_the_studies_of_the_repository_have_the_same_graph_at_every_scale():

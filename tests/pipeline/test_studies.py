@@ -1220,6 +1220,78 @@ def test_a_smaller_scale_may_leave_out_what_is_selected(folder):
     }
 
 
+RUNGS = """
+RUNGS = [
+    Rung("small", parameters=25_984, bytes_per_parameter=30, batch=8),
+    Rung("big", parameters=48_640, bytes_per_parameter=30, batch=8, large=True),
+]
+WIDTHS = {"small": 28, "big": 40}
+
+
+def on(rung, **fields):
+    model = Transformer(width=WIDTHS.get(rung, 28), depth=2, heads=2)
+    return Run(f"{rung}-{fields.get('arm', 'a')}", **(TEXT | COMMON | {"model": model, "rung": rung} | fields))
+"""
+
+
+def ladder(folder, *entries):
+    """A study with two rungs, of which one is large."""
+    scripts = {"plot_loss": "def draw(runs):\n    pass\n"} if "FIGURES" in entries[-1] else {}
+    write(folder, "sound", lines(RUNGS, *entries), **scripts)
+
+
+def test_a_large_rung_is_trained_at_the_large_scale_alone(folder):
+    entries = "RUNS = [on('small'), on('big')]", 'FIGURES = [Figure("loss", runs=Select(rung=["small", "big"]))]'
+    ladder(folder, *entries)
+    small, big = (f"results/sound/{rung}-a/metrics.csv" for rung in ("small", "big"))
+    for scale, paths in {"default": [small], "smoke": [small], "large": [small, big]}.items():
+        studies = Studies.load(scale=scale)
+        assert studies.problems == []
+        assert studies.inputs("sound", studies["sound"].figures["loss"]) == {"runs": paths}
+        assert studies.scale == ("smoke" if scale == "smoke" else "default")
+        assert list(studies["sound"].rungs) == ["small", "big"]
+    assert studies.describe("sound", "big-a")["rung"] == "big"
+    with pytest.raises(LookupError, match="selects rung='bigg', which no run of 'sound' has; did you mean 'big'"):
+        studies.selected("sound", Select(rung="bigg"))
+
+
+@pytest.mark.parametrize(
+    ("entries", "words"),
+    [
+        (("RUNS = [on('smal')]",), "run smal-a: rung='smal' is no rung of RUNGS in study.py; did you mean 'small'?"),
+        (("RUNS = [on('x')]",), "rung='x' is no rung of RUNGS in study.py; the rungs are small, big"),
+        (
+            ("RUNS = [on('small')]", "RUNGS = []"),
+            "rung='small' is no rung of RUNGS in study.py; the rungs are none yet",
+        ),
+        (("RUNS = [on('small', batch_size=4)]",), "batch_size=4 is not batch=8 of Rung('small'); make them equal"),
+        (
+            ("WIDTHS['small'] = 32", "RUNS = [on('small')]"),
+            "model has 32768 parameters, but Rung('small') says parameters=25984; write parameters=32768",
+        ),
+        (("RUNGS += RUNGS[:1]", "RUNS = [on('small')]"), "the name 'small' is given twice"),
+        (("RUNGS += [3]", "RUNS = [on('small')]"), "must define RUNGS, a list of Rung("),
+        (
+            ('RUNGS += [Rung("odd", parameters=0, bytes_per_parameter=30, batch=8)]', "RUNS = [on('odd')]"),
+            "study sound, Rung('odd'): parameters=0 must be at least 1",
+        ),
+        (
+            ("RUNS = [on('big', keep_steps=(9,)), on('small', parent='big-a', parent_step=9, reset=('weights',))]",),
+            "small-a: parent='big-a' is of the large rung 'big', which scales leave out; give this run a large rung",
+        ),
+        (
+            ("RUNS = [on('small'), on('big')]", 'FIGURES = [Figure("loss", runs=Select(rung="big"))]'),
+            "Figure('loss') selects 'big-a' and runs of large rungs alone, which scales leave out; add a smaller rung",
+        ),
+    ],
+)
+def test_a_ladder_that_does_not_stand_is_refused(folder, entries, words):
+    ladder(folder, *entries)
+    studies = Studies.load()
+    assert "sound" not in studies.sound
+    assert any(words in str(problem) for problem in studies.problems), studies.problems
+
+
 @pytest.mark.parametrize("measure", ["ends, seeds=range(5)", "ends, *, seeds=range(5)", "ends, **sizes"])
 def test_sizes_of_a_measurement_are_those_of_the_smoke_scale_alone(folder, measure):
     scripts = SCRIPTS | {"measure_river": f"def measure({measure}):\n    pass\n"}
@@ -1297,11 +1369,11 @@ def test_corpora_of_a_run_with_other_data():
 
 
 def test_unknown_scale_ends_with_one_line(folder):
-    with pytest.raises(SystemExit, match="scale='smok' must be one of default, smoke"):
+    with pytest.raises(SystemExit, match="scale='smok' must be one of default, smoke, large"):
         Studies.load(scale="smok")
 
 
-@pytest.mark.parametrize("scale", ["default", "smoke"])
+@pytest.mark.parametrize("scale", ["default", "smoke", "large"])
 def test_studies_of_the_repository_are_sound_at_every_scale(scale):
     studies = Studies.load(scale=scale)
     assert studies.problems == []
@@ -1358,5 +1430,5 @@ def test_real_command_refuses_a_run_of_a_faulty_study_by_name(repository):
 def test_real_command_refuses_an_unknown_scale(repository):
     done = snakemake(repository, "--dry-run", "wsd", "--config", "scale=huge")
     assert done.returncode != 0
-    assert "scale='huge' must be one of default, smoke (see common/pipeline/scales.py)" in done.stderr
+    assert "scale='huge' must be one of default, smoke, large (see common/pipeline/scales.py)" in done.stderr
     assert "Traceback" not in done.stderr + done.stdout
