@@ -1,7 +1,8 @@
 """When the claims on continued pre-training hold: bars, margins and shares are settings of the claims.
 
-Those of the first edition were frozen after a pilot with seeds 100 and 101. R2, R3, R7, R10, R12 have other rules
-since. No interval contains the error of the validation text, which all seeds share.
+Those of the first edition were frozen after a pilot with seeds 100 and 101. R2, R3 and R12 have other rules since; R2,
+R5, R7, R9 and R10 name a value without effect as well. No interval contains the error of the validation text, which all
+seeds share.
 """
 
 from collections.abc import Iterable
