@@ -164,15 +164,19 @@ def _ends(runs: pd.DataFrame, setting: str, schedule: str, *, arms: Sequence[str
 def boundaries(runs: pd.DataFrame) -> pd.DataFrame:
     """Rises at the starts of the second and third phase, of the text so far (the mean of the domains that it has).
 
-    Columns: setting, schedule, phase (1 or 2), seed, rise (in the first fifth of a phase, as in `phases`). Infinite
-    schedules are followed along their trunk.
+    Columns: setting, schedule, phase (1 or 2), seed, rise (in the first fifth of a phase, as in `phases`) and
+    rise_finished (above the finished model of the phase before in the place of the start). Infinite schedules are
+    followed along their trunk, whose loss no decay has lowered; a cosine starts from the finished model itself.
     """
     rows = []
     for seed, part in runs.groupby("seed"):
-        length = part[part.arm == "same_rewarm"].steps.iloc[0]
+        length, models = part[part.arm == "same_rewarm"].steps.iloc[0], finished(part)
         for setting, schedule, phase, losses in _starts(part):
             about = {"setting": setting, "schedule": schedule, "phase": phase, "seed": int(str(seed))}
-            rows.append({**about, "rise": rise(losses, within_steps=EARLY * length)})
+            found = rise(losses, within_steps=EARLY * length)
+            before = models[(models.setting == setting) & (models.schedule == schedule) & (models.phase == phase - 1)]
+            above = losses.iloc[0] - before[before.domain.isin(DOMAINS[:phase])].loss.mean()
+            rows.append({**about, "rise": found, "rise_finished": found + above if schedule == INFINITE else found})
     return pd.DataFrame(rows)
 
 

@@ -4,9 +4,10 @@ Infinite schedules (blue: warm-up, cosine cooldown to 0.55 of the peak, then tha
 for each phase (purple); on one text also with an inverse root cooldown (light blue) and WSD-S (green, three seeds).
 Dots are finished models after equal numbers of updates: the ends of the cosines, and exponential anneals (thin) over
 the last fifth of a phase that branch off the trunk. Top: learning rates; loss on prose when all three phases are prose;
-rise of the loss on the texts so far in the first fifth of the second and third phase. Bottom: loss on three domains,
-trained on one after the other. Means and 95 % intervals over five seeds. After Ibrahim et al. 2024 and Singh et al.
-2025.
+rise of the loss on the texts so far in the first fifth of the second and third phase, above the finished model of the
+phase before (filled) and above the trunk, which no decay has lowered (open). Bottom: loss on three domains, trained on
+one after the other. Infinite schedules are ahead at the end of the first phase already. Means and 95 % intervals over
+five seeds. After Ibrahim et al. 2024 and Singh et al. 2025.
 """
 
 from collections.abc import Iterable
@@ -23,6 +24,8 @@ from studies.rewarming.styles import COLORS, DOMAIN_NAMES, NAMES, Color
 SETTINGS = {"same": "one text", "chain": "domains"}
 ORDINALS = ("first", "second")
 TRUNKS = {"same": ("infinite_trunk",), "chain": ("chain_trunk",)}
+RISES = ("rise_finished", "rise")
+"""Columns of `boundaries`. For a cosine both are the same."""
 NAME_ROOM = 0.1
 """Share of a panel's height above the curves in which the phases are named."""
 
@@ -82,19 +85,23 @@ def _dots(ax: Axes, found: pd.DataFrame, ends: Iterable[int], color: Color) -> N
 
 
 def draw_rises(ax: Axes, runs: pd.DataFrame) -> pd.DataFrame:
-    """Rise of the old loss at each boundary, by schedule."""
-    found = mean_band(boundaries(runs), by=["setting", "phase", "schedule"], value="rise")
+    """Rise of the old loss at each boundary, by schedule: above the finished model filled, above the trunk open."""
+    table, by = boundaries(runs), ["setting", "phase", "schedule"]
+    found = pd.concat(mean_band(table, by=by, value=value).assign(quantity=value) for value in RISES)
     places = [(setting, phase) for setting in SETTINGS for phase in (1, 2)]
     for place, (setting, phase) in enumerate(places):
-        for offset, schedule in ((-0.12, REPEATED), (0.12, INFINITE)):
-            rows = found[(found.setting == setting) & (found.phase == phase) & (found.schedule == schedule)]
-            draw_points(ax, [place + offset], rows, COLORS[schedule])
+        here = found[(found.setting == setting) & (found.phase == phase)]
+        marks = ((-0.2, REPEATED, RISES[0]), *((0.2 * i, INFINITE, value) for i, value in enumerate(RISES)))
+        for offset, schedule, quantity in marks:
+            rows = here[(here.schedule == schedule) & (here.quantity == quantity)]
+            fill = COLORS[schedule] if quantity == RISES[0] else "white"
+            draw_points(ax, [place + offset], rows, COLORS[schedule], markerfacecolor=fill)
     ax.axhline(0, color=COLORS["only_old"], linewidth=0.6)
     ax.set_xticks(range(len(places)), [ORDINALS[phase - 1] for _, phase in places])
     ax.set_xticks([0.5, 2.5], list(SETTINGS.values()), minor=True)
     ax.tick_params(axis="x", which="minor", length=0, pad=14, labelsize=7)
     ax.set(xlabel="boundary", ylabel="nats/byte", title="rise of the old loss", xlim=(-0.5, len(places) - 0.5))
-    return found.assign(quantity="rise")
+    return found
 
 
 def name_schedules(ax: Axes) -> None:

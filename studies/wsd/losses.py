@@ -54,7 +54,7 @@ def budgets_of(runs: pd.DataFrame) -> list[int]:
 
 
 def headline_peak(runs: pd.DataFrame) -> float:
-    """The peak at which the headline runs were trained: the largest of the constant ones."""
+    """The peak at which the headline runs were trained: the largest of the constant ones, not always the best one."""
     return float(runs[runs.arm == "stable"].lr.max())
 
 
@@ -71,15 +71,33 @@ def at_each_budget(runs: pd.DataFrame, arm: str) -> list[pd.Series]:
     return [best(losses, budget)[1] for budget in sorted(losses.budget.unique())]
 
 
-def notches(runs: pd.DataFrame, budget: int) -> pd.Series:
-    """Factors of 2 between the best peak of the cosine and that of WSD, by seed."""
-    peaks: list[pd.Series] = []
-    for arm in ("cosine", "wsd"):
-        losses = last_loss(runs, arm)
-        table = losses[losses.budget == budget].pivot(index="seed", columns="lr", values="val_loss")
-        peak = table.idxmin(axis=1)
-        peaks.append(pd.Series(np.log2(peak), index=peak.index))
-    return peaks[0] - peaks[1]
+def best_peaks(losses: pd.DataFrame, budget: int) -> pd.DataFrame:
+    """Best peak by seed at a budget: columns peak (logarithm to base 2) and inside.
+
+    The minimum of the parabola through the best of the trained peaks and its neighbours on the logarithmic axis. At an
+    edge of the grid it is that edge, and not `inside`: the best peak may lie beyond.
+    """
+    table = losses[losses.budget == budget].pivot(index="seed", columns="lr", values="val_loss")
+    peaks, rows = np.log2(table.columns.to_numpy(dtype=float)), {}
+    for seed, row in table.iterrows():
+        values = row.to_numpy()
+        lowest = int(values.argmin())
+        inside = 0 < lowest < len(peaks) - 1
+        near = slice(lowest - 1, lowest + 2)
+        rows[seed] = {"peak": vertex(peaks[near], values[near]) if inside else peaks[lowest], "inside": inside}
+    return pd.DataFrame.from_dict(rows, orient="index").astype({"peak": float, "inside": bool})
+
+
+def vertex(x: np.ndarray, y: np.ndarray) -> float:
+    """Where the parabola through three points, the middle of which is not above the others, is lowest."""
+    second, first, _ = np.polyfit(x - x[1], y, 2)
+    return float(x[1] - first / (2 * second)) if second > 0 else float(x[1])
+
+
+def notches(runs: pd.DataFrame, budget: int) -> pd.DataFrame:
+    """Factors of 2 between the best peak of the cosine and that of WSD by seed: columns notches and inside (both)."""
+    cosine, wsd = (best_peaks(last_loss(runs, arm), budget) for arm in ("cosine", "wsd"))
+    return pd.DataFrame({"notches": cosine.peak - wsd.peak, "inside": cosine.inside & wsd.inside})
 
 
 def falls(runs: pd.DataFrame, budget: int) -> pd.DataFrame:

@@ -1,14 +1,15 @@
 """Measured loss beside the convex bound of the same schedules, and what a decay gains by its length.
 
 a: validation loss in nats per byte, mean and 95 % interval over seeds; WSD branches its decays off one constant run,
-each cosine is trained for its own budget at its best peak. b: the convex bound of Schaipp et al. 2025 on the last
-iterate for the same schedules, in units of D G (distance from the start times gradient norm); the constant run and its
-decays share the base rate that is best for the decay of the largest budget, each cosine has its own best one. c: loss
+with the peak that is best at the largest budget, and each cosine is trained for its own budget at its best peak. b: the
+convex bound of Schaipp et al. 2025 on the last iterate for the same schedules, in units of D G (distance from the start
+times gradient norm); the constant run and its decays share the base rate that is best for the decay of the largest
+budget, each cosine has its own best one. The bound puts the cosine below WSD, the opposite of what is measured. c: loss
 below that of the constant rate before the largest budget, as a percentage of the largest such gain in the same series,
 by the share of the budget that decays linearly to a tenth of the peak. Lines: the bound for these schedules; marks:
-ours, mean and 95 % interval over seeds of the gain, paired by seed. One rate: the same peak and base rate for every
-length; best rates: the best one for each length, and for the constant rate. Crosses: a 124M model, linear decays to 0
-at one rate (Schaipp et al. 2025, logs).
+ours, mean and 95 % interval over seeds of the gain, paired by seed. One rate: the same peak for every length, and the
+base rate that is to the bound's best one as this peak is to the best one; best rates: the best one for each length, and
+for the constant rate. Crosses: a 124M model, linear decays to 0 at one rate (Schaipp et al. 2025, logs).
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -21,7 +22,7 @@ from common.config import WSD, Run
 from common.optim.schedules import rates
 from common.plotting import PALETTE, Axes, Figure, draw_band, figure, label_lines, mean_band
 from studies.wsd.bound import Factors, bound, bound_curve
-from studies.wsd.losses import best, cooldown_gains, cooldowns, last_loss
+from studies.wsd.losses import best, budgets_of, cooldown_gains, cooldowns, last_loss
 from studies.wsd.plot_loss import chosen, curves, series
 
 PUBLISHED_GAIN = {0.1: 0.155, 0.2: 0.173, 0.6: 0.187}
@@ -38,6 +39,11 @@ Members = Mapping[str, Sequence[tuple[float, int]]]
 """Peak and budget of the curves of each arm, as `plot_loss.chosen` picks them."""
 
 
+def tuned_peak(runs: pd.DataFrame) -> float:
+    """The best peak of WSD at its largest budget."""
+    return best(last_loss(runs, "wsd"), budgets_of(runs)[-1])[0]
+
+
 def lineage_rates(run: Run, records: Mapping[str, Run]) -> np.ndarray:
     """Learning rate of every update behind a run's last state, those of its parents included."""
     own = np.array(rates(run.schedule, steps=run.steps, lr=run.lr))
@@ -50,7 +56,7 @@ def described(runs: pd.DataFrame, records: Mapping[str, Run], **where: object) -
 
 
 def best_base(runs: pd.DataFrame, members: Members, records: Mapping[str, Run]) -> float:
-    """Best base rate of the bound for WSD at its largest budget: it stands for the peak that is best there."""
+    """Best base rate of the bound for WSD at its largest budget: it stands for the measured peak that is best there."""
     lr, end = members["wsd"][-1]
     return bound(lineage_rates(described(runs, records, arm="wsd", lr=lr, end=end), records) / lr).best_base
 
@@ -197,7 +203,7 @@ def draw(runs: pd.DataFrame, records: Mapping[str, Run]) -> tuple[Figure, pd.Dat
     """
     runs = runs.assign(end=runs.groupby(["run", "seed"]).step.transform("max"))
     table = curves(runs)
-    members = chosen(table, runs)
+    members = chosen(table, runs, peak=tuned_peak(runs))
     shown = [series(table, arm=arm, lr=lr, end=end) for arm, found in members.items() for lr, end in found]
     panels = {
         "a": pd.concat(shown),

@@ -2,7 +2,8 @@
 
 Validation loss in nats per byte on the first 256 windows, mean and 95 % interval over seeds; the verdicts are judged on
 all 2,048. Left: WSD branches its decay off one constant run; each cosine is trained for its own budget; the inset shows
-the learning rates. Right: three constant learning rates (solid) and their decays (dashed).
+the learning rates. Right: three constant learning rates (solid) and their decays (dashed). WSD on the left has the
+headline peak; W8 compares each schedule at its best peak.
 """
 
 import pandas as pd
@@ -22,10 +23,9 @@ def series(table: pd.DataFrame, **where: object) -> pd.DataFrame:
     return table.loc[(table[list(where)] == pd.Series(where)).all(axis=1)]
 
 
-def chosen(table: pd.DataFrame, runs: pd.DataFrame) -> dict[str, list[tuple[float, int]]]:
-    """Peak and budget of each curve of panel a: the headline trunk and its decays, the best cosine of each budget."""
+def chosen(table: pd.DataFrame, runs: pd.DataFrame, *, peak: float) -> dict[str, list[tuple[float, int]]]:
+    """Peak and budget of each curve of panel a: the trunk of a peak and its decays, the best cosine of each budget."""
     budgets = sorted(table[table.arm == "wsd"].end.unique())
-    peak = headline_peak(runs)
     cosines = [(best(last_loss(runs, "cosine"), budget)[0], budget) for budget in budgets]
     return {"stable": [(peak, budgets[-1])], "wsd": [(peak, budget) for budget in budgets], "cosine": cosines}
 
@@ -35,7 +35,7 @@ def draw_schedules(ax: Axes, table: pd.DataFrame, runs: pd.DataFrame) -> None:
     names = {"stable": "constant", "wsd": "WSD decays", "cosine": "cosine, one run\nfor each budget"}
     inset = ax.inset_axes((0.42, 0.7, 0.56, 0.25))
     labels = []
-    for arm, members in chosen(table, runs).items():
+    for arm, members in chosen(table, runs, peak=headline_peak(runs)).items():
         color = PALETTE["constant" if arm == "stable" else arm]
         for peak, budget in members:
             draw_band(ax, series(table, arm=arm, lr=peak, end=budget), color)

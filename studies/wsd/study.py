@@ -1,11 +1,13 @@
 """Why does the loss fall so steeply when a warm-up-stable-decay schedule decays, and is it as good as an oracle cosine?
 
 Wen et al. 2024, "Understanding Warmup-Stable-Decay Learning Rates: A River Valley Loss Landscape Perspective",
-arXiv:2410.05192. Headline comparisons share their final learning rate, a tenth of the peak. One trunk of constant
-learning rate for each peak carries every decay; nothing that two runs share is trained twice. Every run is a sweep over
-the seeds, and a decay continues the member with its own seed.
+arXiv:2410.05192. Schedules that are compared decay to a tenth, each of its own peak: they share the factor, and the
+final learning rate only if their peaks are equal. One trunk of constant learning rate for each peak carries every
+decay; nothing that two runs share is trained twice. Every run is a sweep over the seeds, and a decay continues the
+member with its own seed.
 
-Peaks, budgets and thresholds were frozen after a pilot with seeds 100 and 101.
+Peaks and budgets were chosen after a pilot with seeds 100 and 101, and after seeds 0 to 4 had been judged at half of
+these budgets.
 """
 
 from itertools import pairwise
@@ -34,7 +36,9 @@ BUDGETS = (600, 1200, 2400)
 """Updates at which a finished model is wanted."""
 LONGEST = BUDGETS[-1]
 PEAK = 3e-3
-"""Peak of the headline runs: in the pilot the best of WSD at the first two budgets, and of the cosine at the others."""
+"""Peak of the headline runs: in the pilot the best of WSD at the first two budgets, and of the cosine at the others.
+
+At the longest budget the best of WSD is half of it."""
 STABLE_LRS = (7.5e-4, 1.5e-3, PEAK)
 COSINE_LRS = {600: (PEAK, 2 * PEAK), 1200: (PEAK, 2 * PEAK), 2400: (PEAK / 2, PEAK, 2 * PEAK)}
 """Peaks among which the cosine of each budget may choose: of 1.5e-3 to 1.2e-2, the best two of the pilot, and for the

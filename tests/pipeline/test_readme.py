@@ -53,9 +53,10 @@ def test_every_claim_stands_in_its_readme_and_on_the_page_of_all():
     for study in STUDIES:
         text = (STUDIES[study].folder / "README.md").read_text(encoding="utf-8")
         kept = committed.read(STUDIES[study].folder)
-        assert kept.claims.keys() == STUDIES[study].claims.keys()
-        for name, claim in kept.claims.items():
-            row = re.compile(rf"^\| {name} \|.* {claim.verdict}(?: \(.*\))? \|$", re.MULTILINE)
+        assert kept.claims.keys() <= STUDIES[study].claims.keys()
+        for name in STUDIES[study].claims:
+            verdict = kept.claims[name].verdict if name in kept.claims else "not judged yet"
+            row = re.compile(rf"^\| {name} \|.* {verdict}(?: \(.*\))? \|$", re.MULTILINE)
             assert row.search(text) and row.search(page), name
         assert kept.tally in text and kept.tally in (ROOT / "README.md").read_text(encoding="utf-8")
 
@@ -64,7 +65,7 @@ def test_every_claim_stands_in_its_readme_and_on_the_page_of_all():
     ("file", "old", "new"),
     [
         ("README.md", "9 supported, 2 contradicted", "10 supported, 1 contradicted"),
-        ("studies/wsd/README.md", "✗ contradicted", "✓ supported"),
+        ("studies/wsd/README.md", "✓ supported", "✗ contradicted"),
         ("studies/sharpness/README.md", "first edition, commit", "second edition, commit"),
         ("docs/claims.md", "| W1 | the decay", "| W1 | that the decay"),
     ],
@@ -94,7 +95,7 @@ def test_other_verdicts_reach_every_document_and_the_picture(copy):
     assert names(copy) == {"README.md", "docs/claims.md", "docs/verdicts.png", "studies/wsd/README.md"}
     readme.fill(copy)
     assert names(copy) == set()
-    assert "10 supported, 2 contradicted, 3 undecided" in (readme.ROOT / "README.md").read_text(encoding="utf-8")
+    assert "9 supported, 6 undecided, 2 reported" in (readme.ROOT / "README.md").read_text(encoding="utf-8")
 
 
 def test_an_unknown_block_is_an_error(tmp_path):

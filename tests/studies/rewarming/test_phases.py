@@ -158,3 +158,12 @@ def test_rises_at_the_boundaries():
     assert table["same", "infinite"].tolist() == pytest.approx([0.0, 0.0]), "first fifth of a phase, 20 updates"
     assert table["chain", "cyclic_cosine"].tolist() == pytest.approx([0.5, 0.75]), "then the mean of two domains"
     assert table["chain", "infinite"].tolist() == pytest.approx([0.2, 0.3])
+
+
+def test_rises_above_the_finished_model_count_what_no_decay_has_lowered():
+    table = phases.boundaries(three_phases()).set_index(["setting", "schedule", "phase"]).sort_index()
+    cosine = table.xs("cyclic_cosine", level="schedule")
+    assert cosine.rise_finished.tolist() == cosine.rise.tolist()
+    found = table.rise_finished
+    assert found["same", "infinite"].tolist() == pytest.approx([2.1 - 1.8, 2.0 - 1.7])
+    assert found["chain", "infinite"].tolist() == pytest.approx([1.2 - 1.4, 1.8 - (2.3 + 1.6) / 2])
