@@ -232,7 +232,7 @@ def test_a_study_without_claims_has_an_empty_report(tmp_path):
     claims.write([], tmp_path / "claims.json", study="toy", question="Does it?")
     assert claims.read(tmp_path / "claims.json").judged == ()
     text = claims.scoreboard([tmp_path / "claims.json"])
-    assert "0 claims: 0 supported, 0 weaker, 0 contradicted, 0 undecided, 0 reported." in text and "## toy" in text
+    assert "No claims." in text and "## toy" in text
 
 
 def test_equal_verdicts_give_equal_bytes(path, tmp_path):
@@ -283,15 +283,15 @@ def test_scoreboard(path):
     text = claims.scoreboard([path])
     lines = text.splitlines()
     assert lines[0] == "# Claims"
-    assert lines[2] == "3 claims: 1 supported, 0 weaker, 0 contradicted, 1 undecided, 1 reported."
+    assert lines[2] == "- What papers report: 3 claims: 1 supported, 0 weaker, 0 contradicted, 1 undecided, 1 reported."
     assert "## toy" in lines and "Does it?" in lines
     rows = [line for line in lines if line.startswith("| T")]
     assert rows[0] == (
         r"| T2 | the gap \| is large | 0.1 (second-hand, A 2024) | 0.0500 nats [0.0252, 0.0748; n = 3] "
-        "| 95 % interval above 0.03 nats | ? **undecided** |"
+        "| 95 % interval above 0.03 nats | ? **undecided**; direction unclear | not registered |"
     )
     assert "✓ **supported** (" in rows[1] and "| B 2025 |" in rows[1]
-    assert "[no interval, n = 1]" in rows[2] and "• **reported** |" in rows[2]
+    assert "[no interval, n = 1]" in rows[2] and "• **reported** | not registered |" in rows[2]
     assert text.endswith("|\n")
 
 

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from common.evidence import committed
+from common.evidence.claims import KINDS
 from common.evidence.committed import Committed, Kept
 from common.pipeline import readme
 from common.pipeline.studies import Studies
@@ -22,7 +23,7 @@ STUDIES = Studies.load()
 @pytest.fixture
 def copy(tmp_path, monkeypatch) -> Studies:
     """The studies with a copy of all documents, verdicts and figure scripts."""
-    for path in ("README.md", "docs/claims.md", "docs/verdicts.png"):
+    for path in ("README.md", "docs/claims.md", "docs/replication.md", "docs/verdicts.png"):
         (tmp_path / path).parent.mkdir(exist_ok=True)
         shutil.copy(ROOT / path, tmp_path / path)
     shutil.copytree(ROOT / "studies", tmp_path / "studies", ignore=shutil.ignore_patterns("__pycache__"))
@@ -56,15 +57,18 @@ def test_every_claim_stands_in_its_readme_and_on_the_page_of_all():
         assert kept.claims.keys() <= STUDIES[study].claims.keys()
         for name in STUDIES[study].claims:
             verdict = kept.claims[name].verdict if name in kept.claims else "not judged yet"
-            row = re.compile(rf"^\| {name} \|.* {verdict}(?: \(.*\))? \|$", re.MULTILINE)
+            row = re.compile(rf"^\| {name} \|.* {verdict}(?: \(.*\))? \|[^|]*\|$", re.MULTILINE)
             assert row.search(text) and row.search(page), name
-        assert kept.tally in text and kept.tally in (ROOT / "README.md").read_text(encoding="utf-8")
+        for kind, chosen in readme.by_kind(STUDIES[study]).items():
+            tally = kept.tally(chosen)
+            assert KINDS[kind] in text and tally in text
+            assert not tally or f"{kind}: {tally}" in (ROOT / "README.md").read_text(encoding="utf-8")
 
 
 @pytest.mark.parametrize(
     ("file", "old", "new"),
     [
-        ("README.md", "9 supported, 2 contradicted", "10 supported, 1 contradicted"),
+        ("README.md", "paper: 5 supported", "paper: 6 supported"),
         ("studies/wsd/README.md", "✓ supported", "✗ contradicted"),
         ("studies/sharpness/README.md", "first edition, commit", "second edition, commit"),
         ("docs/claims.md", "| W1 | the decay", "| W1 | that the decay"),
@@ -95,7 +99,7 @@ def test_other_verdicts_reach_every_document_and_the_picture(copy):
     assert names(copy) == {"README.md", "docs/claims.md", "docs/verdicts.png", "studies/wsd/README.md"}
     readme.fill(copy)
     assert names(copy) == set()
-    assert "9 supported, 6 undecided, 2 reported" in (readme.ROOT / "README.md").read_text(encoding="utf-8")
+    assert "paper: 6 supported" in (readme.ROOT / "README.md").read_text(encoding="utf-8")
 
 
 def test_an_unknown_block_is_an_error(tmp_path):
@@ -163,7 +167,7 @@ def test_a_build_is_taken_with_its_seeds_and_its_origin(copy, results):
     assert committed.read(copy["sharpness"].folder).edition == 1
     readme.fill(copy)
     text = (copy["wsd"].folder / "README.md").read_text(encoding="utf-8")
-    assert f"1 undecided (commit {'a' * 7}, " in text and "not judged yet" in text
+    assert f"Verdicts: commit {'a' * 7}, " in text and "1 undecided" in text and "not judged yet" in text
 
 
 def test_results_of_another_scale_are_not_taken(copy, results):
