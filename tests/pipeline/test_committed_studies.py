@@ -49,8 +49,9 @@ def test_every_script_takes_what_its_entry_gives(study, step):
     script, name = script_of(step)
     function = getattr(importlib.import_module(f"studies.{study}.{script}"), name)
     parameters = inspect.signature(function).parameters
-    assert set(step.sources) <= set(parameters)
-    assert {parameter for parameter, about in parameters.items() if about.default is about.empty} <= set(step.sources)
+    given = {*step.sources, *(step.settings if isinstance(step, Claim) else ())}
+    assert given <= set(parameters)
+    assert {parameter for parameter, about in parameters.items() if about.default is about.empty} <= given
 
 
 @pytest.mark.parametrize(("study", "step"), STEPS + CLAIMS)
