@@ -1,6 +1,7 @@
 """From the rows of runs to their gaps: one number for each run and seed."""
 
 from collections.abc import Hashable
+from typing import Any
 
 import pandas as pd
 
@@ -84,3 +85,17 @@ def by_seed(table: pd.DataFrame, column: str, **where: object) -> Values:
     if table.seed.duplicated().any():
         raise ValueError(f"several runs with {where}: {', '.join(sorted(set(table.run)))}; ask for one of them")
     return {int(seed): float(number) for seed, number in zip(table.seed, table[column], strict=True)}
+
+
+def unless_censored(values: Values, censored: Values, *, label: str) -> dict[str, Any]:
+    """Arguments of a verdict on times. One that was not reached is only a bound: then no number of seeds decides.
+
+    Args:
+        values: what is judged, by seed.
+        censored: not 0 for a seed whose time was not reached.
+        label: of the part.
+    """
+    count = sum(number > 0 for number in censored.values())
+    if not count:
+        return {"label": label}
+    return {"label": f"{label} ({count} of {len(values)} not reached)", "minimum": len(values) + 1}
