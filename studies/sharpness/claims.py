@@ -182,6 +182,7 @@ CLAIMS = [
         "at the start, the gradient of the last block does not depend on depth with Post-LN and falls as depth^-1/2 "
         "with Pre-LN",
         verdict="top_gradients_follow_the_norms",
+        kind="theory",
         source=f"{XIONG}, theorem 1",
         published="upper bounds d sqrt(ln d) and d sqrt(ln d / L): slopes 0 and -1/2",
         mark="published",
