@@ -57,6 +57,8 @@ class Reading:
     """Least standard deviation that is believed (see `statistics.t_interval`)."""
     shared_error: float = 0.0
     """Standard error of what all seeds share, such as the text of an evaluation."""
+    withheld: str = ""
+    """Why these values decide nothing, whatever they are; "" if they may."""
 
     def __post_init__(self) -> None:
         if self.tail != "none" and self.kind != "mean":

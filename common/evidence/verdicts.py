@@ -323,7 +323,7 @@ class _Against:
             return "reported"
         if not enough:
             return "undecided"
-        direction, place = self.direction(found), _place(found, self.threshold)
+        direction, place = self.direction(found), _place(found, self.threshold, closed=exact)
         if direction in ("reversed", "absent"):
             return "contradicted"
         if place == "inside":
@@ -342,13 +342,17 @@ BAND_SIZES: dict[Place, Size] = {
 }
 
 
-def _place(found: Interval, band: Band) -> Place:
-    """Where an interval lies: a one-sided threshold belongs to neither side, a band contains its ends."""
-    low, high = (-math.inf if band[0] is None else band[0]), (math.inf if band[1] is None else band[1])
-    closed = None not in band
-    if (low <= found.low and found.high <= high) if closed else (low < found.low and found.high < high):
+def _place(found: Interval, band: Band, *, closed: bool = False) -> Place:
+    """Where an interval lies: a band, or a threshold of exact values, contains its ends; one that is open does not."""
+    low, high = band
+    closed = closed or None not in band
+    above = low is None or low < found.low or (closed and low == found.low)
+    below = high is None or found.high < high or (closed and found.high == high)
+    if above and below:
         return "inside"
-    return "below" if found.high < low else "above" if found.low > high else "across"
+    if low is not None and found.high < low:
+        return "below"
+    return "above" if high is not None and found.low > high else "across"
 
 
 def single(
@@ -358,7 +362,7 @@ def single(
     numbers = tuple(finite(values).values())
     confidence = 1.0 if reading.kind == "exact" else confidence
     found = readings.interval(numbers, reading, confidence=confidence)
-    enough = found.n >= reading.minimum
+    enough = found.n >= reading.minimum and not reading.withheld
     return Verdict(
         verdict=against.outcome(found, enough=enough, exact=reading.kind == "exact"),
         direction=against.direction(found) if enough or against.null is None else "unclear",
@@ -397,8 +401,33 @@ def with_values(verdict: Verdict, values: Values, *, confidence: float = CONFIDE
     )
 
 
+def withheld(verdict: Verdict, why: str) -> Verdict:
+    """The same values, which decide nothing for a reason, such as a condition of the comparison that is not met.
+
+    Args:
+        verdict: a single one.
+        why: a few words, shown as its note.
+    """
+    reading = dataclasses.replace(verdict.reading, withheld=why)
+    return with_values(dataclasses.replace(verdict, reading=reading), verdict.values, confidence=verdict.confidence)
+
+
+def unless_censored(verdict: Verdict, censored: Values) -> Verdict:
+    """The verdict, or one that decides nothing if a value is only a bound: a time that was not reached, an optimum at
+    the end of its grid. No number of seeds helps then.
+
+    Args:
+        verdict: a single one.
+        censored: by seed, not 0 where the value is a bound.
+    """
+    count = sum(number != 0 for number in finite(censored).values())
+    return withheld(verdict, f"{count} of {verdict.n} values are only bounds") if count else verdict
+
+
 def _note(found: Interval, reading: Reading) -> str:
-    """What to know about an interval: too few seeds, no width, or a side on which a tail may be unseen."""
+    """What to know about an interval: why it decides nothing, that it has no width, or may have missed a tail."""
+    if reading.withheld:
+        return reading.withheld
     if found.n < reading.minimum:
         return f"too few seeds: {found.n} of {reading.minimum}"
     if found.n > 1 and found.low == found.high and reading.kind != "exact":

@@ -4,7 +4,7 @@ A table of curves holds one quantity by update (rows, ascending) and width (colu
 are taken by seed, so that an interval over seeds follows.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 import numpy as np
 import pandas as pd
@@ -89,6 +89,23 @@ def distances(curves: pd.DataFrame, edge: float) -> pd.Series:
 def distance(curves: pd.DataFrame, edge: float) -> float:
     """Mean of `distances` over widths: 0 if all curves coincide before the edge."""
     return float(distances(curves, edge).mean())
+
+
+def never(curves: pd.DataFrame, edge: float) -> int:
+    """How many of the curves have not arrived by the end: their times are not known."""
+    return int(arrivals(curves, edge).isna().sum())
+
+
+def window(tables: Iterable[pd.DataFrame], edge: float) -> float:
+    """First update at which any curve of any table arrives; infinite if none does."""
+    return min(float(arrivals(curves, edge).fillna(np.inf).min()) for curves in tables)
+
+
+def distance_until(curves: pd.DataFrame, end: float) -> float:
+    """Mean over widths but the widest of mean |log ratio| to the widest, over the updates before `end`."""
+    early = curves[curves.index < end]
+    gaps = early.div(early[early.columns[-1]], axis=0).map(np.log).abs()
+    return float(gaps.iloc[:, :-1].mean().mean())
 
 
 def sharpening(curves: pd.DataFrame) -> pd.Series:

@@ -2,10 +2,10 @@
 
 Training loss over the last tenth of 500 updates against the learning rate, for MLPs with three hidden layers of N = 64
 to 512 ReLUs and batches of 32; means and 95 % intervals over five seeds, with losses clipped at the initial one.
-Diamonds mark the fitted best rates (vertex of the parabola through three points, geometric mean over seeds). At the
-base width 128 the columns of a row show the same networks. "SP per layer" is SP with a learning rate for each layer.
-Middle: drift of the best rate, its slope over the four widths, with the mean and 95 % t interval over seeds; thin lines
-are percentile bootstraps over seeds.
+Diamonds mark the fitted best rates (vertex of the parabola through three points, or the rate itself where a neighbour
+has diverged; geometric mean over seeds). At the base width 128 the columns of a row show the same networks. "SP per
+layer" is SP with a learning rate for each layer. Middle: drift of the best rate, its slope over the four widths, with
+the mean and 95 % t interval over seeds; thin lines are percentile bootstraps over seeds.
 """
 
 from typing import Any

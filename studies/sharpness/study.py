@@ -344,15 +344,15 @@ ADAPTIVE = Select(arm="adam")
 
 FIGURES = [
     Figure("eos", runs=DESCENT, claims=["S1", "S2"]),
-    Figure("lr_phase", runs=Select(stacked=True) | DESCENT, claims=["S3", "S5"]),
+    Figure("lr_phase", runs=Select(stacked=True), claims=["S3", "S5"]),
     Figure("trajectories", runs=Select(arm=list(TRAJECTORIES))),
-    Figure("warmup", runs=Select(stacked=True), claims=["S6", "S8"]),
+    Figure("warmup", runs=Select(stacked=True), claims=["S6", "S6a", "S8"]),
     Figure("interventions", runs=Select(stacked=True), claims=["S10", "S9"]),
     Figure("clipping", runs=Select(stacked=True), claims=["S10"]),
     Figure("batchsize", runs=BATCHED, tables=["batches"], claims=["S11", "S12"]),
     Figure("adam", runs=ADAPTIVE, claims=["S13"]),
     Figure("spectrum", runs=Select(arm="spectrum"), tables=["spectrum"], claims=["S15"]),
-    Figure("preln_postln", tables=["layers"], claims=["S14"]),
+    Figure("preln_postln", tables=["layers"], claims=["S14", "S14a"]),
 ]
 MEASURES = [
     Measure("batches", states=Select(arm="gd", lr=BATCH_LR), smoke={"batches": 2}),

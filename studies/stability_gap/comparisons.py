@@ -6,7 +6,7 @@ from typing import Any
 import pandas as pd
 
 from studies.stability_gap.cures import compared, reach_steps, with_nearest_mean
-from studies.stability_gap.domains import learning
+from studies.stability_gap.domains import learning, of_run, rises
 from studies.stability_gap.gaps import gaps, recorded
 from studies.stability_gap.study import CURE_RATES, CURES, DECAYS, LEARNERS, SCENARIOS
 
@@ -54,9 +54,16 @@ def comparisons(runs: pd.DataFrame) -> pd.DataFrame:
         about: dict[str, Any] = {"scenario": scenario, "method": method, "lr": lr}
         parts += [compared(table, plain).assign(**about, cure=cure) for cure, table in tables.items()]
     about = {"scenario": TEXT, "method": "joint", "lr": runs.lr[runs.arm == "text_joint"].iloc[0]}
-    plain = learning(runs, "text-joint")
-    parts += [compared(learning(runs, f"text-joint-{cure}"), plain).assign(**about, cure=cure) for cure in CURES]
+    plain = beyond_same(runs, "text-joint")
+    parts += [compared(beyond_same(runs, f"text-joint-{cure}"), plain).assign(**about, cure=cure) for cure in CURES]
     return pd.concat(parts, ignore_index=True)
+
+
+def beyond_same(runs: pd.DataFrame, run: str) -> pd.DataFrame:
+    """`learning` of a run on text, its depth and residual beyond those of the same seed when nothing switches."""
+    table, same = learning(runs, run), rises(runs, "prose")
+    rise, left = (table.seed.map(of_run(same, "text-same", column)) for column in ("rise", "residual"))
+    return table.assign(depth=table.depth - rise, residual=table.residual - left)
 
 
 def conditions(

@@ -18,12 +18,6 @@ NEAREST_MEAN = {
     "nearest_mean_accuracy": "nearest_mean_accuracy_task1",
 }
 """Columns of the probe, and what they are in a run on the second of two tasks."""
-LEFT = 0.4
-"""Share of the plain depth that a cure which works may leave."""
-KEPT = 0.7
-"""Share of the plain depth that a cure which does not work leaves at least."""
-ACCURACY_LOSS = -1.0
-"""Points of final accuracy, mean of both tasks, that a cure may cost; it may gain any."""
 DIFFERENCES = {"delay": "reach_steps", "early": "area_new", "final": "mean", "lasting": "residual"}
 """What is compared by differences, and its column in a table of gaps."""
 

@@ -13,8 +13,8 @@ import pandas as pd
 
 from common.evidence.claims import Judged
 from common.plotting import PALETTE, Axes, Figure, draw_band, figure, label_lines, mark, mean_band
-from studies.stability_gap.selections import LOW_PATH, own_excess
-from studies.stability_gap.study import RESTARTED, ROTATED
+from studies.stability_gap.selections import own_excess
+from studies.stability_gap.study import LOW_PATH, RESTARTED, ROTATED
 from studies.stability_gap.styles import COLORS
 
 SHOWN_STEPS = 120
@@ -135,7 +135,7 @@ def draw(runs: pd.DataFrame, path: pd.DataFrame, verdicts: dict[str, Judged]) ->
     draw_excess(line, above, own)
     line.set(title="d  Hill on the straight line", xlabel="position on the line, switch to end")
     line.set_ylabel("task 1 loss above chord (nats)")
-    mark(accuracy, verdicts["G8"])
+    mark(accuracy, verdicts["G8"], verdicts["G8a"])
     mark(line, verdicts["G9"], verdicts["G9a"])
     drawn = [
         found.assign(panel="halves"),

@@ -12,7 +12,8 @@ cure may cost dashed. The warm-up is the control of the ramp: it slows the new t
 removes beyond it is not bought with delay alone. Where a cure fails: with replay from a small memory part of the depth
 is lost for good, which a cure of the transient cannot remove (dashes leave it out of both depths); at small rates 50
 updates are a small part of the time in which the new task is learnt; at the largest rate plain training is erratic, and
-so are ratios and delays. The nearest mean reads all examples of both tasks, which replay does not have.
+so are ratios and delays. On text, depth and residual are those beyond what the same rate does to the old text without a
+switch. The nearest mean reads all examples of both tasks, which replay does not have.
 """
 
 from collections.abc import Sequence
@@ -23,8 +24,8 @@ import pandas as pd
 from common.evidence.claims import Judged
 from common.plotting import PALETTE, Axes, Figure, draw_points, figure, label_lines, mark, note
 from studies.stability_gap.comparisons import TEXT, comparisons
-from studies.stability_gap.cures import ACCURACY_LOSS, KEPT, LEFT
 from studies.stability_gap.domains import TOLERANCE
+from studies.stability_gap.study import ACCURACY_LOSS, KEPT, LEFT
 from studies.stability_gap.styles import COLORS, NAMES
 
 TITLES = {"rotation": "Rotation", "classes": "New classes", TEXT: "Text: prose, then code"}

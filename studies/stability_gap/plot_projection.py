@@ -1,9 +1,9 @@
 """Joint training and replay with and without gradient projection at three learning rates.
 
 Depth, final accuracy, and how often the projection acts, at three learning rates, and with new classes instead of a
-rotation. The reference gradients are those of the replayed batches. Joint training and ER descend these losses anyway,
-so the sum of old and new gradient rarely opposes the old one, and the projection is nearly inert. Means and 95 % t
-intervals over seeds.
+rotation. The reference gradients are those of the replayed batches, as in the code of Hess et al. Joint training and ER
+descend these losses anyway, so the sum of old and new gradient rarely opposes the old one, and the projection is nearly
+inert. Means and 95 % t intervals over seeds.
 """
 
 import pandas as pd

@@ -11,8 +11,8 @@ from studies.stability_gap.study import ANGLE_OF, LR, OPTIMIZER_ARMS
 
 SPARSE = 50
 """Updates between evaluations that count as sparse."""
-LOW_PATH = 0.25
-"""Part of the excess of training's own path below which the straight line is a path of low loss."""
+HALF_AN_IMAGE = POINTS / 360 / 2
+"""Points of accuracy that a depth counts with where it is smaller, in ratios."""
 
 Setting = tuple[str, float]
 """Arm and learning rate."""
@@ -79,6 +79,16 @@ def line_excess(path: pd.DataFrame, arm: str) -> Values:
     """Largest loss of the old task on the straight line above its chord, by seed."""
     rows = path[(path.arm == arm) & (path.task == 0)]
     return rows.groupby("seed").above.max().to_dict()
+
+
+def null_depth(runs: pd.DataFrame) -> Values:
+    """Depth of joint training on the old task once more, by seed: what chance and the order of the data give."""
+    return by_seed(gaps(runs[runs.run == "angle0-joint"]), "depth")
+
+
+def factors(first: Values, second: Values) -> Values:
+    """Depth over depth by seed; one below half an image counts as half an image."""
+    return {seed: max(first[seed], HALF_AN_IMAGE) / max(second[seed], HALF_AN_IMAGE) for seed in first}
 
 
 def optimizer_gaps(runs: pd.DataFrame) -> pd.DataFrame:

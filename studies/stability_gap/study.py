@@ -46,7 +46,7 @@ PAIRS = ((0, 1), (2, 3), (4, 5), (6, 7), (8, 9))
 
 LR = 0.1
 STEPS = {0.01: 1500, 0.03: 1000, LR: 300, 0.3: 400}
-"""Updates of the first task by rate, after which it is as good as it gets: 97 % right whatever the rate."""
+"""Updates of the first task by rate, after which it is as good as it gets: 97 % right, and 95.5 % at 0.3."""
 NEW_STEPS = {0.01: 1000, 0.03: 500, LR: 300, 0.3: 300}
 """Updates of the second task by rate, in which the first one comes back."""
 CURE_RATES = (0.03, LR, 0.3)
@@ -58,6 +58,12 @@ CURE_STEPS = 50
 """Updates over which the weight of the new task, or the learning rate, grows."""
 DECAYS = (0.95, 0.98)
 """Of the average of the weights."""
+
+LEFT, KEPT, LOW_PATH = 0.4, 0.7, 0.25
+"""Bars of claims that figures draw: shares of the plain depth that a cure which works may leave, and one that does not
+leaves at least; and the part of the excess of training's own path below which a straight line is one of low loss."""
+ACCURACY_LOSS = -1.0
+"""Points of final accuracy, mean of both tasks, that a cure may cost; it may gain any."""
 
 
 def rotated(angle: float) -> Digits:
@@ -439,6 +445,8 @@ CHAINS = Select(arm=[*arms("chain", *CHAINED), *arms("pairs", *CHAINED)], lineag
 """The last tasks of all chains."""
 ANGLED = Select(arm=[*arms("angle", *CHAINED), *arms("rotation", *CHAINED)], lr=LR)
 FAMILY = Select(arm=arms("rotation", *FAMILIES), lr=LR)
+HALVED = Select(arm=HALF_ARMS) | Select(name="angle0-joint")
+"""Two halves of one data set, and the null control."""
 WITH_PROJECTIONS = Select(arm=arms("rotation", *LEARNERS, *PROJECTIONS), lr=CURE_RATES) | Select(
     arm=arms("classes", "joint", "joint_agem"), lr=LR
 )
@@ -465,7 +473,7 @@ FIGURES = [
         claims=["G15", "G17", "G15a", "G12f", "G16", "G16a"],
     ),
     Figure("projection", runs=WITH_PROJECTIONS, claims=["G7"]),
-    Figure("homogeneous", runs=Select(arm=HALF_ARMS) | STRAIGHT, tables=["path"], claims=["G8", "G9", "G9a"]),
+    Figure("homogeneous", runs=HALVED | STRAIGHT, tables=["path"], claims=["G8", "G8a", "G9", "G9a"]),
     Figure("optimizer", runs=Select(arm=OPTIMIZER_ARMS), claims=["G10", "G10b", "G11", "G11a", "G10a"]),
     Figure(
         "mitigation",

@@ -1,5 +1,7 @@
 """Verdicts: rules by hand, and calibration on simulated studies."""
 
+import dataclasses
+import json
 import math
 from collections import Counter
 from zlib import crc32
@@ -9,6 +11,7 @@ import pytest
 
 from common.evidence import verdicts
 from common.evidence.combinations import all_of, any_of, crossover
+from common.evidence.readings import MEAN, RATIO, SHARE
 from common.evidence.verdicts import equivalence, exact, greater, less, proportion, reported, within
 
 STUDIES = 2000
@@ -62,6 +65,11 @@ def test_exact_values_are_inside_or_they_are_not():
     assert exact([0.1, 0.2], low=0.15, unit="nats").verdict == "contradicted"
     assert exact([0.2], low=0.15, unit="nats").verdict == "supported"
     assert all_of(exact([0.2], low=0.15, unit=""), over(UP)).verdict == "supported"
+
+
+def test_exact_values_may_lie_on_their_bound():
+    assert exact([1.0, 0.5], high=1.0, unit="").verdict == "supported"
+    assert exact([1.0, 1.5], high=1.0, unit="").verdict == "contradicted"
 
 
 def test_exact_values_need_a_bound():
@@ -321,3 +329,95 @@ def test_equivalence_is_never_supported_by_a_wide_interval(n):
         verdict = equivalence(values, margin=margin, unit="")
         if verdict.high - verdict.low > 2 * margin:
             assert verdict.verdict != "supported"
+
+
+# Two answers
+
+
+@pytest.mark.parametrize(
+    ("values", "word", "direction", "size"),
+    [
+        ((1.4, 1.5, 1.6), "supported", "confirmed", "reaches the bar"),
+        ((0.3, 0.4, 0.5), "weaker", "confirmed", "smaller here"),
+        ((0.2, 1.2, 1.9), "undecided", "unclear", "unclear"),
+        ((0.8, 1.0, 1.2), "undecided", "confirmed", "unclear"),
+        ((-0.3, -0.4, -0.5), "contradicted", "reversed", "smaller here"),
+        ((-0.01, 0.0, 0.01), "contradicted", "absent", "smaller here"),
+        ((-0.2, 0.0, 0.2), "undecided", "unclear", "smaller here"),
+    ],
+)
+def test_direction_and_size_and_the_word_that_follows(values, word, direction, size):
+    over_bar = greater(values, than=1.0, null=0.0, negligible=0.05, unit="")
+    assert (over_bar.verdict, over_bar.direction, over_bar.size) == (word, direction, size)
+    mirrored = less([-value for value in values], than=-1.0, null=0.0, negligible=0.05, unit="")
+    assert (mirrored.verdict, mirrored.direction, mirrored.size) == (word, direction, size)
+
+
+@pytest.mark.parametrize(
+    ("values", "size"),
+    [
+        ((1.9, 2.0, 2.1), "as published"),
+        ((0.75, 0.8, 0.85), "smaller here"),
+        ((4.7, 4.8, 4.9), "larger here"),
+        ((3.5, 4.0, 4.5), "unclear"),
+    ],
+)
+def test_a_size_agrees_with_the_papers_number_within_a_factor(values, size):
+    assert greater(values, than=0.5, null=0.0, published=2.0, unit="").size == size
+    assert less([-value for value in values], than=-0.5, null=0.0, published=-2.0, unit="").size == size
+
+
+def test_a_band_has_a_size_and_no_direction():
+    found = within([0.1, 0.2, 0.3], low=1, high=2, unit="")
+    assert (found.verdict, found.direction, found.size) == ("contradicted", "none", "smaller here")
+    assert within([3.1, 3.2, 3.3], low=1, high=2, unit="").size == "larger here"
+
+
+def test_a_claim_of_all_is_weaker_if_one_part_is_and_all_have_the_direction():
+    small, large = (greater(values, than=1.0, null=0.0, unit="") for values in ((0.3, 0.31, 0.32), (1.5, 1.51, 1.52)))
+    assert all_of(small, large).verdict == "weaker" and all_of(small, large).direction == "confirmed"
+    assert any_of(small, large).verdict == "supported" and any_of(small, small).verdict == "weaker"
+    assert all_of(small, over(UNCLEAR)).verdict == "undecided"
+    assert all_of(small, over(DOWN)).verdict == "contradicted"
+
+
+@pytest.mark.parametrize(
+    ("call", "rule"),
+    [
+        (lambda: greater(UP, than=0.0, null=1.0, unit=""), "null=1 lies on the claimed side of the threshold 0"),
+        (lambda: less(UP, than=0.0, null=-1.0, unit=""), "null=-1 lies on the claimed side"),
+        (lambda: greater(UP, than=0.0, published=-1.0, unit=""), "published=-1 is not on the claimed side of null=0"),
+        (lambda: greater(UP, than=0.0, factor=1.0, unit=""), "factor=1.0 more than 1"),
+        (lambda: greater(UP, than=0.0, null=math.inf, unit=""), "must be a finite number"),
+        (lambda: greater(DOWN, than=0.0, unit="", reading=RATIO), "a ratio is positive"),
+        (lambda: dataclasses.replace(RATIO, tail="up"), "is of a mean"),
+        (lambda: dataclasses.replace(SHARE, spread=1.0), "a share has neither"),
+        (lambda: greater(UP, than=0.0, unit="", reading=dataclasses.replace(MEAN, spread=-1.0)), "at least 0"),
+    ],
+)
+def test_senseless_answers_are_refused(call, rule):
+    with pytest.raises(ValueError, match=rule):
+        call()
+
+
+def test_a_known_tail_leaves_its_side_open():
+    up = dataclasses.replace(MEAN, tail="up")
+    assert over((0.04, 0.05, 0.06), reading=up).verdict == "supported", "few seeds can only miss larger values"
+    below = less((-0.04, -0.05, -0.06), than=0.0, unit="", reading=up)
+    assert (below.verdict, below.high, below.note) == ("undecided", None, "a tail up may be unseen")
+    known = dataclasses.replace(up, spread=0.01)
+    assert less((-0.04, -0.05, -0.06), than=0.0, unit="", reading=known).verdict == "supported"
+
+
+def test_what_is_withheld_or_censored_decides_nothing():
+    found = verdicts.withheld(over(UP), "the grid ends there")
+    assert (found.verdict, found.direction, found.note) == ("undecided", "unclear", "the grid ends there")
+    assert all_of(over(UP), found).verdict == "undecided" and any_of(over(DOWN), found).verdict == "undecided"
+    times = verdicts.unless_censored(over(UP), {0: 0.0, 1: 1.0, 2: 0.0})
+    assert (times.verdict, times.note) == ("undecided", "1 of 3 values are only bounds")
+    assert verdicts.unless_censored(over(UP), {0: 0.0, 1: 0.0, 2: 0.0}).verdict == "supported"
+
+
+def test_a_verdict_reads_back_from_json():
+    whole = all_of(over(UP, label="a"), any_of(over(UP), over(DOWN)), within(UP, low=0, high=1, unit=""))
+    assert verdicts.Verdict.from_dict(json.loads(json.dumps(whole.to_dict()))) == whole

@@ -49,6 +49,15 @@ def test_distances_end_where_either_arrives(curves):
     assert measures.distance(made({width: [1, 2, 3, 4, 5] for width in (1, 2)}), EDGE) == 0
 
 
+def test_windows_of_several_tables_end_with_the_first_arrival(curves):
+    slow = made({64: [1, 2, 2, 2, 2], 128: [1, 1, 1, 1, 1]})
+    assert measures.never(curves, EDGE) == 1
+    assert measures.window([curves, slow], EDGE) == pytest.approx(15)
+    assert measures.window([slow], EDGE) == math.inf
+    assert measures.distance_until(slow, 15) == pytest.approx(math.log(2) / 2)
+    assert measures.distance_until(slow, math.inf) == pytest.approx(0.8 * math.log(2))
+
+
 def test_sharpening_is_the_largest_over_the_first_and_its_slope_is_per_doubling():
     curves = made({64: [2, 16, 3, 3, 3], 128: [1, 4, 2, 2, 2], 256: [3, 6, 5, 5, 5]})
     assert measures.sharpening(curves).tolist() == [8, 4, 2]

@@ -64,6 +64,23 @@ def test_a_cliff_moves_the_vertex_by_less_than_half_a_step():
     assert -4.5 < np.log2(transfer.best_rate(RATES, losses)) < -4
 
 
+def test_beside_a_clipped_neighbour_the_best_rate_is_that_of_the_grid():
+    losses = np.array([5, 4, 3, 2, 1, 6, 6, 6, 6])
+    for clipped in (losses == 6, losses == 2):
+        assert transfer.best_rate(RATES, losses, clipped) == RATES[4]
+        assert transfer.beside_clipped(losses, clipped)
+    far = np.arange(len(losses)) > 5
+    assert transfer.best_rate(RATES, losses, far) == transfer.best_rate(RATES, losses)
+    assert not transfer.beside_clipped(losses, far)
+
+
+def test_the_share_of_optima_at_the_cliff():
+    rows = table(drift=-1.0)
+    rows = rows.assign(diverged=(rows.width == 256) & (rows.lr == 2.0**-5))
+    assert transfer.cliffs(rows, size="width") == pytest.approx({0: 1 / 3, 1: 1 / 3, 2: 1 / 3})
+    assert np.log2(transfer.optima(rows, size="width").loc[1].tolist()) == pytest.approx([-3.9, -4.9, -6.0])
+
+
 def test_at_an_end_of_the_grid_the_best_rate_is_that_end():
     assert transfer.best_rate(RATES, np.arange(1.0, 10)) == RATES[0]
     assert transfer.best_rate(RATES[:2], [2.0, 1.0]) == RATES[1]

@@ -83,6 +83,8 @@ def test_best_and_useful_rates_pass_over_failures():
     table = grid([False, False, False, True]).assign(final=[0.5, 0.2, 0.9, 0.1], initial=5.0)
     assert divergence.best(table, "plain3_w0").to_dict() == {0: 0.2}
     assert divergence.useful_octaves(table, "plain3_w0").to_dict() == {0: pytest.approx(0.5)}
+    assert divergence.useful_rates(table, "plain3_w0").to_dict() == {0: pytest.approx(2**0.5)}
+    assert divergence.best(table.assign(validation=[0.4, 0.6, 0.9, 0.1]), "plain3_w0", of="validation")[0] == 0.4
     lost = table.assign(failed=True)
     assert divergence.best(lost, "plain3_w0").to_dict() == {0: 5.0}
     assert divergence.useful_octaves(lost, "plain3_w0").to_dict() == {0: 0.0}
@@ -102,6 +104,17 @@ def test_slopes_recover_a_power_law():
     limits = [grid([False] * i + [True] * (5 - i), arm=f"{case}_w0") for i, case in enumerate(reversed(cases))]
     slopes = divergence.limit_slopes(pd.concat(quiet), pd.concat(limits), cases)
     assert slopes == {0: pytest.approx(-0.25)}
+
+
+def test_slopes_of_useful_rates_leave_out_networks_without_one():
+    cases = ("plain1", "plain2", "plain3")
+    quiet = [training(losses=FALLING, arm=f"{case}_quiet", sharpness={0: 4.0**i}) for i, case in enumerate(cases)]
+    tables = [
+        grid([False] * (4 - 2 * i) + [True] * (1 + 2 * i), arm=f"{case}_w0").assign(final=0.1 if i < 2 else 1.0)
+        for i, case in enumerate(cases)
+    ]
+    assert divergence.useful_slopes(pd.concat(quiet), pd.concat(tables), cases) == {0: pytest.approx(-0.5)}
+    assert divergence.useful_slopes(pd.concat(quiet), pd.concat(tables), cases[2:]) == {}
 
 
 def test_nearest_is_by_ratio():

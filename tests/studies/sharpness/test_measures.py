@@ -165,11 +165,12 @@ def test_random_networks_differ_and_are_reproducible():
     assert measure_estimator.draw(4).model == cases[4].model
 
 
-def test_position_losses_are_those_of_one_position_each():
+def test_sequence_losses_are_means_over_all_positions():
     network = measure_layers.build("pre", depth=1, seed=0)
     tokens = torch.randint(measure_layers.TOKENS, (4, 9), generator=torch.Generator().manual_seed(1))
-    every = functional.cross_entropy(network(tokens[:, :-1]).transpose(1, 2), tokens[:, 1:], reduction="none")
-    assert torch.allclose(measure_layers.position_losses(network, tokens), every[range(4), [0, 2, 4, 6]])
+    scores = network(tokens[:, :-1]).detach().log_softmax(2)
+    by_hand = [-sum(float(scores[i, j, tokens[i, j + 1]]) for j in range(8)) / 8 for i in range(4)]
+    assert measure_layers.sequence_losses(network, tokens).tolist() == pytest.approx(by_hand, rel=1e-5)
 
 
 def test_gradient_norms_are_root_mean_squares_over_losses():
