@@ -72,7 +72,15 @@ def draw(runs: pd.DataFrame, verdicts: dict[str, Judged]) -> tuple[Figure, pd.Da
 from common.config import Claim, Select
 
 CLAIMS = [
-    Claim("$claim", "the larger rate ends lower", verdict="larger_is_lower", source="ours", runs=Select()),
+    Claim(
+        "$claim",
+        "the larger rate ends lower",
+        kind="ours",
+        source="ours",
+        verdict="larger_is_lower",
+        settings={"bar": 0.05},
+        runs=Select(),
+    ),
 ]
 ''',
     "verdicts.py": '''\
@@ -84,10 +92,10 @@ from common.evidence.statistics import paired_differences
 from common.evidence.verdicts import Verdict, less
 
 
-def larger_is_lower(runs: pd.DataFrame) -> Verdict:
-    """The difference of the final validation losses, paired by seed, lies below 0."""
+def larger_is_lower(runs: pd.DataFrame, *, bar: float) -> Verdict:
+    """The final validation loss is lower by at least the bar, paired by seed; weaker if it is lower by less."""
     final = runs[runs.step == runs.step.max()].pivot(index="seed", columns="lr", values="val_loss")
-    return less(paired_differences(final[0.1], final[0.01]), than=0.0, unit="nats")
+    return less(paired_differences(final[0.1], final[0.01]), than=-bar, null=0.0, unit="nats")
 ''',
     "README.md": """\
 # $name
@@ -96,6 +104,10 @@ def larger_is_lower(runs: pd.DataFrame) -> Verdict:
 
 **Run it.** `snakemake figures/${name}_loss.pdf` draws the figure, `snakemake $name` adds the verdicts in
 `results/$name/claims.json`.
+
+**Make it count.** `make pilot STUDY=$name` trains three pilot seeds; with what they say, set the bar of each claim and
+its seeds. `make register STUDY=$name` writes that down and draws fresh seeds, on which `snakemake $name` judges;
+`make verdicts` keeps the verdicts, `make replicate STUDY=$name` tries them on further seeds (docs/evidence.md).
 
 <!-- figures -->
 <!-- end -->
