@@ -72,7 +72,7 @@ def _first_seeds(runs: Runs, most: int) -> list[str]:
 
 
 def _study(name: str) -> str:
-    return name.partition("/")[0]
+    return name.rpartition("/")[0]
 
 
 def _with_parents(names: list[str], runs: Runs) -> set[str]:
