@@ -142,6 +142,17 @@ class Figure(Step):
 class Measure(Step):
     """A measurement after the trainings: `measure` of measure_<name>.py gives results/<study>/<name>.csv."""
 
+    seeds: Sequence[int] = field(default=(), kw_only=True)
+    """Numbers of the seeds that it draws itself, given to `measure` as `seeds`: those of the block that a study is
+    trained with (see `common.evidence.seeds`). The smoke scale gives those of `smoke`."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if not all(type(number) is int and number >= 0 for number in self.seeds):
+            raise DescriptionError([f"Measure({self.name!r}): seeds={self.seeds!r} must be whole numbers from 0 on"])
+        if self.seeds and "seeds" in self.sources:
+            raise DescriptionError([f"Measure({self.name!r}): 'seeds' is given twice; name the selection otherwise"])
+
 
 def is_plain(value: Any) -> bool:
     """Whether a value survives JSON unchanged."""

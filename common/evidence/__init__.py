@@ -1,1 +1,1 @@
-"""What runs say of a claim: intervals over seeds, verdicts, claims."""
+"""What runs say of a claim: intervals over seeds, readings, verdicts, registration, replication, a ladder of sizes."""

@@ -7,9 +7,7 @@ what `supported`, `contradicted` and `undecided` mean). Such a function in five 
 >>> import pandas as pd
 >>> from common.config import Claim, Select
 >>> from common.evidence.statistics import paired_differences
->>> from common.evidence import registration
-from common.evidence.registration import Standing
-from common.evidence.verdicts import Verdict, equivalence
+>>> from common.evidence.verdicts import Verdict, equivalence
 
 >>> def wsd_matches_cosine(runs: pd.DataFrame) -> Verdict:
 ...     '''Equivalence within 0.02 nats, paired by seed.'''

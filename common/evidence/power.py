@@ -106,7 +106,7 @@ def repeats(verdict: Verdict) -> float | None:
 
     >>> from common.evidence.verdicts import greater
     >>> round(repeats(greater([0.9, 1.0, 1.1, 1.2, 0.8], than=0.0, unit="")), 2)
-    1.0
+    0.99
     """
     if verdict.verdict != "supported" or verdict.reading.kind == "exact" or verdict.n < 2:
         return None

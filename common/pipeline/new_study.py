@@ -37,7 +37,7 @@ RUNS = [
         seed=seed,
     )
     for lr in (0.01, 0.1)
-    for seed in range(5)
+    for seed in range(8)
 ]
 
 FIGURES = [Figure("loss", runs=Select(), claims=["$claim"])]
@@ -78,8 +78,9 @@ CLAIMS = [
         kind="ours",
         source="ours",
         verdict="larger_is_lower",
-        settings={"bar": 0.05},
+        settings={"bar": 0.02},
         runs=Select(),
+        seeds=8,
     ),
 ]
 ''',

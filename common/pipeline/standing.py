@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
-from common.config import Claim, DescriptionError, Run, identity
+from common.config import Claim, DescriptionError, Measure, Run, Step, identity
 from common.evidence import ledger, registration, seeds
 from common.evidence.ledger import Entry
 from common.evidence.registration import digest_of
@@ -60,6 +60,13 @@ def _drawn(run: Run, block: str, digest: str) -> Run:
     return dataclasses.replace(run, seed=seeds.seed_of(run.seed, block, digest), sweep=sweep)
 
 
+def own_seeds(study: "Study", step: Step) -> list[int]:
+    """Seeds that a measurement of a study draws itself, of its block."""
+    digest = study.registration.digest if study.registration else ""
+    numbers = step.seeds if isinstance(step, Measure) else ()
+    return [seeds.seed_of(number, study.block, digest) for number in numbers]
+
+
 def statement(studies: "Studies", study: str, claim: Claim) -> dict[str, Any]:
     """The words of a claim, how it stands to its registration, and the rule that was registered."""
     home = studies[study]
@@ -84,6 +91,8 @@ def _runs(studies: "Studies", study: str, claim: Claim) -> Iterator[tuple[str, s
     steps = [claim, *(studies[study].measures[table] for table in claim.tables)]
     found: dict[Place, None] = {}
     for step in steps:
+        if isinstance(step, Measure) and step.seeds:
+            yield f"measure {step.name}", digest_of(list(step.seeds))
         for select in (one for what in ("runs", "states", "records") for one in step.selections(what).values()):
             for place in studies.selected(study, select):
                 found |= dict.fromkeys(_lineage(studies, place))

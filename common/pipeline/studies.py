@@ -147,9 +147,12 @@ class Studies:
         for study in self.sound.values():
             yield from ((study.name, step) for step in getattr(study, what).values())
 
-    def arguments(self, step: Step) -> dict[str, Any]:
+    def arguments(self, study: str, step: Step) -> dict[str, Any]:
         """Arguments of a step's function beside its inputs, as the scale wants them."""
-        return dict(step.smoke) if self.scale == "smoke" else {}
+        if self.scale == "smoke":
+            return dict(step.smoke)
+        drawn = standing.own_seeds(self[study], step)
+        return {"seeds": drawn} if drawn else {}
 
     def judgements(self) -> Iterator["Judgement"]:
         """The claims of all studies, those of a study with equal inputs together: what one job judges."""

@@ -344,11 +344,12 @@ def _script_problem(path: Path, function: str, entry: str, step: Step) -> str | 
     if written.problem:
         return written.problem
     settings = step.settings if isinstance(step, Claim) else {}
-    given = ", ".join([*step.sources, *(f"{name}=..." for name in (*settings, *step.smoke))])
+    own = ("seeds",) if isinstance(step, Measure) and step.seeds else ()
+    given = ", ".join([*step.sources, *(f"{name}=..." for name in dict.fromkeys((*settings, *step.smoke, *own)))])
     found = written.functions.get(function)
     if found is None:
         return f" must define {function}({given}), which {entry} calls"
-    if not _takes(found.args, {*step.sources, *settings}, further=set(step.smoke)):
+    if not _takes(found.args, {*step.sources, *settings}, further={*step.smoke, *own}):
         taken = f"{function}({ast.unparse(found.args)})"
         return f":{found.lineno}: {taken} must take what {entry} gives it: {function}({given})"
     return None

@@ -249,9 +249,13 @@ def test_rules_that_are_made_in_loops_are_explained_in_the_list(tmp_path):
         file.write("\nfrom common.config import Measure\n\nMEASURES = [Measure('path')]\n")
     (folder / "measure_path.py").write_text('"""The path, in one line.\n\nMore."""\n\n\ndef measure():\n    pass\n')
     claims = (folder / "claims.py").read_text()
-    more = ' Claim("F2", "it is", verdict="larger_is_lower", source="ours", runs=Select(lr=[0.01, 0.1], seed=0)),\n'
-    same = ' Claim("F3", "it is", verdict="larger_is_lower", source="ours", runs=Select(lr=[0.01, 0.1])),\n'
-    (folder / "claims.py").write_text(claims.replace("\n]\n", f"\n{more}{same}]\n"))
+    more = (
+        ' Claim("F2", "it is", verdict="larger_is_lower", source="a", **MORE, runs=Select(lr=[0.01, 0.1], seed=0)),\n'
+    )
+    same = ' Claim("F3", "it is", verdict="larger_is_lower", source="ours", **MORE, runs=Select(lr=[0.01, 0.1])),\n'
+    head, _, rest = claims.partition("CLAIMS")
+    rest = rest.replace("\n]\n", f"\n{more}{same}]\n")
+    (folder / "claims.py").write_text(f"{head}MORE = {{'settings': {{'bar': 0.02}}}}\nCLAIMS{rest}")
     (tmp_path / "Snakefile").write_text(RULES)
     done = subprocess.run(
         [sys.executable, "-m", "snakemake", "--list"],

@@ -39,7 +39,7 @@ def load(name: str):
 def test_a_new_study_is_sound_and_short(root):
     folder = new_study.write("fresh", root=root)
     studies = Studies.load()
-    assert list(studies) == ["fresh"] and not studies.problems and len(studies["fresh"].runs) == 10
+    assert list(studies) == ["fresh"] and not studies.problems and len(studies["fresh"].runs) == 16
     assert studies.figures("fresh") == ["figures/fresh_loss.pdf"] and studies.measured("fresh") == []
     assert sorted(file.name for file in folder.iterdir() if file.is_file()) == [
         "README.md",
@@ -51,18 +51,18 @@ def test_a_new_study_is_sound_and_short(root):
     ]
     lengths = {file: len((folder / file).read_text().splitlines()) for file in new_study.FILES}
     assert lengths["study.py"] + lengths["plot_loss.py"] <= 50
-    assert lengths["claims.py"] + lengths["verdicts.py"] <= 25
+    assert lengths["claims.py"] + lengths["verdicts.py"] <= 35
 
 
 def test_a_new_study_has_one_claim_that_its_figure_shows(root):
     new_study.write("fresh", root=root)
     studies = Studies.load()
     [judgement] = studies.judgements()
-    assert judgement.functions == {"F1": ["larger_is_lower", {}]}
+    assert judgement.functions == {"F1": ["larger_is_lower", {"bar": 0.02}]}
     assert judgement.inputs == {"runs": [f"results/fresh/{name}/metrics.csv" for name in studies["fresh"].runs]}
     assert studies["fresh"].figures["loss"].claims == ["F1"]
     [statement] = studies.statements("fresh")
-    assert (statement["published"], statement["mark"], statement["seeds"]) == ("", "none", 5)
+    assert (statement["published"], statement["mark"], statement["seeds"]) == ("", "none", 8)
 
 
 def test_a_new_study_draws_its_figure_and_judges_its_claim(root):
@@ -70,16 +70,16 @@ def test_a_new_study_draws_its_figure_and_judges_its_claim(root):
     rows = [
         {"lr": lr, "seed": seed, "step": step, "val_loss": (1 - step * lr / 300) * (1 + seed / 100)}
         for lr in (0.01, 0.1)
-        for seed in range(5)
+        for seed in range(8)
         for step in (0, 100, 200)
     ]
     runs = pd.DataFrame([*rows, {"lr": 0.1, "seed": 0, "step": 50, "val_loss": float("nan")}])
     claim = Studies.load()["fresh"].claims["F1"]
-    found = claims.judge("F1", getattr(load("verdicts"), claim.verdict), runs=runs)
-    judged = Judged(**claim.words, runs=10, verdict=found.verdict)
+    found = claims.judge("F1", getattr(load("verdicts"), claim.verdict), runs=runs, **claim.settings)
+    judged = Judged(**claim.words, runs=16, verdict=found.verdict)
     assert found.verdict.verdict == "supported" and not claims.shortfalls([judged])
     fig, table = load("plot_loss").draw(runs, {"F1": judged})
-    assert table[["lr", "step", "n"]].values.tolist() == [[lr, step, 5] for lr in (0.01, 0.1) for step in (0, 100, 200)]
+    assert table[["lr", "step", "n"]].values.tolist() == [[lr, step, 8] for lr in (0.01, 0.1) for step in (0, 100, 200)]
     marks = [text.get_text() for text in fig.findobj(lambda artist: hasattr(artist, "get_text"))]
     assert "F1 ✓" in marks
     outputs = [root / f"loss.{kind}" for kind in ("pdf", "png", "csv", "json")]
@@ -110,7 +110,7 @@ LETTERS = {"fresh": "F1", "frosty": "R1", "fr": "A1", "sound": "S1", "a_fir": "I
 def test_every_study_has_a_letter_of_its_own_for_the_ids_of_its_claims(root):
     for name, claim in LETTERS.items():
         folder = new_study.write(name, root=root)
-        assert f'Claim("{claim}"' in (folder / "claims.py").read_text()
+        assert f'"{claim}",' in (folder / "claims.py").read_text()
         assert f'claims=["{claim}"]' in (folder / "study.py").read_text()
         assert f'verdicts["{claim}"]' in (folder / "plot_loss.py").read_text()
     studies = Studies.load()
@@ -122,7 +122,7 @@ def test_where_all_letters_are_taken_the_next_number_is(root):
     (root / "studies/many").mkdir(parents=True)
     taken = "\n".join(f'Claim(\n    "{letter}1", "it is")' for letter in string.ascii_uppercase)
     (root / "studies/many/claims.py").write_text(taken + '\nClaim("F2a", "it is")\n')
-    assert 'Claim("R2"' in (new_study.write("fresh", root=root) / "claims.py").read_text()
+    assert '"R2",' in (new_study.write("fresh", root=root) / "claims.py").read_text()
 
 
 @pytest.mark.parametrize("name", ["data", "Fresh", "a-b", "../x", "class", ""])

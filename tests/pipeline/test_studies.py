@@ -1299,11 +1299,11 @@ def test_sizes_of_a_measurement_are_those_of_the_smoke_scale_alone(folder, measu
     found = {scale: Studies.load(scale=scale) for scale in ("default", "smoke")}
     assert [studies.problems for studies in found.values()] == [[], []]
     [(_, river)] = found["smoke"].every("measures")
-    assert {scale: studies.arguments(river) for scale, studies in found.items()} == {
+    assert {scale: studies.arguments("sound", river) for scale, studies in found.items()} == {
         "default": {},
         "smoke": {"seeds": [0, 1]},
     }
-    assert found["smoke"].arguments(found["smoke"]["sound"].figures["loss"]) == {}
+    assert found["smoke"].arguments("sound", found["smoke"]["sound"].figures["loss"]) == {}
 
 
 def test_sources_say_what_each_parameter_is_given():

@@ -512,7 +512,8 @@ def test_a_kill_at_any_point_loses_and_doubles_nothing(results: Path) -> None:
 def write_summary(results: Path, *, estimate: float = 0.008) -> None:
     """Claims and figures of the study wsd, and a figure of another study whose name begins alike."""
     verdict = {"verdict": "supported", "estimate": estimate, "low": 0.004, "high": None, "unit": "nats/byte"}
-    claims = [{"id": "C8", "statement": "WSD matches oracle cosine", "verdict": verdict}]
+    about = {"kind": "paper", "standing": "registered"}
+    claims = [{"id": "C8", "statement": "WSD matches oracle cosine", "verdict": verdict, **about}]
     (results / "wsd").mkdir(exist_ok=True)
     (results / "wsd" / "claims.json").write_text(json.dumps({"study": "wsd", "question": "?", "claims": claims}))
     (results / "claims.md").write_text("# Claims")

@@ -56,7 +56,7 @@ for study, measure in STUDIES.every("measures"):
             study=study,
             step=measure.name,
             sources=measure.sources,
-            arguments=STUDIES.arguments(measure),
+            arguments=STUDIES.arguments(study, measure),
             code=provenance.later(f"studies.{study}.measure_{measure.name}"),
         script:
             "measure.py"
