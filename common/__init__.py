@@ -10,7 +10,7 @@ ROOMS = {
     "continual": "learning task after task: memories, projections, regularisers, metrics",
     "training": "the loop: one run or members side by side, evaluations, probes",
     "runs": "files and processes of a run: job, records, checkpoints, snapshots, fork server, progress",
-    "evidence": "what runs say: intervals over seeds, verdicts, claims",
+    "evidence": "what runs say of a claim: intervals, readings, verdicts, registration, replication, ladders",
     "plotting": "pictures; alone imports matplotlib",
     "tracking": "the mirror to MLflow; its `store` alone imports mlflow",
     "pipeline": "the graph: studies, scales, digests, cost, rules, the generator of studies",
