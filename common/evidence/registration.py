@@ -43,7 +43,7 @@ class Registered:
     seeds: int
     """Planned."""
     pilot: dict[str, Any]
-    """What the pilot said: verdict, estimate, low, high, n."""
+    """What the pilot said: verdict, estimate, low, high, n, standard deviation over seeds."""
     power: float | None
     """Share of simulated studies, with the pilot's effect and scatter, that decide; None if nothing is decided."""
     underpowered: bool = False

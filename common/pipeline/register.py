@@ -11,12 +11,14 @@ from collections.abc import Collection, Iterator, Mapping
 from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
+from statistics import stdev
 from typing import Any
 
 from common.config import Claim
-from common.evidence import claims, ledger, power, registration
+from common.evidence import claims, comparison, ledger, power, registration
 from common.evidence.claims import Judged
 from common.evidence.registration import Registered, Registration
+from common.evidence.verdicts import Verdict
 from common.pipeline import prml, provenance, standing
 from common.pipeline.scales import REGISTERED
 from common.pipeline.studies import Studies
@@ -99,10 +101,17 @@ def _plan(studies: Mapping[str, Studies], name: str, claim: Claim, pilot: Judged
         **{part: by_scale["default"][part] for part in registration.COMPARED},
         "rule": registration.rule_of(verdict),
         "runs": {scale: found["runs"] for scale, found in by_scale.items()},
-        "pilot": {part: getattr(verdict, part) for part in ("verdict", "estimate", "low", "high", "n")},
+        "pilot": _numbers(verdict),
         "power": _power(claim, pilot),
         "code": provenance.digest([f"studies.{name}.verdicts:{claim.verdict}"]),
     }
+
+
+def _numbers(verdict: Verdict) -> dict[str, Any]:
+    """What a pilot says: its verdict, and the standard deviation over seeds of the part that decides it."""
+    values = comparison.decisive(verdict).values
+    said = {part: getattr(verdict, part) for part in ("verdict", "estimate", "low", "high", "n")}
+    return said | {"standard_deviation": stdev(values) if len(values) > 1 else None}
 
 
 def _power(claim: Claim, pilot: Judged) -> float | None:

@@ -19,6 +19,8 @@ LINE = 0.23
 """Height of a line of chips in inches."""
 GAP = 0.6
 """Between two studies, in lines."""
+APART = 3
+"""Between two counts, in letters."""
 LEFT = 2.6
 """Room for names and counts, in chips."""
 
@@ -83,17 +85,12 @@ def draw_counts(ax: Axes, outcomes: Sequence[Outcome]) -> None:
     """How many claims have which verdict; this explains colours and signs as well."""
     counts = Counter(outcomes)
     ax.text(-LEFT, -0.7, f"{len(outcomes)} claims", va="center", fontsize=8)
-    for place, outcome in enumerate(OUTCOMES):
-        words = f"{SIGN[outcome]} {counts[outcome]} {outcome}"
-        ax.text(
-            PER_LINE / len(OUTCOMES) * place + 0.1,
-            -0.7,
-            words,
-            va="center",
-            fontsize=8,
-            weight="bold",
-            color=PALETTE[outcome],
-        )
+    written = {outcome: f"{SIGN[outcome]} {counts[outcome]} {outcome}" for outcome in OUTCOMES}
+    letter = PER_LINE / (sum(map(len, written.values())) + APART * (len(written) - 1))
+    x = 0.1
+    for outcome, words in written.items():
+        ax.text(x, -0.7, words, va="center", fontsize=8, weight="bold", color=PALETTE[outcome])
+        x += letter * (len(words) + APART)
 
 
 def draw_chip(ax: Axes, name: str, outcome: Outcome, x: float, y: float) -> None:

@@ -13,7 +13,9 @@ from common.evidence.statistics import (
     log_log_slopes,
     paired_differences,
     proportion_interval,
+    ratio_interval,
     t_interval,
+    typical_interval,
 )
 
 STUDIES = 2000
@@ -171,3 +173,40 @@ def test_slope_interval_covers_the_exponent_where_one_pooled_fit_does_not():
         pooled += abs(fit.slope + 1) <= scipy.stats.t.ppf(0.975, 18) * fit.stderr
     assert covered / 500 == pytest.approx(0.95, abs=0.03)
     assert pooled / 500 < 0.9
+
+
+def test_an_interval_of_the_median_bounds_it_and_is_no_shorter_than_that_of_the_mean():
+    close = typical_interval([1.0, 1.01, 1.02, 1.03, 1.04, 9.0])
+    assert close.mean == pytest.approx(1.025)
+    assert (close.low, close.high) == (pytest.approx(t_interval([1.0, 1.01, 1.02, 1.03, 1.04, 9.0]).low), 9.0)
+    wide = typical_interval([*range(20)])
+    mean = t_interval([*range(20)])
+    assert (wide.low, wide.high) == (min(5, mean.low), max(14, mean.high)), "the sixth smallest and largest of twenty"
+
+
+@pytest.mark.parametrize("n", [2, 5])
+def test_few_values_do_not_bound_a_median(n):
+    found = typical_interval([*range(n)])
+    assert (found.low, found.high) == (-math.inf, math.inf)
+
+
+def test_a_ratio_is_the_t_interval_of_the_logarithms():
+    values = [1.2, 0.9, 1.5, 1.1]
+    found, logs = ratio_interval(values), t_interval([math.log(value) for value in values])
+    assert (found.mean, found.low, found.high) == pytest.approx(
+        [math.exp(end) for end in (logs.mean, logs.low, logs.high)]
+    )
+    assert ratio_interval([2.0]).low == 0.0
+
+
+def test_a_spread_and_an_error_in_common_only_widen():
+    values = [1.0, 2.0, 3.0]
+    plain = t_interval(values)
+    assert t_interval(values, spread=0.5) == plain
+    wider = t_interval(values, spread=2.0)
+    assert wider.high - wider.mean == pytest.approx(2 * (plain.high - plain.mean))
+    shared = t_interval(values, shared_error=1 / 3**0.5)
+    assert shared.high - shared.mean == pytest.approx(2**0.5 * (plain.high - plain.mean))
+    assert t_interval([1.0, 1.0], spread=1.0).low < 1.0, "equal values are no evidence of no error"
+    with pytest.raises(ValueError, match="spread=-1 must be a finite number of at least 0"):
+        t_interval(values, spread=-1)
