@@ -168,7 +168,7 @@ def test_a_build_goes_on_after_ctrl_c_and_a_second_one_at_the_same_time_says_who
     assert repository.metrics() == calm.metrics()
 
 
-def test_a_new_study_builds_its_figure(tmp_path):
+def test_a_new_study_builds_its_figure_and_comes_to_count(tmp_path):
     repository = Repository(tmp_path / "new", studies=())
     new = [sys.executable, "-m", "common.pipeline.new_study", "fresh"]
     subprocess.run(new, cwd=repository.root, env=repository.environment, check=True)
@@ -185,6 +185,25 @@ def test_a_new_study_builds_its_figure(tmp_path):
     done = repository.snakemake("figures/fresh_rate.pdf").stdout
     assert "fresh_rate" in done and "train" not in re.findall(r"^(\w+) +\d+$", done, flags=re.MULTILINE)
     assert (repository.root / "figures/fresh_rate.rst").read_text() == "Learning rate against update.\n"
+    carry_through(repository)
+
+
+def carry_through(repository: Repository) -> None:
+    """Pilot, registration, and the verdict on seeds that are drawn from it."""
+    git = ["git", "-c", "user.name=a", "-c", "user.email=a@b"]
+    for command in (["init", "--quiet"], ["add", "."], ["commit", "--quiet", "--message", "a study"]):
+        subprocess.run([*git, *command], cwd=repository.root, check=True)
+    repository.snakemake("--workflow-profile", "profiles/pilot", "--", "results/fresh/claims.json")
+    register = [sys.executable, "-m", "common.pipeline.register", "fresh", "--underpowered", "F1"]
+    subprocess.run(register, cwd=repository.root, env=repository.environment, check=True)
+    repository.snakemake("results/fresh/claims.json")
+    [claim] = json.loads((repository.root / "results/fresh/claims.json").read_text())["claims"]
+    assert claim["standing"] == "underpowered" and claim["runs"] == 16
+    ledger = json.loads((repository.root / "studies/fresh/ledger.json").read_text())
+    assert [entry["block"] for entry in ledger] == ["pilot", "confirmatory"] and ledger[0]["seeds"] == [100, 101, 102]
+    records = repository.root.glob("results/fresh/*/run.json")
+    trained = {json.loads(record.read_text())["description"]["seed"] for record in records}
+    assert trained == set(ledger[1]["seeds"]) and min(trained) >= 200
 
 
 def add_figure(repository: Repository) -> None:
