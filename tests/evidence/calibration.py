@@ -20,7 +20,7 @@ from tests.repository import ROOT
 
 STUDIES = 4000
 PAGE = ROOT / "docs/evidence.md"
-SIZES = {"mean": (3, 5, 10), "ratio": (3, 5, 10), "typical": (6, 10)}
+SIZES = {"mean": (3, 5, 10), "ratio": (3, 5, 10), "typical": (3, 5, 6, 10)}
 OTHERS = 3
 """Arms on other seeds whose scatter, pooled, is the least that is believed."""
 
