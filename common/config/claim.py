@@ -36,6 +36,8 @@ class Claim(Step):
     """How well that number is known."""
     seeds: int = field(default=5, kw_only=True)
     """Paired seeds with which the claim is meant to be judged."""
+    headline: bool = field(default=False, kw_only=True)
+    """Whether it stands for its study on the first page; one claim of a study at most."""
     settings: Mapping[str, Any] = field(default_factory=dict, kw_only=True)
     """Arguments of the verdict's function beside its tables, for example its bar; they are registered with it."""
     caveat: str = field(default="", kw_only=True)

@@ -18,7 +18,7 @@ from common.evidence import claims, committed, comparison, replications
 from common.evidence.claims import KINDS, SIGN
 from common.evidence.committed import Committed, Kept
 from common.evidence.replications import Replication
-from common.evidence.verdicts import Outcome
+from common.evidence.verdicts import OUTCOMES, Outcome
 from common.pipeline import script
 from common.pipeline.studies import Studies
 from common.pipeline.study import Study
@@ -39,7 +39,11 @@ def documents(studies: Studies) -> dict[Path, str]:
     found = {ROOT / SCOREBOARD: scoreboard(studies, kept)}
     repeated = [each for name in studies for each in replications.read(studies[name].folder)]
     found[ROOT / REPLICATION] = filled(ROOT / REPLICATION, {"replications": partial(replicated, repeated)})
-    blocks = {"studies": partial(overview, studies, kept), "replications": partial(held, repeated)}
+    blocks = {
+        "headlines": partial(headlines, studies, kept),
+        "studies": partial(overview, studies, kept),
+        "replications": partial(held, repeated),
+    }
     found[ROOT / "README.md"] = filled(ROOT / "README.md", blocks)
     for name in studies:
         study = studies[name]
@@ -60,6 +64,33 @@ def filled(path: Path, blocks: Mapping[str, Callable[[], str]]) -> str:
         return f"{match[1]}{blocks[match[2]]()}\n{match[3]}"
 
     return BLOCK.sub(made, path.read_text(encoding="utf-8"))
+
+
+def headlines(studies: Studies, kept: Mapping[str, Committed]) -> str:
+    """A sentence for the claim that stands for each study, unless its seeds cannot decide it or had been chosen."""
+    lines = []
+    for name in studies:
+        for claim in studies[name].claims.values():
+            found = kept[name].claims.get(claim.name)
+            if claim.headline and found is not None and found.standing in ("registered", "not registered"):
+                lines.append(f"* [`{name}`](studies/{name}/README.md) {headline(claim, found)}")
+    return "\n".join([*lines, "", f"All of them: {'; '.join(total(studies, kept))}."])
+
+
+def total(studies: Studies, kept: Mapping[str, Committed]) -> Iterator[str]:
+    """How many claims of each kind have which verdict, in all studies."""
+    for kind in KINDS:
+        chosen = ((kept[name].claims, by_kind(studies[name]).get(kind, {})) for name in studies)
+        found = [claims[name].verdict for claims, ids in chosen for name in ids if name in claims]
+        if counts := ", ".join(f"{found.count(outcome)} {outcome}" for outcome in OUTCOMES if outcome in found):
+            yield f"{kind}: {counts}"
+
+
+def headline(claim: Claim, found: Kept) -> str:
+    """A claim as a sentence: what was found, with which numbers, beside the paper's."""
+    paper = f" {claim.source.partition(',')[0]}: {claim.published}." if claim.published else ""
+    words = f"**{SIGN[found.verdict]} {found.verdict}**: {claim.statement}. Here {found.ours}."
+    return f"{words}{paper} {claim.name}, {found.standing}."
 
 
 def overview(studies: Studies, kept: dict[str, Committed]) -> str:

@@ -307,6 +307,8 @@ def _check_steps(study: Study) -> Iterator[Problem]:
 
 def _check_claims(study: Study) -> Iterator[Problem]:
     """Problems of the claims: their ids, their functions and tables, and those that figures show."""
+    if len(found := [name for name, claim in study.claims.items() if claim.headline]) > 1:
+        yield Problem(study.name, None, f"{', '.join(found)}: one claim of a study at most is its headline")
     scripts = [study.folder / "verdicts.py", *sorted(study.folder.glob("verdicts/*.py"))]
     for name, claim in study.claims.items():
         entry = f"Claim({name!r})"

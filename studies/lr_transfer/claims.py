@@ -38,6 +38,7 @@ CLAIMS = [
         "T1",
         "under μP the best rate of SGD stays constant over 8x of width",
         verdict="mup_transfers",
+        headline=True,
         source=CURVES,
         published="the optimum stays",
         mark="second-hand",

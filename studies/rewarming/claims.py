@@ -71,6 +71,7 @@ CLAIMS = [
         "R5",
         "re-warming hurts even if the text stays the same",
         verdict="rewarming_hurts_on_the_same_data",
+        headline=True,
         source=IBRAHIM,
         published="rise 0.1 (1x), 0.2 (2x); with a shift 0.35, 0.45",
         mark="second-hand",

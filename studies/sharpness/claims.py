@@ -32,6 +32,7 @@ CLAIMS = [
         "S1",
         "full-batch gradient descent sits at the edge of stability",
         verdict="sits_at_the_edge",
+        headline=True,
         source=COHEN,
         published="hovers at or just above 2/lr",
         mark="published",

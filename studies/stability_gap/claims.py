@@ -50,6 +50,7 @@ CLAIMS = [
         "G1",
         "evaluation after every update shows a drop that evaluation at task ends hides",
         verdict="dense_evaluation_shows_a_drop",
+        headline=True,
         source=DE_LANGE,
         published="forgetting, then recovery",
         mark="published",

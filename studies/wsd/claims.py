@@ -16,6 +16,7 @@ CLAIMS = [
         "W1",
         "the decay reveals progress that the constant phase hides",
         verdict="decay_reveals_progress",
+        headline=True,
         source=LOGS,
         published="fall 0.173 nats/token (3.103 to 2.930; linear to 0 over 20 %)",
         mark="published",

@@ -397,3 +397,21 @@ def test_statements_are_read_with_the_rule_that_was_registered(root):
     [plain] = load().statements("fresh")
     rule = plain.pop("registered_rule")
     assert rule == entry(root).rule and Statement(**plain).standing == "registered"
+
+
+def test_a_claim_that_its_seeds_do_not_decide_or_that_was_changed_is_no_headline(root):
+    edit(root, "claims.py", "seeds=8,", "seeds=8, headline=True,")
+    studies = load()
+    for stands, shown in (("registered", True), ("underpowered", False), ("exploratory", False)):
+        kept = committed.Kept(verdict="supported", ours="-0.07 nats", standing=stands)
+        found = readme.headlines(studies, {"fresh": committed.Committed(2, "default", "c", "m", "", {}, {"F1": kept})})
+        assert ("the larger rate ends lower. Here -0.07 nats." in found) == shown
+        assert found.endswith("All of them: ours: 1 supported.")
+
+
+def test_a_study_has_one_headline_at_most(root):
+    more = 'Claim("F2", "it is", verdict="larger_is_lower", source="ours", headline=True, runs=Select(), **MORE),\n]'
+    edit(root, "claims.py", "\n]", f"\n{more}")
+    edit(root, "claims.py", "seeds=8,", "seeds=8, headline=True,")
+    edit(root, "claims.py", "CLAIMS = ", "MORE = {'settings': {'bar': 0.02}}\nCLAIMS = ")
+    assert "F1, F2: one claim of a study at most is its headline" in str(Studies.load().problems[0])
