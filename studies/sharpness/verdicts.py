@@ -5,13 +5,14 @@ They were frozen after pilots with seeds 100 to 102; those changed since then ar
 
 import math
 from collections.abc import Hashable
+from dataclasses import replace
 from itertools import pairwise
 
 import numpy as np
 import pandas as pd
 
 from common.evidence.combinations import all_of, any_of
-from common.evidence.readings import RATIO, SHARE
+from common.evidence.readings import MEAN, RATIO, SHARE, Reading
 from common.evidence.statistics import log_log_slopes, paired_differences
 from common.evidence.verdicts import Verdict, equivalence, exact, greater, less, reported, within
 from studies.sharpness.divergence import (
@@ -100,6 +101,11 @@ def plateau_is_inverse(runs: pd.DataFrame, *, margin: float) -> Verdict:
     return within(slopes_of(late), low=-1 - margin, high=-1 + margin, unit="d log sharpness / d log lr")
 
 
+def counted(seeds: pd.Series) -> Reading:
+    """How shares of a seed's runs are read: they move in steps of one run, and half a step is the least spread."""
+    return replace(MEAN, spread=0.5 / int(seeds.value_counts().min()))
+
+
 def line_at_the_start_separates(runs: pd.DataFrame, *, below: float, share: float, times: float) -> Verdict:
     """The divergence rate of each network is 1 to some `times` 2/sharpness at the start; below it hardly any diverges.
 
@@ -118,7 +124,7 @@ def line_at_the_start_separates(runs: pd.DataFrame, *, below: float, share: floa
         for case in ("plain1", "plain3")
     ]
     return all_of(
-        greater(kept, than=share, unit="of runs", label="do not diverge below the line"),
+        greater(kept, than=share, unit="of runs", reading=counted(under.seed), label="do not diverge below the line"),
         reported(list(under.failure == "chance"), unit="of runs", reading=SHARE, label="end at chance below the line"),
         *bands,
         *momentum,
@@ -162,7 +168,13 @@ def survivors_lie_under_the_line(runs: pd.DataFrame, *, edge: float, share: floa
     if full.empty:
         return small
     return all_of(
-        greater((full.edge <= edge).groupby(full.seed).mean(), than=share, unit=unit, label="full batch"),
+        greater(
+            (full.edge <= edge).groupby(full.seed).mean(),
+            than=share,
+            unit=unit,
+            reading=counted(full.seed),
+            label="full batch",
+        ),
         reported(full.edge.between(0.9, 1.1).groupby(full.seed).mean(), unit=unit, label="full batch, at the edge"),
         small,
         *late,
