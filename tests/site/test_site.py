@@ -1,10 +1,12 @@
 """Pages of a small study: what they say, where they lead, and that equal inputs give equal bytes."""
 
+import dataclasses
 import re
 import shutil
 
 import pytest
 
+from common.evidence.registration import Registered
 from common.site import axes, curves, intervals, prose, write
 from common.site.content import NOT_JUDGED
 from common.site.pages import HERE, Pages
@@ -73,6 +75,31 @@ def test_a_claim_says_all_of_itself(written):
     links = page(written["built"], "claims/X1.html").links
     assert "https://arxiv.org/abs/2410.05192" in links
     assert "https://example.org/x/blob/abcdef0123/studies/toy/verdicts.py#L4-L6" in links
+
+
+def test_a_registered_claim_shows_its_registration(sites):
+    entry = Registered(
+        statement="s",
+        kind="paper",
+        published="",
+        settings={},
+        rule={},
+        runs={},
+        seeds=8,
+        pilot={"verdict": "supported", "n": 3},
+        power=0.84,
+        date="2026-11-30",
+        commit="feedbeef00",
+    )
+    site = sites["built"]
+    claims = {**site.claims, "X1": dataclasses.replace(site.claims["X1"], registered=entry)}
+    text = dict(Pages(dataclasses.replace(site, claims=claims)).all())["claims/X1.html"]
+    assert "2026-11-30, commit <code>feedbee</code>: 8 seeds planned, power 84 %" in text
+    assert "pilot: verdict supported, n 3" in text
+
+
+def test_smoke_verdicts_are_no_changes(written):
+    assert "was contradicted" not in page(written["smoke"], "index.html").text
 
 
 def test_a_combined_claim_shows_its_parts(written):
