@@ -73,19 +73,16 @@ def tag(name: str, inner: object = None, **attributes: object) -> Markup:
     >>> str(tag("text", "a < b", x=1.25, class_="tick"))
     '<text x="1.2" class="tick">a &lt; b</text>'
     """
-    given = Markup("").join(
-        Markup(' {}="{}"').format(key.rstrip("_").replace("_", "-"), _shown(value))
-        for key, value in attributes.items()
-        if value is not None
-    )
+    named = {key.rstrip("_").replace("_", "-"): value for key, value in attributes.items() if value is not None}
+    given = "".join(f' {key}="{_shown(value)}"' for key, value in named.items())
     if inner is None:
-        return Markup("<{}{}/>").format(Markup(name), given)
-    return Markup("<{0}{1}>{2}</{0}>").format(Markup(name), given, escape(inner))
+        return Markup(f"<{name}{given}/>")
+    return Markup(f"<{name}{given}>{escape(inner)}</{name}>")
 
 
 def _shown(value: object) -> str:
     """A coordinate in tenths of a unit, anything else as it is."""
-    return f"{value:.1f}".removesuffix(".0") if isinstance(value, float) else str(value)
+    return f"{value:.1f}".removesuffix(".0") if isinstance(value, float) else str(escape(value))
 
 
 def drawing(
@@ -104,5 +101,5 @@ def drawing(
     """
     words = [tag("title", title, id=f"{name}-title"), tag("desc", about, id=f"{name}-desc")]
     labels = f"{name}-title {name}-desc"
-    inner = Markup("").join([*words, *parts])
+    inner = Markup("".join([*words, *parts]))  # of elements, which are escaped
     return tag("svg", inner, viewBox=f"0 0 {width:g} {height:g}", class_=kind, role="img", aria_labelledby=labels)
