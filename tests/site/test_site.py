@@ -3,10 +3,12 @@
 import dataclasses
 import re
 import shutil
+import sys
 
 import pytest
 
 from common.evidence.registration import Registered
+from common.site import __main__ as command
 from common.site import axes, curves, intervals, prose, write
 from common.site.content import NOT_JUDGED
 from common.site.pages import HERE, Pages
@@ -216,3 +218,17 @@ def test_every_template_is_used_and_every_style_named(sites):
 
 def _claims(*names):
     return {f"claims/{name}.html" for name in names}
+
+
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [(["--results", "nowhere"], "nowhere holds no verdicts"), (["--out", "taken"], "taken holds something that is no")],
+)
+def test_the_command_says_what_is_wrong(given, said, tmp_path, monkeypatch):
+    (tmp_path / "taken").mkdir()
+    (tmp_path / "taken" / "mine.txt").touch()
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "argv", ["site", *given])
+    monkeypatch.setattr(command, "gather", lambda *_, **__: None)
+    with pytest.raises(SystemExit, match=said):
+        command.main()
