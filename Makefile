@@ -4,7 +4,7 @@ SCALE_DIR ?= .
 BIN := .venv/bin
 READY := .venv/ready
 
-.PHONY: help all smoke large pilot register replicate test check types style pytest verdicts readme sizes clean-states clean-store clean-smoke ui FORCE
+.PHONY: help all smoke large pilot register replicate test check types style pytest verdicts readme site sizes clean-states clean-store clean-smoke ui FORCE
 .DEFAULT_GOAL := help
 
 help:
@@ -18,6 +18,7 @@ help:
 	@echo "make replicate STUDY=wsd    train its claims on the next block of unseen seeds and compare the verdicts"
 	@echo "make verdicts               keep the verdicts and pictures of a build in the repository, and fill in the READMEs"
 	@echo "make readme                 fill in the READMEs from the verdicts that are kept"
+	@echo "make site                   pages of all claims, studies and runs in site/, of a build or of what is kept (SCALE_DIR=. or scales/smoke)"
 	@echo "make sizes                  what results take on disk, by study"
 	@echo "make clean-states           remove the states of all runs; rows, figures and verdicts stay (SCALE_DIR=. or scales/smoke)"
 	@echo "make clean-smoke            remove the smoke build; clean-store: the MLflow store, which \`snakemake mlflow\` fills again"
@@ -84,6 +85,10 @@ verdicts: $(READY)
 
 readme: $(READY)
 	$(BIN)/python -m common.pipeline.readme
+
+REPOSITORY ?=
+site: $(READY)
+	cd $(SCALE_DIR) && $(CURDIR)/$(BIN)/python -m common.site --repository "$(REPOSITORY)"
 
 sizes: $(READY)
 	cd $(SCALE_DIR) && $(CURDIR)/$(BIN)/python -m common.pipeline.disk

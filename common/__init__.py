@@ -14,5 +14,6 @@ ROOMS = {
     "plotting": "pictures; alone imports matplotlib",
     "tracking": "the mirror to MLflow; its `store` alone imports mlflow",
     "pipeline": "the graph: studies, scales, digests, cost, rules, the generator of studies",
+    "site": "pages of claims, studies and runs: what is known, as data, as HTML; alone imports jinja2",
 }
 """The rooms in their order, and what one finds there. The law of imports and the map in CONTRIBUTING are read here."""

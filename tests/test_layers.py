@@ -31,6 +31,7 @@ EXCEPTIONS = {
 
 OWNERS = {
     "mlflow": {"common/tracking/store.py"},
+    "jinja2": {"common/site/pages.py"},
     "matplotlib": {"common/plotting/panels.py"},
     "seaborn": {"common/plotting/panels.py"},
     "safetensors": {"common/runs/checkpoint.py"},

@@ -44,6 +44,13 @@ def test_the_workflow_runs_the_tests_of_the_readme():
     assert "make test" in (ROOT / ".ci" / "run").read_text(encoding="utf-8")
 
 
+def test_the_workflow_of_pages_checks_them_in_a_browser_before_it_publishes():
+    jobs = read(".github/workflows/pages.yml")["jobs"]
+    commands = [step["run"] for step in jobs["site"]["steps"] if "run" in step]
+    assert "chromium" in commands[0] and commands[-1] == ".venv/bin/pytest tests/site"
+    assert jobs["publish"]["needs"] == "site" and "refs/heads/main" in jobs["publish"]["if"]
+
+
 def test_packages_ship_their_types():
     for package, files in PROJECT["tool"]["setuptools"]["package-data"].items():
-        assert files == ["py.typed"] and (ROOT / package / "py.typed").is_file()
+        assert files[0] == "py.typed" and all(any((ROOT / package).glob(file)) for file in files)

@@ -44,6 +44,7 @@ RULES = (
     "corpus",
     "masked_corpus",
     "mlflow",
+    "site",
 )
 RESERVED = ("data", "common", "verdicts", *RULES)
 """Folders of results, and rules."""

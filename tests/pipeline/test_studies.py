@@ -841,7 +841,7 @@ def test_a_study_may_be_a_link_and_begin_with_a_byte_order_mark(folder, tmp_path
     assert list(studies) == ["linked"] and not studies.problems
 
 
-@pytest.mark.parametrize("name", ["all", "mlflow", "train", "masked_corpus", "claims_figure", "scoreboard"])
+@pytest.mark.parametrize("name", ["all", "mlflow", "train", "masked_corpus", "claims_figure", "scoreboard", "site"])
 def test_a_study_cannot_have_the_name_of_a_rule(folder, name):
     (folder / name).mkdir()
     (folder / f"{name}/study.py").write_text(SOUND)

@@ -1,0 +1,13 @@
+rule site:
+    """Pages of every claim, study and run, in site/."""
+    input:
+        expand("results/{study}/claims.json", study=STUDIES),
+        STUDIES.figures(),
+    log:
+        "logs/site.log",
+    conda:
+        "../../../envs/environment.yml"
+    params:
+        out="site",
+    script:
+        "pages.py"
