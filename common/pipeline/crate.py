@@ -95,11 +95,19 @@ def _describe(crate: Any, studies: Studies, study: str, records: Iterable[Mappin
         main=True,
         lang="snakemake",
         lang_version=versions.get("snakemake"),
-        properties=about | {"conformsTo": {"@id": BIOSCHEMAS}, "sha256": _digest(ROOT / WORKFLOW)},
+        properties=about
+        | {"encodingFormat": "text/plain", "conformsTo": {"@id": BIOSCHEMAS}, "sha256": _digest(ROOT / WORKFLOW)},
     )
     workflow["author"], workflow["license"] = who, known
     workflow["softwareRequirements"] = [
-        _entity(crate, LIBRARY.format(name=name), "SoftwareApplication", name=name, softwareVersion=each)
+        _entity(
+            crate,
+            LIBRARY.format(name=name),
+            "SoftwareApplication",
+            name=name,
+            softwareVersion=each,
+            url=LIBRARY.format(name=name),
+        )
         for name, each in versions.items()
         if name != "python"
     ]
@@ -118,7 +126,7 @@ def _act(
     action["startTime"], action["endTime"] = _moment(min(record["started_ms"] for record in found)), _ended(found)
     action["actionStatus"] = "http://schema.org/CompletedActionStatus"
     action["object"], action["result"] = list(sources), list(results)
-    crate.root_dataset["mentions"] = [action]
+    crate.root_dataset["mentions"] = action
 
 
 def _ended(records: Iterable[Mapping[str, Any]]) -> str:
@@ -165,8 +173,8 @@ def _results(studies: Studies, study: str, names: Iterable[str], root: Path) -> 
 def _file(crate: Any, source: Path, name: str, about: str) -> Any:
     kind = mimetypes.guess_type(name)[0] or "text/plain"
     properties: dict[str, Any] = {"name": name, "description": about, "encodingFormat": kind, "sha256": _digest(source)}
-    if name == LOCK:
-        properties["about"] = {"@id": WORKFLOW}
+    if name == LOCK or source.suffix == ".md":
+        properties["about"] = {"@id": WORKFLOW if name == LOCK else "./"}
     return crate.add_file(source, name, record_size=True, properties=properties)
 
 
