@@ -4,7 +4,7 @@ SCALE_DIR ?= .
 BIN := .venv/bin
 READY := .venv/ready
 
-.PHONY: help all smoke large pilot register replicate test check types style pytest verdicts readme site sizes clean-states clean-store clean-smoke ui FORCE
+.PHONY: help all smoke large pilot register replicate archive unpack crate test check types style pytest verdicts readme site sizes clean-states clean-store clean-smoke ui FORCE
 .DEFAULT_GOAL := help
 
 help:
@@ -16,6 +16,9 @@ help:
 	@echo "make pilot STUDY=wsd        train the pilot seeds of a study, in scales/pilot; its verdicts count nowhere"
 	@echo "make register STUDY=wsd     write down what it claims and draw its seeds (UNDERPOWERED=\"W3 W4\" for what they will not decide)"
 	@echo "make replicate STUDY=wsd    train its claims on the next block of unseen seeds and compare the verdicts"
+	@echo "make archive STUDY=wsd      pack its results into archives/wsd.tar.gz (STATES=needed, none or all)"
+	@echo "make unpack ARCHIVE=file    put the results of an archive here, so that nothing of it is trained"
+	@echo "make crate STUDY=wsd        export the study as a Workflow Run RO-Crate, crates/wsd"
 	@echo "make verdicts               keep the verdicts and pictures of a build in the repository, and fill in the READMEs"
 	@echo "make readme                 fill in the READMEs from the verdicts that are kept"
 	@echo "make site                   pages of all claims, studies and runs in site/, of a build or of what is kept (SCALE_DIR=. or scales/smoke)"
@@ -79,6 +82,16 @@ register: $(READY)
 
 replicate: $(READY)
 	$(BIN)/python -m common.pipeline.replicate $(STUDY)
+
+STATES ?= needed
+archive: $(READY)
+	$(BIN)/python -m common.pipeline.archive $(STUDY) --states $(STATES)
+
+unpack: $(READY)
+	$(BIN)/python -m common.pipeline.archive --unpack $(ARCHIVE)
+
+crate: $(READY)
+	$(BIN)/python -m common.pipeline.crate $(STUDY)
 
 verdicts: $(READY)
 	$(BIN)/python -m common.pipeline.readme --take results

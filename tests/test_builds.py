@@ -76,6 +76,23 @@ def test_mlflow_has_each_measurement_once(calm):
     assert doubled_metrics(calm) == 0
 
 
+def test_from_an_archive_everything_is_made_again_without_a_training(calm, tmp_path):
+    fresh = Repository(tmp_path / "fresh", studies=())
+    fresh.add_tiny_study()
+    file = tmp_path / "tiny.tar.gz"
+    for repository, arguments in ((calm, ["tiny", "--out", str(file)]), (fresh, ["--unpack", str(file)])):
+        command = [sys.executable, "-m", "common.pipeline.archive", *arguments]
+        subprocess.run(command, cwd=repository.root, env=repository.environment, check=True)
+    assert not fresh.due("tiny") and fresh.metrics() == calm.metrics()
+    made = [f"figures/tiny_loss.{suffix}" for suffix in ("csv", "json", "pdf", "png", "rst")]
+    made += ["results/tiny/claims/T1.json", "results/tiny/claims.json"]
+    for name in made:
+        (fresh.root / name).unlink()
+    jobs = re.findall(r"^(\w+) +\d+$", fresh.snakemake("tiny").stdout, flags=re.MULTILINE)
+    assert "tiny_loss" in jobs and "train" not in jobs
+    assert [name for name in made if (fresh.root / name).read_bytes() != (calm.root / name).read_bytes()] == []
+
+
 @pytest.fixture(scope="module")
 def other(calm, clone) -> Repository:
     """The checkout, to which the results were copied with their dates, without what Snakemake knows of them."""

@@ -36,6 +36,7 @@ OWNERS = {
     "seaborn": {"common/plotting/panels.py"},
     "safetensors": {"common/runs/checkpoint.py"},
     "datasets": {"common/data/huggingface.py"},
+    "rocrate": {"common/pipeline/crate.py"},
 }
 """Libraries that only these modules may import."""
 

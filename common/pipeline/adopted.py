@@ -30,7 +30,7 @@ def check(studies: Studies, *, executing: bool) -> None:
 
     What is of the very run stays, and is not trained again.
     """
-    found = [(place, _is_described(studies, place)) for place in _doubtful(studies)]
+    found = [(place, is_described(studies, place)) for place in _doubtful(studies)]
     if copied := [place.label for place, described in found if not described and not _known(place.record)]:
         names = ", ".join(copied[:3]) + ", ..." * (len(copied) > 3)
         what = "copied results of another description, code or text"
@@ -81,7 +81,8 @@ def _memory(kind: Literal["metadata", "incomplete"], file: Path) -> Path:
     return Path(".snakemake", kind, *(f"@{folder}" for folder in folders), last)
 
 
-def _is_described(studies: Studies, place: Place) -> bool:
+def is_described(studies: Studies, place: Place) -> bool:
+    """Whether the record of a run is of its description, its code and its own text as they are now."""
     record = identity.read(place.record) or {}
     wanted = studies.describe(place.study, place.run), studies.code(place.study, place.run)
     if (identity.description(record), record.get("code")) != wanted:

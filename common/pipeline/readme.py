@@ -19,7 +19,7 @@ from common.evidence.claims import KINDS, SIGN
 from common.evidence.committed import Committed, Kept
 from common.evidence.replications import Replication
 from common.evidence.verdicts import OUTCOMES, Outcome
-from common.pipeline import script
+from common.pipeline import codecheck, script
 from common.pipeline.studies import Studies
 from common.pipeline.study import Study
 from common.runs.origin import ROOT
@@ -37,6 +37,7 @@ def documents(studies: Studies) -> dict[Path, str]:
     """Every document that holds blocks, as it should be."""
     kept = {study: committed.read(studies[study].folder) for study in studies}
     found = {ROOT / SCOREBOARD: scoreboard(studies, kept)}
+    found[ROOT / codecheck.FILE] = codecheck.text(studies, codecheck.citation())
     repeated = [each for name in studies for each in replications.read(studies[name].folder)]
     found[ROOT / REPLICATION] = filled(ROOT / REPLICATION, {"replications": partial(replicated, repeated)})
     blocks = {

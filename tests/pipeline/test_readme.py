@@ -23,7 +23,7 @@ STUDIES = Studies.load()
 @pytest.fixture
 def copy(tmp_path, monkeypatch) -> Studies:
     """The studies with a copy of all documents, verdicts and figure scripts."""
-    for path in ("README.md", "docs/claims.md", "docs/replication.md", "docs/verdicts.png"):
+    for path in ("README.md", "codecheck.yml", "docs/claims.md", "docs/replication.md", "docs/verdicts.png"):
         (tmp_path / path).parent.mkdir(exist_ok=True)
         shutil.copy(ROOT / path, tmp_path / path)
     shutil.copytree(ROOT / "studies", tmp_path / "studies", ignore=shutil.ignore_patterns("__pycache__"))
