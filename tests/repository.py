@@ -144,7 +144,7 @@ class Repository:
         new = [sys.executable, "-m", "common.pipeline.new_study", name]
         subprocess.run(new, cwd=self.root, env=self.environment, check=True, capture_output=True)
         folder = self.root / "studies" / name
-        [claim] = re.findall(r'Claim\("(.+?)"', (folder / "claims.py").read_text(encoding="utf-8"))
+        [claim] = re.findall(r'Claim\(\s*"(.+?)"', (folder / "claims.py").read_text(encoding="utf-8"))
         for file, text in {"study": TINY, "claims": TINY_CLAIMS, "verdicts": TINY_VERDICTS}.items():
             (folder / f"{file}.py").write_text(text.replace('"ID"', f'"{claim}"'), encoding="utf-8")
         return str(claim)
