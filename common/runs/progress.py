@@ -50,6 +50,8 @@ def reason(problem: BaseException) -> str:
     text = str(problem).strip().partition("\n")[0]
     if not isinstance(problem, SystemExit):
         text = f"{type(problem).__name__}: {text}" if text else type(problem).__name__
+        if isinstance(problem, ModuleNotFoundError):
+            text += "; install it (make .venv has what the studies need)"
     elif isinstance(problem.code, int):
         text = f"ended with status {text}"
     return text if len(text) <= LONGEST else f"{text[:LONGEST]}..."
