@@ -106,7 +106,7 @@ def summary(board: Board, before: Mapping[str, Verdicts], studies: Studies, *, s
     for study in judged:
         yield from _compared(study, verdicts(study), before.get(study, {}), claims=studies[study].claims)
     if board.failed:
-        yield f"failed: {words.some([board.works[number].name for number in board.failed], most=8)}"
+        yield f"failed: {words.some(sorted(board.works[number].name for number in board.failed), most=8)}"
 
 
 def _compared(study: str, now: Verdicts, before: Verdicts, *, claims: Iterable[str]) -> Iterator[str]:
