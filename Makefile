@@ -2,13 +2,15 @@
 PYTHON ?= python3
 SCALE_DIR ?= .
 BIN := .venv/bin
+STUDIES := $(patsubst studies/%/study.py,%,$(wildcard studies/*/study.py))
 READY := .venv/ready
 
-.PHONY: help all smoke large pilot register replicate archive unpack crate test check types style pytest verdicts readme site sizes clean-states clean-store clean-smoke ui FORCE
+.PHONY: help all smoke large pilot register replicate archive unpack crate test check types style pytest verdicts readme site sizes clean clean-states clean-store clean-smoke ui FORCE $(STUDIES)
 .DEFAULT_GOAL := help
 
 help:
 	@echo "make figures/wsd_loss.pdf   one figure, from nothing (any target of snakemake works: make figures/..., make results/...)"
+	@echo "make wsd                    every figure and verdict of a study: $(STUDIES)"
 	@echo "make all                    every figure and verdict"
 	@echo "make large                  the same with the large rungs of the studies' ladders"
 	@echo "make smoke                  the whole graph at the smoke scale, in scales/smoke"
@@ -23,9 +25,10 @@ help:
 	@echo "make readme                 fill in the READMEs from the verdicts that are kept"
 	@echo "make site                   pages of all claims, studies and runs in site/, of a build or of what is kept (SCALE_DIR=. or scales/smoke)"
 	@echo "make sizes                  what results take on disk, by study"
+	@echo "make clean                  remove logs, caches and the smoke build; results, figures, MLflow and Snakemake's memory stay"
 	@echo "make clean-states           remove the states of all runs; rows, figures and verdicts stay (SCALE_DIR=. or scales/smoke)"
 	@echo "make clean-smoke            remove the smoke build; clean-store: the MLflow store, which \`snakemake mlflow\` fills again"
-	@echo "make ui                     browse the runs in MLflow (PORT=5000, SCALE_DIR=. or scales/smoke)"
+	@echo "make ui                     browse the runs in MLflow (PORT=5050, SCALE_DIR=. or scales/smoke)"
 
 # The packages anew whenever what they are made from has changed, so that no old environment stays after a pull.
 .venv/packages: envs/requirements.lock envs/torch.txt
@@ -45,6 +48,12 @@ FORCE:
 
 figures/% results/%: $(READY) FORCE
 	$(BIN)/snakemake $@
+
+$(STUDIES): $(READY)
+	$(BIN)/snakemake $@
+
+.DEFAULT:
+	@echo "make: no target $@; studies are $(STUDIES), \`make help\` has the others, and \`snakemake $@\` says what is near" >&2; exit 2
 
 all: $(READY)
 	$(BIN)/snakemake
@@ -106,6 +115,9 @@ site: $(READY)
 sizes: $(READY)
 	cd $(SCALE_DIR) && $(CURDIR)/$(BIN)/python -m common.pipeline.disk
 
+clean: $(READY)
+	$(BIN)/python -m common.pipeline.disk --clean
+
 clean-states: $(READY)
 	cd $(SCALE_DIR) && $(CURDIR)/$(BIN)/python -m common.pipeline.disk --remove
 
@@ -115,6 +127,6 @@ clean-store:
 clean-smoke:
 	rm -rf scales/smoke
 
-PORT ?= 5000
+PORT ?= 5050
 ui: $(READY)
 	$(BIN)/python -m common.tracking ui --port $(PORT) --directory $(SCALE_DIR)

@@ -5,6 +5,7 @@ from pathlib import Path
 
 from common.pipeline import adopted, build, editions, provenance, standing, unfinished
 from common.pipeline.studies import Studies
+from common.pipeline.terminal import attach
 
 STUDIES = Studies.load(
     scale=config.get("scale", "default"),
@@ -20,7 +21,7 @@ build.prepare(
     executing=EXECUTING,
 )
 provenance.remember(Path(".snakemake/digests.json"))
-STUDIES.report()
+TERMINAL = attach(workflow, STUDIES)
 if workflow.is_main_process:
     adopted.check(STUDIES, executing=EXECUTING)
 
@@ -46,7 +47,7 @@ onsuccess:
 onerror:
     unfinished.remember(workflow)
     COMPANIONS.finish()
-    print(build.STOPPED, file=sys.stderr)
+    TERMINAL.stopped()
 
 
 rule all:

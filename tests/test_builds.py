@@ -28,8 +28,30 @@ def calm(clone, tmp_path_factory) -> Repository:
     """The tiny study, built once."""
     repository = Repository(tmp_path_factory.mktemp("builds") / "calm", studies=(), mirror=True)
     repository.add_tiny_study()
-    repository.snakemake("tiny")
+    (repository.root / "build.log").write_text(repository.snakemake("tiny").stdout)
     return repository
+
+
+def test_a_log_has_one_line_for_each_job_and_few_others(calm):
+    lines = (calm.root / "build.log").read_text().splitlines()
+    ended = [line for line in lines if re.search(r"\b\d/8  ", line)]
+    assert len(ended) == 8 and len(lines) <= 8 + 20 and not any("\x1b" in line for line in lines)
+    for run in ("trunk-s0", "trunk-s1", "branch-s0", "branch-s1", "sweep"):
+        assert sum(f"  tiny/{run}  " in line for line in ended) == 1
+    assert f"figures: tiny_loss.pdf in {calm.root}/figures" in lines
+    assert any(re.match(r"verdicts of tiny: 1 \w+$", line) for line in lines)
+
+
+def test_slips_cost_one_or_two_lines_that_lead_to_the_cure(calm):
+    target = calm.snakemake("figures/tiny_los.pdf", check=False).stdout.splitlines()[1:]
+    assert target == ["no target figures/tiny_los.pdf; did you mean figures/tiny_loss.pdf?"]
+    calm.edit("studies/tiny/study.py", "seed=7, sweep", "sede=7, sweep")
+    try:
+        study = calm.snakemake("tiny", "--dry-run", check=False).stdout.splitlines()[1:]
+    finally:
+        calm.edit("studies/tiny/study.py", "sede=7, sweep", "seed=7, sweep")
+    assert study[0] == "no target tiny: the study tiny has problems, told below" and len(study) <= 3
+    assert any("sede" in line and "did you mean seed?" in line for line in study[1:])
 
 
 def test_another_build_in_another_order_gives_equal_bytes(calm, tmp_path):
@@ -140,7 +162,8 @@ def test_a_failure_says_in_one_line_what_why_and_where_its_log_is_and_all_of_it_
     other.edit("studies/tiny/study.py", "import WSD,", "import Files, WSD,")
     other.edit("studies/tiny/study.py", '"sweep", **SETTINGS', f'"sweep", {own}')
     done = other.snakemake("tiny", check=False)
-    assert done.returncode != 0 and "the same command goes on" in done.stdout
+    assert done.returncode != 0 and "the same command goes on" in done.stdout.splitlines()[-1]
+    assert f"failed: tiny/sweep, tiny_verdicts_{claim}" in done.stdout
     log = rf"logs/tiny/tiny_verdicts_{claim}\.log"
     for line in (
         r"tiny/sweep: DataError: path='.+/nowhere' is neither .+ \(log: logs/tiny/sweep\.log\)",
@@ -200,7 +223,7 @@ def test_a_new_study_builds_its_figure_and_comes_to_count(tmp_path):
     listed = repository.snakemake("--list").stdout
     assert "fresh_rate (Learning rate against update.)" in listed
     done = repository.snakemake("figures/fresh_rate.pdf").stdout
-    assert "fresh_rate" in done and "train" not in re.findall(r"^(\w+) +\d+$", done, flags=re.MULTILINE)
+    assert "1/1  figures/fresh_rate.pdf" in done and "to train" not in done
     assert (repository.root / "figures/fresh_rate.rst").read_text() == "Learning rate against update.\n"
     carry_through(repository)
 

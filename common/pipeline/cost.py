@@ -148,11 +148,26 @@ def estimate(runs: Iterable[Run], *, cores: int, results: Path) -> str:
     """One line that says what training these runs will take on so many cores."""
     todo = list(runs)
     speed = measured(results)
-    each = [seconds(run, speed) for run in todo]
-    share = max(sum(each) / max(cores, 1), max(each, default=0.0))
-    known = "from measured speed" if speed else "a first guess"
-    count = f"{len(todo)} run{'s' * (len(todo) != 1)} to train, {own_updates(todo):,} updates"
-    return f"{count}: about {share / 60:.1f} min on {cores} cores ({known})"
+    return priced([seconds(run, speed) for run in todo], own_updates(todo), cores=cores, known=bool(speed))
+
+
+def priced(each: Sequence[float], updates: int, *, cores: int, known: bool) -> str:
+    """One line that says what jobs of so many seconds and so many updates in all will take on so many cores.
+
+    Args:
+        each: seconds of each job.
+        updates: those of all of them.
+        cores: so many jobs run at once.
+        known: whether the speed of this machine was measured.
+    """
+    count = f"{len(each)} run{'s' * (len(each) != 1)} to train, {updates:,} updates"
+    how = "from measured speed" if known else "a first guess"
+    return f"{count}: about {shared(each, cores=cores) / 60:.1f} min on {cores} cores ({how})"
+
+
+def shared(each: Sequence[float], *, cores: int) -> float:
+    """Seconds that jobs of so many seconds each take on so many cores."""
+    return max(sum(each) / max(cores, 1), max(each, default=0.0))
 
 
 def memory(runs: Sequence[Run], *, cores: int, results: Path) -> str:

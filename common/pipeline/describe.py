@@ -1,21 +1,66 @@
-"""Print descriptions: `python -m common.pipeline.describe parametrizations`, or a run, as study/run."""
+"""Print descriptions: `python -m common.pipeline.describe parametrizations`, a run as study/run, or a study by name."""
 
 import argparse
 import json
 import math
+import subprocess
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from fractions import Fraction
 
 from common.config import to_dict
 from common.config.parametrization import DepthRule, Parametrization, rows
+from common.pipeline import cost
 from common.pipeline.studies import Studies
+from common.pipeline.terminal import words
+from common.runs import identity
+from common.runs.origin import ROOT
+from common.runs.place import RESULTS, Place
 
 
 def run(name: str) -> str:
     """The whole description of a run, defaults included, as JSON."""
     study, _, short = name.partition("/")
     return json.dumps(to_dict(Studies.load().run(study, short)), indent=1)
+
+
+def study(name: str) -> str:
+    """The runs of a study: what each costs, whether it is done, and which would run now, and why."""
+    studies = Studies.load()
+    described, speed = studies[name], cost.measured(RESULTS)
+    due = planned(name)
+    lines = [("run", "updates", "about", "state")]
+    for short, each in described.runs.items():
+        seconds = words.time(cost.seconds(each, speed))
+        label = f"{name}/{short}"
+        lines.append((short, f"{cost.own_updates([each]):,}", seconds, _state(Place(name, short), due.get(label))))
+    others = [f"{label}: {why}" for label, why in due.items() if label.partition("/")[2] not in described.runs]
+    also = ["", "besides, it would make", *(f"  {line}" for line in others)] if others else []
+    counted = (
+        f"{len(due.keys() & {f'{name}/{short}' for short in described.runs})} of {len(described.runs)} runs to train"
+    )
+    return "\n".join([f"{name}: {described.question}", counted, "", *words.columns(lines), *also])
+
+
+def planned(name: str) -> Mapping[str, str]:
+    """What `snakemake NAME` would run now, and why, by run or by file."""
+    command = [sys.executable, "-m", "snakemake", "--snakefile", str(ROOT / "Snakefile"), "--dry-run", name]
+    asked = [*command, "--config", "plan=json"]
+    done = subprocess.run(asked, capture_output=True, text=True, check=False)
+    found = [line for line in done.stdout.splitlines() if line.startswith("{")]
+    if done.returncode:
+        raise LookupError(done.stderr.strip().rpartition("\n")[2])
+    plan: dict[str, str] = json.loads(found[-1]) if found else {}
+    return plan
+
+
+def _state(place: Place, why: str | None) -> str:
+    """How far a run is, and why it would be trained."""
+    record = identity.read(place.record)
+    done = "not trained" if record is None else f"{record.get('status')}, {words.time(float(record.get('seconds', 0)))}"
+    if place.progress.exists():
+        done = "begun" if record is None else f"{done}, begun again"
+    return done if why is None else f"{done}; would be trained: {why}"
 
 
 def parametrizations() -> str:
@@ -55,10 +100,13 @@ def _table(head: tuple[str, ...], rows: Iterable[tuple[str, ...]]) -> str:
 def main() -> None:
     """Entry point."""
     parser = argparse.ArgumentParser(prog="python -m common.pipeline.describe", description=__doc__)
-    parser.add_argument("what", metavar="WHAT", help="parametrizations, or a run as study/run")
+    parser.add_argument("what", metavar="WHAT", help="parametrizations, a run as study/run, or a study")
     what = parser.parse_args().what
     try:
-        print(parametrizations() if what == "parametrizations" else run(what))
+        if what == "parametrizations":
+            print(parametrizations())
+        else:
+            print(run(what) if "/" in what else study(what))
     except LookupError as error:
         sys.exit(str(error))
 

@@ -2,9 +2,11 @@
 
 python -m common.pipeline.disk            a table, by study
 python -m common.pipeline.disk --remove   the states of all runs go; rows, figures and verdicts stay
+python -m common.pipeline.disk --clean    logs, caches and the smoke build go; all that took time to make stays
 """
 
 import argparse
+import shutil
 from collections.abc import Iterable
 from pathlib import Path
 from typing import NamedTuple
@@ -85,11 +87,31 @@ def remove_states(results: Path = RESULTS) -> int:
     return freed
 
 
+LITTER = ("logs", ".snakemake/log", "scales/smoke", ".mypy_cache", ".pytest_cache", ".ruff_cache", ".hypothesis")
+"""What `make clean` removes of a working directory: what tells of builds, and what is made again in minutes."""
+
+
+def clean(folder: Path) -> list[str]:
+    """Remove the litter of a working directory; what was there. Results, figures and other scales are never touched."""
+    found = [name for name in LITTER if (folder / name).is_dir() and not (folder / name).is_symlink()]
+    for name in found:
+        shutil.rmtree(folder / name)
+    return found
+
+
 def main() -> None:
     """Do what the command line says."""
     parser = argparse.ArgumentParser(prog="python -m common.pipeline.disk", description=__doc__)
     parser.add_argument("--remove", action="store_true", help="remove the states of all runs")
-    if not parser.parse_args().remove:
+    parser.add_argument("--clean", action="store_true", help="remove logs, caches and the smoke build")
+    given = parser.parse_args()
+    if given.clean:
+        for folder in (Path(".snakemake"), Path("scales/smoke/.snakemake")):
+            if folder.exists():
+                owner.own(folder)
+        print(f"removed: {', '.join(clean(Path())) or 'nothing'}; results, figures, mlflow.db and other scales stay")
+        return
+    if not given.remove:
         print(table(sizes()))
         return
     owner.own(Path(".snakemake"))

@@ -1,5 +1,6 @@
 """Lines that tell a person how a training is going."""
 
+import math
 import os
 import sys
 import time
@@ -49,6 +50,8 @@ def reason(problem: BaseException) -> str:
     text = str(problem).strip().partition("\n")[0]
     if not isinstance(problem, SystemExit):
         text = f"{type(problem).__name__}: {text}" if text else type(problem).__name__
+        if isinstance(problem, ModuleNotFoundError):
+            text += "; install it (make .venv has what the studies need)"
     elif isinstance(problem.code, int):
         text = f"ended with status {text}"
     return text if len(text) <= LONGEST else f"{text[:LONGEST]}..."
@@ -56,6 +59,9 @@ def reason(problem: BaseException) -> str:
 
 LONGEST = 300
 """Most characters of a reason."""
+
+SHOWN = "TRAINING_SHOWN"
+"""Environment variable that is set where a build shows how its runs are going, by the rows that they write."""
 
 
 class Progress:
@@ -65,7 +71,7 @@ class Progress:
         label: the run's full name.
         steps: updates in all.
         tokens_per_step: examples, times the context for text, in one update.
-        every_seconds: shortest time between two lines.
+        every_seconds: shortest time between two lines; there are none where a build shows its runs itself.
         unit: what is counted, "tok" or "ex".
         to: where the lines go.
     """
@@ -81,7 +87,8 @@ class Progress:
         to: TextIO | None = None,
     ) -> None:
         self.label, self.steps, self.tokens_per_step, self.unit = label, steps, tokens_per_step, unit
-        self.every_seconds, self.to = every_seconds, to or sys.stderr
+        self.every_seconds = math.inf if os.environ.get(SHOWN) else every_seconds
+        self.to = to or sys.stderr
         self.began = self.printed = time.monotonic()
         self.first: int | None = None
 

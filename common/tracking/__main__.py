@@ -61,6 +61,14 @@ def _stop_flag() -> threading.Event:
     return stop
 
 
+def _free() -> int:
+    """A port that is free now."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
 def ui(folder: Path, *, port: int) -> None:
     """Become the MLflow server of a working directory's store, for this machine only."""
     uri = store_uri(folder)
@@ -71,7 +79,7 @@ def ui(folder: Path, *, port: int) -> None:
         try:
             probe.bind(("127.0.0.1", port))
         except OSError:
-            sys.exit(f"port {port} is in use: choose another one with --port")
+            sys.exit(f"port {port} is in use; say: make ui PORT={_free()}")
     address = f"http://127.0.0.1:{port}/#/experiments"
     print(f"MLflow shows {uri} at {address}?{UI_MODE} (end with Ctrl-C)")
     for experiment in Store(uri, folder).client.search_experiments(filter_string="name != 'Default'"):

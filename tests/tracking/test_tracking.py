@@ -670,5 +670,6 @@ def test_a_store_that_fails_costs_one_warning(
 
 
 def test_ui_refuses_a_taken_port(tmp_path: Path) -> None:
-    with socket.create_server(("127.0.0.1", 0)) as taken, pytest.raises(SystemExit, match="is in use"):
+    told = r"is in use; say: make ui PORT=\d+"
+    with socket.create_server(("127.0.0.1", 0)) as taken, pytest.raises(SystemExit, match=told):
         ui(tmp_path, port=taken.getsockname()[1])
