@@ -21,7 +21,7 @@ help:
 	@echo "make sizes                  what results take on disk, by study"
 	@echo "make clean-states           remove the states of all runs; rows, figures and verdicts stay (SCALE_DIR=. or scales/smoke)"
 	@echo "make clean-smoke            remove the smoke build; clean-store: the MLflow store, which \`snakemake mlflow\` fills again"
-	@echo "make ui                     browse the runs in MLflow (PORT=5000, SCALE_DIR=. or scales/smoke)"
+	@echo "make ui                     browse the runs in MLflow (PORT=5050, SCALE_DIR=. or scales/smoke)"
 
 # The packages anew whenever what they are made from has changed, so that no old environment stays after a pull.
 .venv/packages: envs/requirements.lock envs/torch.txt
@@ -97,6 +97,6 @@ clean-store:
 clean-smoke:
 	rm -rf scales/smoke
 
-PORT ?= 5000
+PORT ?= 5050
 ui: $(READY)
 	$(BIN)/python -m common.tracking ui --port $(PORT) --directory $(SCALE_DIR)
