@@ -9,11 +9,12 @@ import threading
 from pathlib import Path
 
 from common.tracking import mirror, rebuild, watch
-from common.tracking.address import AddressError, redacted, store_uri
-from common.tracking.store import VIEW, Store
+from common.tracking.address import AddressError, database, redacted, store_uri
+from common.tracking.links import MODE, address_of
+from common.tracking.store import Store
+from common.tracking.views import views_of
 
 UI_PORT = 5050
-UI_MODE = "workflowType=machine_learning"
 
 
 def main() -> None:
@@ -74,20 +75,33 @@ def ui(folder: Path, *, port: int) -> None:
     uri = store_uri(folder)
     if uri.startswith("http"):
         sys.exit(f"MLFLOW_TRACKING_URI names a server: open {redacted(uri)}")
+    if not any(file.exists() for file in (folder / "results", database(uri) or folder)):
+        sys.exit(
+            f"{folder.absolute()} has no results and no store: build something first, such as `make smoke`, then "
+            "`make ui SCALE_DIR=scales/smoke`"
+        )
     with socket.socket() as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             probe.bind(("127.0.0.1", port))
         except OSError:
             sys.exit(f"port {port} is in use; say: make ui PORT={_free()}")
-    address = f"http://127.0.0.1:{port}/#/experiments"
-    print(f"MLflow shows {uri} at {address}?{UI_MODE} (end with Ctrl-C)")
-    for experiment in Store(uri, folder).client.search_experiments(filter_string="name != 'Default'"):
-        view = f"{experiment.experiment_id}/runs?{UI_MODE}&viewStateShareKey={VIEW}"
-        print(f"  {experiment.name}: {address}/{view}")
+    address = f"http://127.0.0.1:{port}/"
+    print(f"MLflow shows {uri} at {address}#/experiments?{MODE} (end with Ctrl-C)")
+    store = Store(uri, folder)
+    for experiment in store.client.search_experiments(filter_string="name != 'Default'"):
+        print(f"  {experiment.name}")
+        for run in store.summaries(experiment.experiment_id):
+            print(f"    Figures and verdicts: {address}#/experiments/{experiment.experiment_id}/runs/{run}?{MODE}")
+        for key, name in views_of(experiment.tags):
+            print(f"    {name}: {address}{address_of(experiment.experiment_id, key)}")
     print('If a page opens in the "GenAI" view, choose "Model training" at the top left, once.', flush=True)
-    environment = os.environ | {"MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"}  # Store has set the others
+    environment = os.environ | {
+        "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false",
+        "PYTHONWARNINGS": "ignore",
+    }  # Store has set the others
     options = ["--backend-store-uri", uri, "--host", "127.0.0.1", "--port", str(port), "--workers", "1"]
+    options += ["--uvicorn-opts", "--log-level warning"]
     os.chdir(folder)
     os.execve(sys.executable, [sys.executable, "-m", "mlflow", "server", *options], environment)
 

@@ -4,15 +4,18 @@ import os
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import Any
 
 from common.runs.owner import alive
+from common.runs.place import Place
 from common.tracking.address import AddressError, answers, redacted, store_uri
 from common.tracking.record import Record, RecordError, stamp
 from common.tracking.store import Store
 from common.tracking.summary import Summary
+from common.tracking.views import figures_of
 
 CPU_SHARE = 0.015
 """Part of one core that `watch` may use on average while training goes on, beside what each finished run costs once."""
@@ -37,7 +40,10 @@ def mirror(run_dir: Path, *, uri: str | None = None) -> None:
     folder = run_dir.absolute().parents[2]
     uri = uri or store_uri(folder)
     with _secret(uri):
-        Store(uri, folder).run(run_dir, live=True)
+        place = Place(run_dir.absolute().parent.name, run_dir.absolute().name)
+        Store(uri, folder).run(
+            run_dir, live=True, figures=figures_of(run_dir.absolute().parents[1]).get(place.label, "")
+        )
 
 
 def rebuild(results: Path, *, uri: str | None = None) -> str:
@@ -104,8 +110,7 @@ def _update(follower: "Follower", *, last: bool) -> tuple[str | None, float]:
         follower.open()
         before = time.process_time()
         once = follower.update(live=not last)
-        if last:
-            follower.summarise()
+        follower.summarise(live=not last)
     except Exception as error:  # whatever the store does, training goes on
         follower.forget()
         return _told(error), 0.0
@@ -145,16 +150,20 @@ class Follower:
         self.results = results
         self.folder = results.absolute().parent
         self.uri = uri or store_uri(self.folder)
-        self.seen: dict[Path, tuple[int, ...]] = {}
+        self.seen: dict[Path, tuple[Any, ...]] = {}
         self.store: Store | None = None
         self._cursors: dict[str, dict[str, str]] = {}
         self._damaged: set[str] = set()
+        self._shown: dict[str, tuple[Any, ...]] = {}
+        self._drawn: tuple[Any, ...] = ()
+        self._fed: dict[str, str] = {}
 
     def forget(self) -> None:
         """Begin anew: the store has to be opened and asked again."""
         self.store = None
         self.seen.clear()
         self._cursors.clear()
+        self._shown.clear()
 
     def open(self) -> Store:
         """The store, opened anew if its database was removed or replaced."""
@@ -169,14 +178,19 @@ class Follower:
         Returns: CPU seconds that finished runs have cost.
         """
         store, once = self.open(), 0.0
+        self._look()
         for run_dir in (run_dir for study in _folders(self.results) for run_dir in _folders(study)):
-            now = stamp(run_dir)
-            if now is None or (self.seen.get(run_dir) == now and (live or now[0])):
+            found = stamp(run_dir)
+            if found is None:
+                continue
+            figures = self._fed.get(f"{run_dir.parent.name}/{run_dir.name}", "")
+            now = (*found, figures)
+            if self.seen.get(run_dir) == now and (live or now[0]):
                 continue
             before = time.process_time()
             try:
-                if not self._has(store, run_dir, live=live):
-                    store.run(run_dir, live=live)
+                if not self._has(store, run_dir, live=live, figures=figures):
+                    store.run(run_dir, live=live, figures=figures)
             except RecordError as error:
                 if str(error) not in self._damaged:
                     self._damaged.add(str(error))
@@ -185,32 +199,54 @@ class Follower:
             self.seen[run_dir] = now
         return once
 
-    def _has(self, store: Store, run_dir: Path, *, live: bool) -> bool:
+    def _has(self, store: Store, run_dir: Path, *, live: bool, figures: str) -> bool:
         """Whether the store had all of a run when it was opened; asked once for a whole experiment."""
         if run_dir in self.seen:
             return False
-        record = Record.read(run_dir, live=live)
+        record = Record.read(run_dir, live=live, figures=figures)
         if record is None:
             return False
         if record.experiment not in self._cursors:
             self._cursors[record.experiment] = store.cursors(record.experiment)
         return self._cursors[record.experiment].get(record.name) == record.cursor
 
-    def summarise(self) -> None:
-        """Mirror the figures and claims of every study."""
+    def _look(self) -> None:
+        """Read which runs feed which figures, where a figure has changed."""
+        drawn = _stamps((self.results.parent / "figures").glob("*_*.*"))
+        if drawn != self._drawn:
+            self._drawn, self._fed = drawn, figures_of(self.results)
+
+    def summarise(self, *, live: bool = False) -> None:
+        """Mirror the figures and claims of every study; `live`, of those where one of these has changed."""
         store = self.open()
         for study in _folders(self.results):
-            summary = Summary.read(self.results, study.name, _readable(study))
+            own = tuple(item for item in self._drawn if item[0].startswith(f"{study.name}_"))
+            now = own, _stamps([study / "claims.json"])
+            if (live and self._shown.get(study.name) == now) or not any(now):
+                continue
+            summary = Summary.read(self.results, study.name, _readable(study, self._fed))
             if summary:
                 store.summary(summary)
+            self._shown[study.name] = now
 
 
-def _readable(study: Path) -> list[Record]:
+def _stamps(files: Iterable[Path]) -> tuple[tuple[str, int, int], ...]:
+    """Name, date and place of those files that are there; changes with any of them."""
+    found = []
+    for file in files:
+        with suppress(FileNotFoundError):
+            about = file.stat()
+            found.append((file.name, about.st_mtime_ns, about.st_ino))
+    return tuple(sorted(found))
+
+
+def _readable(study: Path, fed: Mapping[str, str]) -> list[Record]:
     """What the runs of a study say, without those that have not begun and those that are damaged."""
     found: list[Record] = []
     for run_dir in _folders(study):
         with suppress(RecordError):
-            record = Record.read(run_dir, live=False)
+            figures = fed.get(f"{study.name}/{run_dir.name}", "")
+            record = Record.read(run_dir, live=False, figures=figures)
             found += [record] if record else []
     return found
 

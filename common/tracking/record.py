@@ -15,6 +15,13 @@ from typing import Any
 
 from common import config
 from common.runs.place import PROGRESS
+from common.tracking import links
+
+STARTED = "mlflow.started_ms"
+"""Tag with the start of a training; MLflow shows no tag that begins like this."""
+
+EDITION = "2"
+"""Word of the cursor that changes with what is made of the files, so that older stores get it as well."""
 
 Points = dict[int | None, list[tuple[str, float, int]]]
 """Measured values (name, value, step) by member of a sweep; all under None if there is no sweep."""
@@ -36,14 +43,17 @@ class Record:
     """metrics.csv up to the end of its last complete line."""
     status: str
     """MLflow's word for the run's state: RUNNING, FINISHED (also diverged: that is a result) or KILLED."""
+    figures: str = ""
+    """The figures that it feeds, as far as they are drawn (see `views.figures_of`)."""
 
     @classmethod
-    def read(cls, run_dir: Path, *, live: bool) -> "Record | None":
+    def read(cls, run_dir: Path, *, live: bool, figures: str = "") -> "Record | None":
         """What a run's folder says now, or None if there is nothing to tell yet.
 
         Args:
             run_dir: results/<study>/<run>.
             live: whether a run that is not complete is training; otherwise it was interrupted.
+            figures: those that it feeds.
         """
         for folder in (run_dir, run_dir / PROGRESS):
             try:
@@ -52,7 +62,7 @@ class Record:
                 continue  # not begun, not complete, or just moving from the one place to the other
             unfinished = "RUNNING" if live else "KILLED"
             status = "FINISHED" if folder == run_dir else unfinished
-            return cls(folder, _facts(folder, text), digest(text), rows[: rows.rfind(b"\n") + 1], status)
+            return cls(folder, _facts(folder, text), digest(text), rows[: rows.rfind(b"\n") + 1], status, figures)
         return None
 
     @property
@@ -76,7 +86,7 @@ class Record:
     @property
     def identity(self) -> dict[str, str]:
         """Tags that tell this training of the run from an earlier one."""
-        return {"study": self.study, "code": self.facts["code"], "started_ms": str(self.started_ms)}
+        return {"study": self.study, "code": self.facts["code"], STARTED: str(self.started_ms)}
 
     @property
     def description(self) -> dict[str, Any]:
@@ -96,13 +106,58 @@ class Record:
 
     @cached_property
     def cursor(self) -> str:
-        """Value of the tag `mirrored` once all of this has arrived."""
-        return f"{len(self.metrics)} {digest(self.metrics)} {self.facts_digest} {self.status}"
+        """Value of the tag `mlflow.mirrored` once all of this has arrived."""
+        fed = digest(self.figures.encode())[:8] if self.figures else "-"
+        return f"{len(self.metrics)} {digest(self.metrics)} {self.facts_digest} {self.status} {EDITION} {fed}"
 
     def arrived(self, cursor: str) -> int | None:
         """Bytes of `metrics` that a store with this cursor already has; None if it has other bytes."""
         size, content, *_ = cursor.split() if cursor else ("0", digest(b""))
         return int(size) if digest(self.metrics[: int(size)]) == content else None
+
+    def lacks_figures_only(self, cursor: str) -> bool:
+        """Whether a store with this cursor has all but the figures that the run feeds."""
+        return bool(cursor) and cursor.split()[:-1] == self.cursor.split()[:-1]
+
+    def finals(self, metric: str) -> list[float]:
+        """The last finite values of a metric: of the run, or of each member of its sweep that is not diverged."""
+        header, _, rows = self.metrics.decode("utf-8").partition("\n")
+        columns = header.split(",")
+        if metric not in columns:
+            return []
+        place, member = columns.index(metric), columns.index("member") if "member" in columns else None
+        last: dict[str, float] = {}
+        for row in reversed(rows.splitlines()):
+            values = row.split(",")
+            key = values[member] if member is not None else ""
+            if key not in last and values[place]:
+                last[key] = float(values[place])
+                if len(last) == max(1, len(self.sweep)):
+                    break
+        outcomes = self.facts.get("members") or []
+        ill = {str(index) for index, outcome in enumerate(outcomes) if outcome["status"] == "diverged"}
+        return [last[key] for key in sorted(last) if math.isfinite(last[key]) and key not in ill]
+
+    @property
+    def best_and_mean(self) -> list[tuple[str, float, int]]:
+        """What a sweep shows of the ends of its members, as points; nothing while it trains, or without a sweep."""
+        finals = self.finals("val_loss") if self.sweep and self.status == "FINISHED" else []
+        if not finals:
+            return []
+        step = self.budget
+        return [("best_val_loss", min(finals), step), ("mean_val_loss", math.fsum(finals) / len(finals), step)]
+
+    @property
+    def budget(self) -> int:
+        """Updates behind the end of the run, those of the runs that it continues included."""
+        return int(self.facts.get("start_step") or 0) + int(self.description["steps"])
+
+    @property
+    def parameters(self) -> dict[str, Any]:
+        """The description without the fields that a sweep varies, which its members have."""
+        return {
+            key: value for key, value in self.description.items() if key not in (self.description.get("sweep") or {})
+        }
 
     def points(self, *, after: int) -> Points:
         """Finite values of the rows behind byte `after` that are shown."""
@@ -136,8 +191,16 @@ class Record:
         swept = self.description.get("sweep")
         return config.combinations(swept) if swept else []
 
-    def tags(self, description: Mapping[str, Any], outcome: Mapping[str, Any]) -> dict[str, str]:
-        """Tags of the run, or of one member of its sweep with its own description and outcome."""
+    def tags(
+        self, description: Mapping[str, Any], outcome: Mapping[str, Any], *, place: tuple[str, str | None]
+    ) -> dict[str, str]:
+        """Tags of the run, or of one member of its sweep with its own description and outcome.
+
+        Args:
+            description: the run's own, or that of a member.
+            outcome: its status and what belongs to that.
+            place: experiment's identifier and checkout, for the links of the note.
+        """
         facts = self.facts
         status = {"KILLED": "interrupted", "RUNNING": "running"}.get(self.status, outcome["status"])
         git, versions, data = (facts.get(name) or {} for name in ("git", "versions", "data"))
@@ -146,6 +209,8 @@ class Record:
             "arm": description.get("arm"),
             "seed": None if "seed" in (description.get("sweep") or {}) else description.get("seed"),
             "parent": description.get("parent"),
+            "budget": int(facts.get("start_step") or 0) + int(description["steps"]),
+            "figures": self.figures or None,
             "scale": facts.get("scale"),
             "status": status,
             "diverged": outcome.get("reason") if status == "diverged" else None,
@@ -161,17 +226,35 @@ class Record:
             "mlflow.source.name": f"studies/{self.study}/study.py",
             "mlflow.source.type": "LOCAL",
             "mlflow.source.git.commit": git.get("commit"),
-            "mlflow.note.content": self._note(description),
+            "mlflow.runColor": links.color(str(description.get("arm"))),
+            "mlflow.note.content": self._note(description, *place),
         }
         return {name: str(value) for name, value in found.items() if value is not None}
 
-    def _note(self, description: Mapping[str, Any]) -> str:
+    def fed(self, description: Mapping[str, Any], place: tuple[str, str | None]) -> dict[str, str]:
+        """Those tags that a figure changes."""
+        figures = {"figures": self.figures} if self.figures else {}
+        return figures | {"mlflow.note.content": self._note(description, *place)}
+
+    def _note(self, description: Mapping[str, Any], experiment: str, checkout: str | None) -> str:
         parent, start = description.get("parent"), self.facts.get("start_step", 0)
         lines = [f"One training of the study **{self.study}**, written by `results/{self.study}/{self.name}/`."]
+        if commit := (self.facts.get("git") or {}).get("commit"):
+            shown = f"`python -m common.pipeline.describe {self.study}/{self.name}`"
+            lines.append(f"Its code: `git show {commit}:studies/{self.study}/study.py`; all of its fields: {shown}.")
         if parent:
-            lines.append(f"It continues **{parent}** after update {start}; its curves begin there.")
+            # A parent of another study is in another experiment, which only its name tells.
+            trunk = f"**{parent}**" if "/" in parent else links.link(parent, links.search(experiment, parent))
+            lines.append(f"It continues {trunk} after update {start}; its curves begin there.")
+        own = [name.strip() for name in self.figures.split(";") if name.strip().startswith(f"{self.study}_")]
+        if own:
+            views = [links.link(name, links.address_of(experiment, links.owner_of(checkout) + name)) for name in own]
+            lines.append(f"It feeds {', '.join(views)}: each opens the view with the runs of that figure.")
         if description.get("sweep"):
-            lines.append("It is a sweep: open the row to see one nested run for each member, which hold the metrics.")
+            lines.append(
+                "It is a sweep: open the row to see one nested run for each member, which have the curves; "
+                "`best_val_loss` and `mean_val_loss` are of their ends."
+            )
         return "\n\n".join(lines)
 
 

@@ -13,8 +13,8 @@ from itertools import zip_longest
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from common.tracking import address
-from common.tracking.record import Points, Record, digest, flatten
+from common.tracking import address, links, views
+from common.tracking.record import STARTED, Points, Record, digest, flatten
 from common.tracking.summary import Summary, experiment_note
 
 if TYPE_CHECKING:
@@ -23,8 +23,14 @@ if TYPE_CHECKING:
 CHECKOUT = "checkout"
 """Tag of a shared store with the working directory that a run was mirrored from (see `address.checkout`)."""
 
-CURSOR = "mirrored"
-"""Tag with what has arrived: bytes of metrics.csv, their digest, digest of run.json, status."""
+CURSOR = "mlflow.mirrored"
+"""Tag with what has arrived: bytes of metrics.csv, their digest, digest of run.json, status, edition, figures."""
+
+FILES = "mlflow.files"
+"""Tag with the digest of what the run of a study's figures and claims shows."""
+
+FORMER = {"mirrored": CURSOR, "started_ms": STARTED, "files": FILES}
+"""Tags of stores that were made before, by which everybody saw them, and what they are called now."""
 
 BATCH_LABELS = 100
 """Most parameters, or tags, in one call (limits of MLflow's REST interface)."""
@@ -40,14 +46,6 @@ SETTINGS = {
     "MLFLOW_SQLALCHEMYSTORE_POOLCLASS": "NullPool",  # no connection outlives its use, so a removed file is noticed
 }
 """What MLflow is told through the environment before it is imported, unless the user has said otherwise."""
-
-VIEW = "overview"
-COLUMNS = (
-    "metrics.`val_loss`",
-    *(f"params.`{name}`" for name in ("schedule.kind", "lr", "steps")),
-    *(f"tags.`{name}`" for name in ("arm", "seed", "parent", "status")),
-)
-"""Columns of the run table in the shared view `overview` that every experiment gets; MLflow's own show no number."""
 
 
 def prepare_store(uri: str) -> None:
@@ -155,16 +153,19 @@ class Store:
             found = database.execute("SELECT min(creation_time) FROM experiments").fetchone()
         return int(found[0])
 
-    def run(self, run_dir: Path, *, live: bool) -> None:
-        """Bring one run, and the members of its sweep, to what its folder says."""
+    def run(self, run_dir: Path, *, live: bool, figures: str = "") -> None:
+        """Bring one run, and the members of its sweep, to what its folder says, and which figures it feeds."""
         with _locked(self.uri):
-            record = Record.read(run_dir, live=live)
+            record = Record.read(run_dir, live=live, figures=figures)
             if record is None:
                 return
             experiment = self._experiment(record.experiment, record.study)
             run = self._only(experiment, record.name, record.identity, started_ms=record.started_ms)
-            cursor = run.data.tags.get(CURSOR, "")
+            cursor = _tags(run).get(CURSOR, "")
             if cursor == record.cursor:
+                return
+            if record.lacks_figures_only(cursor):
+                self._feed(run, record)
                 return
             if record.status == "RUNNING" and cursor and int(cursor.split()[0]) > len(record.metrics):
                 return  # resumed from an older state: it will write the same rows again
@@ -180,20 +181,60 @@ class Store:
         if found is None:
             return {}
         runs = self._search(found.experiment_id, "")
-        return {str(run.info.run_name): run.data.tags.get(CURSOR, "") for run in runs if self._is_own(run)}
+        return {str(run.info.run_name): _tags(run).get(CURSOR, "") for run in runs if self._is_own(run)}
 
     def summary(self, summary: Summary) -> None:
         """Bring the run with a study's figures and claims to what the files say; one with other files is replaced."""
         with _locked(self.uri):
             experiment = self._experiment(summary.experiment, summary.study)
-            identity = {"study": summary.study, "files": summary.digest}
+            identity = {"study": summary.study, FILES: summary.digest}
+            self._views(experiment, summary)
             run = self._only(experiment, summary.name, identity, started_ms=summary.ended_ms)
             if run.data.tags.get(CURSOR) == summary.digest:
                 return
             for folder, file in summary.files:
                 self.client.log_artifact(run.info.run_id, str(file), folder)
             self._finish(run, "FINISHED", summary.ended_ms)
-            self._log(run, [], summary.ended_ms, summary.tags | {CURSOR: summary.digest}, {})
+            tags = summary.tags | {"mlflow.note.content": summary.note + summary.links(*self._place(experiment))}
+            self._log(run, [], summary.ended_ms, tags | {CURSOR: summary.digest}, {})
+
+    def summaries(self, experiment: str) -> list[str]:
+        """Identifiers of the runs from here that show the figures and claims of an experiment's study."""
+        found = self._search(experiment, "attributes.run_name LIKE '% figures and claims'")
+        return [str(run.info.run_id) for run in found if self._is_own(run)]
+
+    def _place(self, experiment: str) -> tuple[str, str | None]:
+        return experiment, self.checkout
+
+    def _views(self, experiment: str, summary: Summary) -> None:
+        """The saved views of a study's figures, without those of figures that are gone, and the note that lists them.
+
+        In a shared store the note is nobody's, and lists none.
+        """
+        wanted = dict(view.tag for view in summary.views(self.checkout))
+        own = views.prefix(f"{links.owner_of(self.checkout)}{summary.study}_")
+        found = self.client.get_experiment(experiment).tags
+        for key in found:
+            if key.startswith(own) and key not in wanted:
+                self.client.delete_experiment_tag(experiment, key)
+        if self.checkout is None:
+            wanted["mlflow.note.content"] = experiment_note(summary.study) + summary.links(experiment)
+        for key, value in wanted.items():
+            if found.get(key) != value:
+                self.client.set_experiment_tag(experiment, key, value)
+
+    def _feed(self, run: "Run", record: Record) -> None:
+        """The tags that a figure changes, of a run of which all else has arrived; the cursor last."""
+        children = f"tags.mlflow.parentRunId = '{run.info.run_id}'"
+        place = self._place(run.info.experiment_id)
+        for child in self._search(run.info.experiment_id, children) if record.sweep else []:
+            swept = record.sweep[int(child.data.tags["member"])]
+            self._log(child, [], 0, record.fed(_member(record, swept), place), {})
+            if not record.figures:
+                self.client.delete_tag(child.info.run_id, "figures")
+        if not record.figures:
+            self.client.delete_tag(run.info.run_id, "figures")
+        self._log(run, [], 0, record.fed(record.description, place) | {CURSOR: record.cursor}, {})
 
     def _send(self, run: "Run", record: Record, points: Points) -> None:
         """All that is not yet in the store; the cursor, which says so, comes last."""
@@ -204,8 +245,10 @@ class Store:
             for name in ("run.json", "metrics.csv"):
                 self.client.log_artifact(run.info.run_id, str(record.folder / name))
         self._finish(run, record.status, record.ended_ms)
-        tags = record.tags(record.description, record.facts) | {CURSOR: record.cursor}
-        self._log(run, points.get(None, []), record.started_ms, tags, record.description)
+        place = self._place(run.info.experiment_id)
+        tags = record.tags(record.description, record.facts, place=place) | {CURSOR: record.cursor}
+        sent = points.get(None, []) + record.best_and_mean
+        self._log(run, sent, record.started_ms, tags, record.parameters)
 
     def _members(self, run: "Run", record: Record, points: Points) -> None:
         """One nested run for each member of a sweep that has begun."""
@@ -216,15 +259,15 @@ class Store:
             if index not in points and index >= len(outcomes):
                 continue
             outcome = outcomes[index] if index < len(outcomes) else {"status": "running"}
-            description = {key: value for key, value in record.description.items() if key != "sweep"} | swept
+            description = _member(record, swept)
             labels = {"mlflow.parentRunId": run.info.run_id, "member": str(index)}
-            tags = labels | record.tags(description, outcome)
+            tags = labels | record.tags(description, outcome, place=self._place(run.info.experiment_id))
+            name = ", ".join(f"{field} {value}" for field, value in swept.items()) + f" of {record.name}"
             child = known.get(str(index)) or self.client.create_run(
-                run.info.experiment_id,
-                start_time=record.started_ms,
-                run_name=f"{record.name}/" + ",".join(f"{name}={value}" for name, value in swept.items()),
-                tags=tags,
+                run.info.experiment_id, start_time=record.started_ms, run_name=name, tags=tags
             )
+            if child.info.run_name != name:
+                self.client.update_run(child.info.run_id, name=name)
             self._show_data(child, record, description)
             self._finish(child, record.status, record.ended_ms)
             self._log(child, points.get(index, []), record.started_ms, tags, description)
@@ -265,6 +308,8 @@ class Store:
             self.client.log_batch(run.info.run_id, metrics=some, params=few)
         if last or rest or changed:
             self.client.log_batch(run.info.run_id, metrics=last, params=rest, tags=changed)
+        for name in FORMER.keys() & run.data.tags.keys():
+            self.client.delete_tag(run.info.run_id, name)
 
     def _finish(self, run: "Run", status: str, ended_ms: int) -> None:
         if status == "RUNNING" != run.info.status:
@@ -280,7 +325,7 @@ class Store:
         """The one active run of that name from here: that with this identity, or a new one in place of the others."""
         identity = identity | ({CHECKOUT: self.checkout} if self.checkout else {})
         found = [run for run in self._search(experiment, f"attributes.run_name = '{name}'") if self._is_own(run)]
-        same = [run for run in found if identity.items() <= run.data.tags.items()]
+        same = [run for run in found if identity.items() <= _tags(run).items()]
         for run in found:
             if run not in same[:1]:
                 self._delete(run)
@@ -315,14 +360,25 @@ class Store:
                 self.client.restore_experiment(identifier)
         tags = {
             "mlflow.experimentKind": "custom_model_development",
-            "mlflow.note.content": experiment_note(study),
-            f"mlflow.sharedViewState.{VIEW}": json.dumps({"selectedColumns": COLUMNS}),
+            **dict([views.overview().tag]),
         }
+        if found is None or not found.tags.get("mlflow.note.content", "").startswith(experiment_note(study)):
+            tags["mlflow.note.content"] = experiment_note(study)  # the links behind it come with the figures
         for key, value in tags.items():
             if found is None or found.tags.get(key) != value:
                 self.client.set_experiment_tag(identifier, key, value)
         self._experiments[name] = str(identifier)
         return self._experiments[name]
+
+
+def _tags(run: "Run") -> dict[str, str]:
+    """Tags of a run, those of earlier stores under the names of today."""
+    return {new: run.data.tags[old] for old, new in FORMER.items() if old in run.data.tags} | run.data.tags
+
+
+def _member(record: Record, swept: Mapping[str, Any]) -> dict[str, Any]:
+    """Description of one member of a sweep."""
+    return {key: value for key, value in record.description.items() if key != "sweep"} | dict(swept)
 
 
 def _chunks(items: list[Any], size: int) -> Iterator[list[Any]]:

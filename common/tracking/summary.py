@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from common.runs import origin
-from common.tracking.record import Record, digest
+from common.tracking import links, views
+from common.tracking.record import EDITION, Record, digest
 
 NEVER_MS = 1
 """Time of a study without runs: the earliest that MLflow does not take for "now"."""
@@ -26,6 +27,7 @@ half the squared error. `learning_rate` is the rate of the last update, `gradien
 it continues; `status` is running, complete, diverged (a result; the reason is in `diverged`) or interrupted (the same
 command resumes it). **Parameters** are the run's description, flattened.
 
+`budget` is the number of updates behind a run's end, `figures` names the figures that it feeds.
 The verdicts and figures are in the run **{study} figures and claims**. This is a mirror: all of it is read from
 `results/`, and `snakemake mlflow` builds it again.
 """
@@ -56,6 +58,7 @@ class Summary:
     claims: tuple[dict[str, Any], ...]
     ended_ms: int
     """Unix milliseconds at which the last of the study's runs ended."""
+    runs: tuple[Record, ...] = ()
 
     @classmethod
     def read(cls, results: Path, study: str, runs: Sequence[Record]) -> "Summary | None":
@@ -68,7 +71,7 @@ class Summary:
         found = json.loads(claims.read_text(encoding="utf-8"))["claims"] if claims.exists() else []
         experiment = runs[0].experiment if runs else study
         ended_ms = max((run.ended_ms for run in runs), default=NEVER_MS)
-        return cls(study, experiment, tuple(files), tuple(found), ended_ms)
+        return cls(study, experiment, tuple(files), tuple(found), ended_ms, tuple(runs))
 
     @property
     def name(self) -> str:
@@ -79,7 +82,25 @@ class Summary:
     def digest(self) -> str:
         """Changes with any of the files."""
         parts = [f"{folder}/{file.name} {digest(file.read_bytes())}" for folder, file in self.files]
-        return digest("\n".join([str(self.ended_ms), *parts]).encode())
+        return digest("\n".join([EDITION, str(self.ended_ms), *parts]).encode())
+
+    def views(self, checkout: str | None) -> list[views.View]:
+        """A saved view for each figure that the study's own runs feed."""
+        fed = {name: [run for run in self.runs if f"{name};" in run.figures.split()] for name in self._drawn}
+        return [
+            views.of_figure(name, runs, checkout=checkout, saved_ms=self.ended_ms) for name, runs in fed.items() if runs
+        ]
+
+    @property
+    def _drawn(self) -> list[str]:
+        return [file.stem for folder, file in self.files if folder == "figures" and file.suffix == ".json"]
+
+    def links(self, experiment: str, checkout: str | None = None) -> str:
+        """A list of the views, as the end of a note."""
+        found = [(view.name, view.key) for view in [views.overview(), *self.views(checkout)]]
+        lines = [f"* {links.link(name, links.address_of(experiment, key))}" for name, key in found]
+        study = links.link("Figures and verdicts", links.search(experiment, self.name))
+        return "\n".join(["", "Views:", "", f"* {study}", *lines, ""])
 
     @property
     def tags(self) -> dict[str, str]:
@@ -93,13 +114,17 @@ class Summary:
 
     @property
     def note(self) -> str:
-        """The claims in words."""
-        lines = ["Figures (artifacts) and verdicts of this study."]
+        """The claims as a table."""
+        lines = ["Figures (artifacts) and verdicts of this study.", ""]
+        if self.claims:
+            lines += ["| claim | verdict | ours | threshold | paper | statement |", "| --- " * 6 + "|"]
         for claim in self.claims:
             verdict = claim["verdict"]
-            words = f"{claim['id']} **{verdict['verdict']}** ({claim['kind']}, {claim['standing']})"
-            lines.append(f"* {words}: {claim['statement']}. Ours: {_ours(verdict)}.")
-        return "\n".join([lines[0], "", *lines[1:]])
+            words = f"**{verdict['verdict']}** ({claim['kind']}, {claim['standing']})"
+            bar, paper = verdict.get("rule", ""), claim.get("published", "")
+            cells = [claim["id"], words, _ours(verdict), bar, paper, claim["statement"]]
+            lines.append("| " + " | ".join(cell.replace("|", "\\|").replace("\n", " ") for cell in cells) + " |")
+        return "\n".join([*lines, ""])
 
 
 def _ours(verdict: dict[str, Any]) -> str:

@@ -220,7 +220,9 @@ def test_a_run_arrives_whole_and_once(results: Path) -> None:
         "code": "0123456789ab",
         "torch": "2.13.0",
         "device": "cpu",
-        "started_ms": str(STARTED_MS),
+        "mlflow.started_ms": str(STARTED_MS),
+        "budget": "1600",
+        "mlflow.runColor": "#0173b2",
         "data.digest": "ab" * 32,
     }
     assert wanted.items() <= tags.items()
@@ -301,7 +303,7 @@ def test_records_of_the_first_edition_are_mirrored_too(results: Path, fields: di
     assert params["old", "data.source"] == params["old", "watched.task0.source"] == "digits"
     assert params["old", "probes.0.steps"] == "[1, 2]" and params["old", "optimizer.momentum"] == "0.9"
     if "sweep" in fields:
-        names = [f"old/lr={member['lr']},seed={member['seed']}" for member in members]
+        names = [f"lr {member['lr']}, seed {member['seed']} of old" for member in members]
         assert [row[0] for row in points(results)] == [name for name in names for _ in range(3)]
         assert [params[name, "lr"] for name in names] == ["0.1", "0.1", "0.2", "0.2"]
     else:
@@ -371,8 +373,8 @@ def test_members_of_a_sweep_are_nested_runs(results: Path) -> None:
     tracking.mirror(write_run(results, "grid", table=first, status="running", description=description))
     assert [row[0] for row in query(results, "SELECT name FROM runs ORDER BY 1")] == [
         "grid",
-        "grid/lr=0.1,seed=0",
-        "grid/lr=0.1,seed=1",
+        "lr 0.1, seed 0 of grid",
+        "lr 0.1, seed 1 of grid",
     ]
     run_dir = write_run(
         results, "grid", table=sweep_table(5, members=members), description=description, members=outcomes
@@ -380,7 +382,7 @@ def test_members_of_a_sweep_are_nested_runs(results: Path) -> None:
     for _ in range(2):
         tracking.mirror(run_dir)
     wanted = [
-        (f"grid/lr={swept['lr']},seed={swept['seed']}", "train_loss", step, (i + 1) / (step + 1), STARTED_MS + step)
+        (f"lr {swept['lr']}, seed {swept['seed']} of grid", "train_loss", step, (i + 1) / (step + 1), STARTED_MS + step)
         for i, swept in enumerate(members)
         for step in range(5)
     ]
@@ -392,17 +394,17 @@ def test_members_of_a_sweep_are_nested_runs(results: Path) -> None:
     )
     assert parents == [("grid", 1)] * 4
     params = {row[0]: row[2] for row in contents(results)["params"] if row[1] == "lr"}
-    assert params["grid/lr=0.2,seed=1"] == "0.2"
+    assert params["lr 0.2, seed 1 of grid"] == "0.2"
     diverged = query(results, "SELECT r.name FROM tags t JOIN runs r USING (run_uuid) WHERE t.key = 'diverged'")
-    assert diverged == [("grid/lr=0.2,seed=1",)]
+    assert diverged == [("lr 0.2, seed 1 of grid",)]
     again = write_run(
         results, "grid", table=first, description=describe(sweep={"lr": (0.1,), "seed": (0, 1)}), started_ms=7
     )
     tracking.mirror(again)
     assert [row[0] for row in query(results, "SELECT name FROM runs WHERE lifecycle_stage = 'active' ORDER BY 1")] == [
         "grid",
-        "grid/lr=0.1,seed=0",
-        "grid/lr=0.1,seed=1",
+        "lr 0.1, seed 0 of grid",
+        "lr 0.1, seed 1 of grid",
     ]
 
 
@@ -522,6 +524,8 @@ def write_summary(results: Path, *, estimate: float = 0.008) -> None:
     figures.mkdir(exist_ok=True)
     for name in ("wsd_loss.pdf", "wsd_loss.png", "wsd_loss.csv", "wsd_loss.json", "wsd_long_loss.pdf"):
         (figures / name).write_text(name)
+    fed = ["wsd/cosine-s0", "wsd/grid", "wsd/branch-s0"]
+    (figures / "wsd_loss.json").write_text(json.dumps({"runs": fed}))
 
 
 def artifacts(results: Path, name: str) -> list[str]:
@@ -671,5 +675,12 @@ def test_a_store_that_fails_costs_one_warning(
 
 def test_ui_refuses_a_taken_port(tmp_path: Path) -> None:
     told = r"is in use; say: make ui PORT=\d+"
+    (tmp_path / "results").mkdir()
     with socket.create_server(("127.0.0.1", 0)) as taken, pytest.raises(SystemExit, match=told):
         ui(tmp_path, port=taken.getsockname()[1])
+
+
+def test_ui_refuses_a_folder_with_nothing_in_it_and_leaves_it_so(tmp_path: Path) -> None:
+    with pytest.raises(SystemExit, match="has no results and no store: build something first"):
+        ui(tmp_path, port=1)
+    assert not list(tmp_path.iterdir())
