@@ -1,4 +1,4 @@
-"""Excess loss of the tabular bigram by kind of context at a constant rate and with a decay.
+"""Excess loss of the tabular bigram by kind of context under constant, WSD and cosine schedules.
 
 No training run.
 """
@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 
 import pandas as pd
 
-from common.config import WSD, Constant, Schedule
+from common.config import WSD, Constant, Cosine, Schedule
 from common.optim.schedules import rates
 from studies.wsd.bigram import Bigram, train
 
@@ -22,10 +22,12 @@ DECAY_STEPS = 200
 SCHEDULES: dict[str, Schedule] = {
     "constant": Constant(),
     "wsd": WSD(decay_steps=DECAY_STEPS, decay_shape="inverse", floor=0.1),
+    "cosine": Cosine(floor=0.1),
 }
 TABULAR_PEAK = 32.0
 """At twice this peak the noise of the uncertain contexts hides what the certain ones gain in a tenth of the budget."""
 PEAKS: Mapping[str, Sequence[float]] = {"constant": (TABULAR_PEAK,), "wsd": (TABULAR_PEAK,)}
+"""Arms and peaks that are measured."""
 
 LOG_EVERY = 20
 DENSE_STEPS = 20

@@ -16,7 +16,7 @@ from common.evidence.claims import Judged
 from common.evidence.statistics import paired_differences, t_interval
 from common.plotting import PALETTE, Axes, Figure, draw_band, draw_points, figure, label_lines, mark, mean_band
 from studies.wsd.histories import lineage_rates
-from studies.wsd.losses import CURVE, budgets_of, final, last_loss
+from studies.wsd.losses import CURVE, budgets_of, final, last_loss, of_rung
 from studies.wsd.study import COSINE_PEAKS, HEADLINE
 
 LOOKS = {
@@ -65,7 +65,7 @@ def gaps(runs: pd.DataFrame) -> Iterator[dict[str, object]]:
     """Loss of each rival minus WSD's at each budget: mean and 95 % t interval over paired seeds."""
     budgets = budgets_of(runs)
     for arm in LOOKS:
-        ends = sorted(last_loss(runs, arm).budget.unique())
+        ends = sorted(last_loss(of_rung(runs), arm).budget.unique())
         for budget, end in zip(budgets[-len(ends) :], ends, strict=True):
             gap = paired_differences(final(runs, arm, budget=end), final(runs, "wsd", budget=budget))
             yield {"part": "gap", "arm": arm, "budget": budget, **vars(t_interval(gap))}

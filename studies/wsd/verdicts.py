@@ -215,7 +215,7 @@ def wsd_better_than_cosine(runs: pd.DataFrame, *, bar: float) -> Verdict:
 
 def wsd_s_not_worse(runs: pd.DataFrame, *, margin: float) -> Verdict:
     """Headline peak, total compute, second and third budget: WSD-S minus WSD below the margin."""
-    ends = sorted(last_loss(runs, "wsd_s").budget.unique())
+    ends = sorted(last_loss(of_rung(runs), "wsd_s").budget.unique())
     gaps = {
         budget: paired_differences(final(runs, "wsd_s", budget=end), final(runs, "wsd", budget=budget))
         for budget, end in zip(budgets_of(runs)[1:], ends, strict=True)

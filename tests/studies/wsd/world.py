@@ -60,6 +60,7 @@ def rows(name: str, runs: dict[str, Run], *, member: int, hill: float, noise: fl
             "run": name,
             "member": member,
             "arm": run.arm,
+            "rung": run.rung,
             "parent": run.parent,
             "start_step": start,
             "seed": run.seed,
@@ -68,6 +69,7 @@ def rows(name: str, runs: dict[str, Run], *, member: int, hill: float, noise: fl
             "step": start + step,
             "learning_rate": rates[start + step - 1] if step in logged else np.nan,
             "val_loss": losses[start + step] + shift + noise * random.standard_normal() if step in judged else np.nan,
+            "average_val_loss": losses[start + step] - height / 2 if step in judged and run.average else np.nan,
             "curve_val_loss": losses[start + step] + shift if step in measured else np.nan,
         }
         for step in sorted(measured | logged)
