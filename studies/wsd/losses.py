@@ -4,10 +4,12 @@ A run is a sweep over seeds: one training is told from the others by its run and
 rows, not from study.py, since they are fewer at the smoke scale.
 """
 
+from typing import NamedTuple
+
 import numpy as np
 import pandas as pd
 
-from studies.wsd.study import COSINE_PEAKS, DECAY_SHARE, HEADLINE, LENGTHS, PEAK, PEAKS
+from studies.wsd.study import COSINE_PEAKS, DECAY_SHARE, HEADLINE, LENGTHS, PEAK, PEAKS, STABLE_LRS
 
 CURVE = "curve_val_loss"
 """What curves are drawn of: the loss on the first part of the validation set. Claims are judged on all of it."""
@@ -69,39 +71,72 @@ def constant(
     return found
 
 
+def paired(first: pd.Series, second: pd.Series) -> pd.Series:
+    """`first` minus `second` for the seeds that both have: some arms were trained with more seeds."""
+    found: pd.Series = (first - second).dropna()
+    return found
+
+
 def curve_of(runs: pd.DataFrame, **where: object) -> pd.DataFrame:
     """The rows of some runs, by fields."""
     return runs.loc[(runs[list(where)] == pd.Series(where)).all(axis=1)]
 
 
 def optimum(losses: pd.DataFrame) -> pd.DataFrame:
-    """Best peak of each seed, and the loss there: columns peak (logarithm to base 2), loss, inside.
+    """Best peak of each seed: columns peak (logarithm to base 2) and inside.
 
-    Both are of the parabola through the losses of all peaks, by least squares on the logarithmic axis. If it has no
-    lowest point between the smallest and the largest peak, the best of the trained ones stands for it, and it is not
+    It is the lowest point of the parabola through the losses of all peaks, by least squares on the logarithmic axis. If
+    there is none between the smallest and the largest peak, the best of the trained ones stands for it, and it is not
     `inside`: the best peak may lie beyond.
 
     Args:
         losses: columns lr, seed, val_loss, of at least three peaks.
     """
     table = losses.pivot(index="seed", columns="lr", values=LOSS)
-    peaks, rows = np.log2(table.columns.to_numpy(dtype=float)), {}
-    middle = peaks.mean()
-    for seed, values in zip(table.index, table.to_numpy(), strict=True):
-        second, first, level = np.polyfit(peaks - middle, values, 2)
-        place = middle - first / (2 * second) if second > 0 else np.inf
-        inside = bool(peaks[0] < place < peaks[-1])
-        lowest = int(values.argmin())
-        bottom = level - first**2 / (4 * second) if inside else values[lowest]
-        rows[seed] = {"peak": place if inside else peaks[lowest], "loss": bottom, "inside": inside}
-    return pd.DataFrame.from_dict(rows, orient="index").astype({"peak": float, "loss": float, "inside": bool})
+    peaks = np.log2(table.columns.to_numpy(dtype=float))
+    rows = {seed: lowest_point(peaks, row) for seed, row in zip(table.index, table.to_numpy(), strict=True)}
+    return pd.DataFrame.from_dict(rows, orient="index", columns=["peak", "loss", "inside"])[["peak", "inside"]]
 
 
-def tuned(runs: pd.DataFrame, arm: str, *, rung: str = HEADLINE) -> pd.DataFrame:
-    """`optimum` of an arm at the longest budget, over the peaks that bracket its headline peak."""
-    losses = last_loss(of_rung(runs, rung), arm)
-    losses = losses[(losses.budget == losses.budget.max()) & (losses.lr >= PEAKS[rung] / 2.1)]
-    return optimum(losses)
+def lowest_point(x: np.ndarray, y: np.ndarray) -> tuple[float, float, bool]:
+    """Place and height of the lowest point of the parabola through some points, and whether it lies among them.
+
+    If it does not, the lowest of the points takes its place.
+    """
+    middle, lowest = x.mean(), int(y.argmin())
+    second, first, level = np.polyfit(x - middle, y, 2)
+    place = middle - first / (2 * second) if second > 0 else np.inf
+    if not x[0] < place < x[-1]:
+        return float(x[lowest]), float(y[lowest]), False
+    return float(place), float(level - first**2 / (4 * second)), True
+
+
+class Best(NamedTuple):
+    """Losses at the best peak of all seeds together."""
+
+    loss: pd.Series
+    """By seed: the lowest point of the parabola through the means, moved by how much the seed lies above the means."""
+    inside: bool
+    """Whether that point lies between the smallest and the largest peak."""
+
+
+def best(losses: pd.DataFrame) -> Best:
+    """The loss at the best peak, for which every run of a seed counts: what one run is off by is averaged.
+
+    Args:
+        losses: as in `optimum`.
+    """
+    table = losses.pivot(index="seed", columns="lr", values=LOSS)
+    means = table.mean()
+    _, lowest, inside = lowest_point(np.log2(table.columns.to_numpy(dtype=float)), means.to_numpy())
+    return Best(lowest + (table - means).mean(axis=1), inside)
+
+
+def bracketed(runs: pd.DataFrame, arm: str) -> pd.DataFrame:
+    """Last losses of a headline arm at the longest budget, at the peaks that bracket the best one."""
+    losses = last_loss(of_rung(runs), arm)
+    found: pd.DataFrame = losses[(losses.budget == losses.budget.max()) & (losses.lr > STABLE_LRS[0])]
+    return found
 
 
 def decays(runs: pd.DataFrame, *arms: str) -> pd.DataFrame:
@@ -120,8 +155,8 @@ def decays(runs: pd.DataFrame, *arms: str) -> pd.DataFrame:
 def length_gains(runs: pd.DataFrame) -> pd.DataFrame:
     """Constant loss minus decayed loss at the longest budget, by seed (rows) and share that decays (columns)."""
     lengths = [arm for arm in runs.arm.unique() if arm.startswith("length")]
-    losses = decays(runs, "wsd", *lengths).pivot(index="seed", columns="share", values=LOSS)
-    return -losses.sub(constant(runs), axis=0)
+    losses = decays(runs, "wsd", *lengths).pivot(index="seed", columns="share", values=LOSS).dropna()
+    return -losses.sub(constant(runs)[losses.index], axis=0)
 
 
 def fall(runs: pd.DataFrame, rung: str = HEADLINE) -> pd.Series:

@@ -48,11 +48,14 @@ def ends_of(rows: pd.DataFrame) -> dict[str, float]:
 
 
 def measure(runs: pd.DataFrame, records: Mapping[str, Run]) -> pd.DataFrame:
-    """Columns seed, law, run, arm, lr, measured, predicted, held_out; one row for each end of a schedule."""
+    """Columns seed, law, run, arm, lr, measured, predicted, held_out; one row for each end of a schedule.
+
+    Of the seeds that all runs have.
+    """
     known, factors = fitted_runs(records), factors_of(records)
     begin = round(BEGIN * len(factors[known[0]]))
-    tables = []
-    for seed, rows in runs.groupby("seed"):
+    tables, trained = [], runs.groupby("seed").run.nunique()
+    for seed, rows in runs[runs.seed.isin(trained.index[trained == trained.max()])].groupby("seed"):
         points = [point for name in known for point in points_of(rows[rows.run == name], factors[name], begin=begin)]
         ends = {name: loss for name, loss in ends_of(rows).items() if records[name].arm != FREE}
         for law, predicted in predictions(points, {name: factors[name] for name in ends}).items():

@@ -13,10 +13,10 @@ import pandas as pd
 
 from common.config import Run
 from common.evidence.claims import Judged
-from common.evidence.statistics import paired_differences, t_interval
+from common.evidence.statistics import t_interval
 from common.plotting import PALETTE, Axes, Figure, draw_band, draw_points, figure, label_lines, mark, mean_band
 from studies.wsd.histories import lineage_rates
-from studies.wsd.losses import CURVE, budgets_of, final, last_loss, of_rung
+from studies.wsd.losses import CURVE, budgets_of, final, last_loss, of_rung, paired
 from studies.wsd.study import COSINE_PEAKS, HEADLINE
 
 LOOKS = {
@@ -67,7 +67,7 @@ def gaps(runs: pd.DataFrame) -> Iterator[dict[str, object]]:
     for arm in LOOKS:
         ends = sorted(last_loss(of_rung(runs), arm).budget.unique())
         for budget, end in zip(budgets[-len(ends) :], ends, strict=True):
-            gap = paired_differences(final(runs, arm, budget=end), final(runs, "wsd", budget=budget))
+            gap = paired(final(runs, arm, budget=end), final(runs, "wsd", budget=budget))
             yield {"part": "gap", "arm": arm, "budget": budget, **vars(t_interval(gap))}
 
 

@@ -22,6 +22,7 @@ from common.evidence.verdicts import (
     less,
     reported,
     unless_censored,
+    withheld,
     within,
 )
 from studies.wsd import sizes
@@ -29,6 +30,8 @@ from studies.wsd.bound import bound, reference_cases
 from studies.wsd.histories import lineage_rates
 from studies.wsd.losses import (
     AVERAGED,
+    best,
+    bracketed,
     budgets_of,
     constant,
     fall,
@@ -36,8 +39,9 @@ from studies.wsd.losses import (
     last_loss,
     length_gains,
     of_rung,
+    optimum,
+    paired,
     slope,
-    tuned,
 )
 from studies.wsd.measure_tabular import TABULAR_PEAK
 from studies.wsd.study import COSINE_PEAKS, HEADLINE, LADDER_LENGTHS, PEAK, length_arm
@@ -195,29 +199,41 @@ def top_third(entropy: pd.DataFrame, phase: str) -> pd.Series:
     return share
 
 
-def tuned_gap(runs: pd.DataFrame) -> tuple[pd.Series, pd.Series]:
-    """WSD minus cosine by seed, each at the lowest point of its parabola, and whether one of them has none inside."""
-    wsd, cosine = (tuned(runs, arm) for arm in ("wsd", "cosine"))
-    return wsd.loss - cosine.loss, ~(wsd.inside & cosine.inside)
+def tuned_gap(runs: pd.DataFrame) -> tuple[pd.Series, str]:
+    """WSD minus cosine by seed, each at its best peak, and what keeps that from deciding."""
+    return best_gap(runs, "wsd", "cosine")
+
+
+def best_gap(runs: pd.DataFrame, *arms: str) -> tuple[pd.Series, str]:
+    """The first arm minus the second by seed, each at the best peak of all seeds; why it may decide nothing, or ""."""
+    found = {arm: best(bracketed(runs, arm)) for arm in arms}
+    first, second = (found[arm].loss for arm in arms)
+    edges = [arm for arm in arms if not found[arm].inside]
+    return paired(first, second), f"the best peak of {' and '.join(edges)} lies at an edge of its grid" if edges else ""
+
+
+def decided(verdict: Verdict, why: str) -> Verdict:
+    """A verdict, withheld if there is a reason."""
+    return withheld(verdict, why) if why else verdict
 
 
 def wsd_no_worse_than_cosine(runs: pd.DataFrame, *, margin: float) -> Verdict:
     """Longest budget, equal final rates: worse by less than the margin; not decided if a best peak is at an edge."""
-    gap, edge = tuned_gap(runs)
-    return unless_censored(less(gap, than=margin, unit=UNIT), edge)
+    gap, why = tuned_gap(runs)
+    return decided(less(gap, than=margin, unit=UNIT), why)
 
 
 def wsd_better_than_cosine(runs: pd.DataFrame, *, bar: float) -> Verdict:
     """The same, better by more than the bar."""
-    gap, edge = tuned_gap(runs)
-    return unless_censored(greater(-gap, than=bar, null=0.0, unit=UNIT), edge)
+    gap, why = tuned_gap(runs)
+    return decided(greater(-gap, than=bar, null=0.0, unit=UNIT), why)
 
 
 def wsd_s_not_worse(runs: pd.DataFrame, *, margin: float) -> Verdict:
     """Headline peak, total compute, second and third budget: WSD-S minus WSD below the margin."""
     ends = sorted(last_loss(of_rung(runs), "wsd_s").budget.unique())
     gaps = {
-        budget: paired_differences(final(runs, "wsd_s", budget=end), final(runs, "wsd", budget=budget))
+        budget: paired(final(runs, "wsd_s", budget=end), final(runs, "wsd", budget=budget))
         for budget, end in zip(budgets_of(runs)[1:], ends, strict=True)
     }
     return all_of(*(less(gap, than=margin, unit=UNIT, label=f"budget {budget}") for budget, gap in gaps.items()))
@@ -246,16 +262,15 @@ def sqrt_beats_linear(runs: pd.DataFrame, *, bar: float) -> Verdict:
 
 def constant_rate_is_half(runs: pd.DataFrame, *, low: float, high: float) -> Verdict:
     """Both to zero: the cosine's best peak is so many factors of 2 above WSD's, by a parabola for each seed."""
-    wsd, cosine = (tuned(runs, arm) for arm in ("wsd_zero", "cosine_zero"))
+    wsd, cosine = (optimum(bracketed(runs, arm)) for arm in ("wsd_zero", "cosine_zero"))
     found = within(cosine.peak - wsd.peak, low=low, high=high, unit="factors of 2")
     return unless_censored(found, ~(wsd.inside & cosine.inside))
 
 
 def zero_beats_a_tenth(runs: pd.DataFrame, *, bar: float) -> Verdict:
-    """Cosine to a tenth minus cosine to zero, each at the lowest point of its parabola."""
-    tenth, zero = (tuned(runs, arm) for arm in ("cosine", "cosine_zero"))
-    found = greater(tenth.loss - zero.loss, than=bar, null=0.0, unit=UNIT)
-    return unless_censored(found, ~(tenth.inside & zero.inside))
+    """Cosine to a tenth minus cosine to zero, each at its best peak; seeds that both have."""
+    gap, why = best_gap(runs[runs.seed.isin(runs[runs.arm == "cosine_zero"].seed)], "cosine", "cosine_zero")
+    return decided(greater(gap, than=bar, null=0.0, unit=UNIT), why)
 
 
 def bound_is_reproduced(*, tolerance: float) -> Verdict:
@@ -288,9 +303,9 @@ def bound_has_the_order(runs: pd.DataFrame, records: Mapping[str, Run], *, bar: 
         losses = last_loss(of_rung(runs), arm)
         run = losses[(losses.budget == most) & (losses.lr == lr)].run.iloc[0]
         values[arm] = bound(lineage_rates(records[run], records) / lr).best_value
-    gap, edge = tuned_gap(runs)
+    gap, why = tuned_gap(runs)
     side = float(np.sign(values["wsd"] - values["cosine"]))
-    return unless_censored(greater(side * gap, than=bar, unit=UNIT), edge)
+    return decided(greater(side * gap, than=bar, unit=UNIT), why)
 
 
 def laws_predict(laws: pd.DataFrame, *, bar: float) -> Verdict:

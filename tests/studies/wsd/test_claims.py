@@ -78,13 +78,22 @@ def bowls(*, peaks=(1.0, 2.0, 4.0), noise=0.02, **best):
 def test_the_best_peak_and_its_loss_are_those_of_the_parabola():
     found = losses.optimum(bowls(wsd=(1.1, 0.3), noise=0.1))
     assert found.peak.to_list() == pytest.approx([1.1 + 0.1 * seed + np.log2(PEAK) for seed in range(5)])
-    assert found.loss.to_list() == pytest.approx([0.3] * 5) and found.inside.all()
+    assert found.inside.all()
 
 
-def test_a_best_peak_at_an_edge_is_told(valley):
+def test_the_loss_at_the_best_peak_counts_every_run_of_a_seed():
+    runs = bowls(wsd=(1.0, 0.3), noise=0.0)
+    found = losses.best(runs.assign(val_loss=runs.val_loss + 0.03 * runs.seed * (runs.lr == PEAK)))
+    assert found.inside and found.loss.diff().dropna().to_list() == pytest.approx([0.01] * 4)
+    assert losses.best(runs).loss.to_list() == pytest.approx([0.3] * 5)
+
+
+def test_a_best_peak_at_an_edge_is_told():
     found = losses.optimum(bowls(wsd=(2.5, 0.3), noise=0.0))
-    assert not found.inside.any() and found.peak.to_list() == pytest.approx([np.log2(4 * PEAK)] * 5)
+    assert not found.inside.any() and not losses.best(bowls(wsd=(2.5, 0.3), noise=0.0)).inside
+    assert found.peak.to_list() == pytest.approx([np.log2(4 * PEAK)] * 5)
     assert judged("W13", runs=bowls(wsd_zero=(1.0, 0.0), cosine_zero=(2.5, 0.0))).verdict == "undecided"
+    assert judged("W8", runs=bowls(wsd=(1.0, 0.0), cosine=(2.5, 0.0), noise=1e-3)).verdict == "undecided"
 
 
 def test_cosine_needs_a_higher_peak_than_wsd():
@@ -125,7 +134,7 @@ def long(name):
     return (run.parent_step or 0) + run.steps == max(STUDY.runs[n].steps for n in STUDY.runs if "stable-50k" in n)
 
 
-@pytest.mark.parametrize("name", ["W8", "W8a", "W9", "W10", "W11", "W12", "W15"])
+@pytest.mark.parametrize("name", ["W9", "W10", "W11", "W12", "W15"])
 def test_every_claim_on_runs_is_judged_also_where_there_is_no_hill(valley, plain, name):
     for runs in (valley, plain):
         assert judged(name, runs=runs).n == 5
@@ -145,13 +154,13 @@ def test_cooldowns_hold_every_shape_and_length(valley):
         *(("linear", share) for share in LENGTHS),
         *((shape, 0.2) for shape in SHAPES),
     }
-    assert (table.groupby(["shape", "share"]).seed.nunique() == 5).all()
+    assert (table.groupby(["shape", "share"]).seed.nunique() >= 5).all()
 
 
 def test_gains_are_measured_against_the_constant_rate(valley):
     gains = losses.length_gains(valley)
-    expected = losses.constant(valley) - losses.final(valley, "length20")
-    assert gains[0.2].to_numpy() == pytest.approx(expected.to_numpy())
+    expected = losses.paired(losses.constant(valley), losses.final(valley, "length20"))
+    assert list(gains.index) == list(range(5)) and gains[0.2].to_numpy() == pytest.approx(expected.to_numpy())
 
 
 def test_a_missing_run_is_named(valley):
