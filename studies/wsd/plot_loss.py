@@ -79,6 +79,6 @@ def draw(runs: pd.DataFrame, records: Mapping[str, Run], verdicts: dict[str, Jud
     right.set(title="b  Constant rates and decays")
     draw_schedules(left, table, records)
     draw_peaks(right, table)
-    mark(left, verdicts["W8"], verdicts["W8a"])
+    mark(left, verdicts["W8"], verdicts["W8a"], verdicts["W8b"])
     mark(right, verdicts["W1"], verdicts["W2"])
     return fig, table

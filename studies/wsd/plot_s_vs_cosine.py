@@ -97,5 +97,5 @@ def draw(runs: pd.DataFrame, records: Mapping[str, Run], verdicts: dict[str, Jud
     drawn = draw_curves(losses, runs)
     table = pd.DataFrame(gaps(runs))
     draw_gaps(differences, table)
-    mark(differences, verdicts["W9"], verdicts["W10"])
+    mark(differences, verdicts["W9"], verdicts["W9a"], verdicts["W10"])
     return fig, pd.concat([drawn, table])
