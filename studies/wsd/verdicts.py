@@ -5,6 +5,7 @@ tenth of the peak or nothing, are the last ones.
 """
 
 from collections.abc import Mapping
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
@@ -13,6 +14,7 @@ from scipy.stats import kendalltau
 from common.config import Run
 from common.evidence import ladder
 from common.evidence.combinations import all_of, crossover
+from common.evidence.readings import MEAN, Reading
 from common.evidence.statistics import paired_differences
 from common.evidence.verdicts import (
     Verdict,
@@ -49,23 +51,32 @@ from studies.wsd.study import COSINE_PEAKS, HEADLINE, LADDER_LENGTHS, PEAK, leng
 UNIT = "nats/byte"
 
 
-def decay_reveals_progress(runs: pd.DataFrame, *, bar: float, times: float) -> Verdict:
+def on_one_text(error: float) -> Reading:
+    """A mean over seeds that are all evaluated on one text, which adds an error that they share.
+
+    Args:
+        error: standard error of the difference for other text, as `estimators.text_error` measured it on the pilot.
+    """
+    return replace(MEAN, shared_error=error)
+
+
+def decay_reveals_progress(runs: pd.DataFrame, *, bar: float, times: float, text: float) -> Verdict:
     """Headline decay: fall below the constant rate above the bar, and so many times the fall in the tenth before it.
 
     Without effect, the loss falls by nothing in the decay, or by as much as before it.
     """
     found, before = fall(runs), slope(runs)
     return all_of(
-        greater(found, than=bar, null=0.0, unit=UNIT, label="fall in the decay"),
+        greater(found, than=bar, null=0.0, unit=UNIT, reading=on_one_text(text), label="fall in the decay"),
         less(before / found, than=1 / times, null=1.0, unit="of the fall in the decay", label="fall before it"),
     )
 
 
-def learning_rates_cross(runs: pd.DataFrame, *, low: float, high: float) -> Verdict:
+def learning_rates_cross(runs: pd.DataFrame, *, low: float, high: float, text: float) -> Verdict:
     """Two peaks that the pilot named: order at the end of the constant rates, and after their decays."""
     before = paired_differences(*(constant(runs, lr=lr) for lr in (low, high)))
     after = paired_differences(*(final(runs, "wsd", lr=lr) for lr in (low, high)))
-    return crossover({(low, high): before}, {(low, high): after}, unit=UNIT)
+    return crossover({(low, high): before}, {(low, high): after}, unit=UNIT, reading=on_one_text(text))
 
 
 def toy_ratios(rows: pd.DataFrame, *, tolerance: float, unit: str) -> list[Verdict]:
@@ -84,10 +95,10 @@ def excess_is_exact(river: pd.DataFrame, *, tolerance: float) -> Verdict:
     return all_of(*toy_ratios(rows, tolerance=tolerance, unit="of exact"))
 
 
-def clock_is_the_sum_of_rates(runs: pd.DataFrame, *, margin: float) -> Verdict:
+def clock_is_the_sum_of_rates(runs: pd.DataFrame, *, margin: float, text: float) -> Verdict:
     """From one checkpoint: the headline peak minus half of it for twice as long, at one last rate and one sum."""
     losses = last_loss(runs, "clock").pivot(index="seed", columns="lr", values="val_loss")
-    return equivalence(losses[PEAK] - losses[PEAK / 2], margin=margin, unit=UNIT)
+    return equivalence(losses[PEAK] - losses[PEAK / 2], margin=margin, unit=UNIT, reading=on_one_text(text))
 
 
 def toy_follows_the_flow(river: pd.DataFrame, *, tolerance: float) -> Verdict:
@@ -217,16 +228,16 @@ def decided(verdict: Verdict, why: str) -> Verdict:
     return withheld(verdict, why) if why else verdict
 
 
-def wsd_no_worse_than_cosine(runs: pd.DataFrame, *, margin: float) -> Verdict:
+def wsd_no_worse_than_cosine(runs: pd.DataFrame, *, margin: float, text: float) -> Verdict:
     """Longest budget, equal final rates: worse by less than the margin; not decided if a best peak is at an edge."""
     gap, why = tuned_gap(runs)
-    return decided(less(gap, than=margin, unit=UNIT), why)
+    return decided(less(gap, than=margin, unit=UNIT, reading=on_one_text(text)), why)
 
 
-def wsd_better_than_cosine(runs: pd.DataFrame, *, bar: float) -> Verdict:
+def wsd_better_than_cosine(runs: pd.DataFrame, *, bar: float, text: float) -> Verdict:
     """The same, better by more than the bar."""
     gap, why = tuned_gap(runs)
-    return decided(greater(-gap, than=bar, unit=UNIT), why)
+    return decided(greater(-gap, than=bar, unit=UNIT, reading=on_one_text(text)), why)
 
 
 def peak_gap(runs: pd.DataFrame, budget: int) -> pd.Series:
@@ -234,16 +245,19 @@ def peak_gap(runs: pd.DataFrame, budget: int) -> pd.Series:
     return paired(final(runs, "wsd", budget=budget), final(runs, "cosine", budget=budget))
 
 
-def lead_shrinks(runs: pd.DataFrame, *, bar: float) -> Verdict:
+def lead_shrinks(runs: pd.DataFrame, *, bar: float, text: float) -> Verdict:
     """Headline peaks: by how much more WSD is ahead of the cosine at the shortest budget than at the longest."""
     shortest, *_, most = budgets_of(runs)
-    return greater(paired(peak_gap(runs, most), peak_gap(runs, shortest)), than=bar, null=0.0, unit=UNIT)
+    change = paired(peak_gap(runs, most), peak_gap(runs, shortest))
+    return greater(change, than=bar, null=0.0, unit=UNIT, reading=on_one_text(text))
 
 
-def wsd_s_not_worse(runs: pd.DataFrame, *, margin: float) -> Verdict:
+def wsd_s_not_worse(runs: pd.DataFrame, *, margin: float, text: float) -> Verdict:
     """Headline peak, total compute, second and third budget: WSD-S minus WSD below the margin."""
-    gaps = wsd_s_gaps(runs).items()
-    return all_of(*(less(gap, than=margin, unit=UNIT, label=f"budget {budget}") for budget, gap in gaps))
+    reading, gaps = on_one_text(text), wsd_s_gaps(runs)
+    return all_of(
+        *(less(gap, than=margin, unit=UNIT, reading=reading, label=f"budget {budget}") for budget, gap in gaps.items())
+    )
 
 
 def wsd_s_gaps(runs: pd.DataFrame) -> dict[int, pd.Series]:
@@ -255,10 +269,10 @@ def wsd_s_gaps(runs: pd.DataFrame) -> dict[int, pd.Series]:
     }
 
 
-def wsd_s_better(runs: pd.DataFrame, *, bar: float) -> Verdict:
+def wsd_s_better(runs: pd.DataFrame, *, bar: float, text: float) -> Verdict:
     """WSD minus WSD-S, mean of the second and the third budget for each seed, above the bar."""
     second, third = wsd_s_gaps(runs).values()
-    return greater(-(second + third) / 2, than=bar, unit=UNIT)
+    return greater(-(second + third) / 2, than=bar, unit=UNIT, reading=on_one_text(text))
 
 
 def cyclic_cosine_is_worse(runs: pd.DataFrame) -> Verdict:
@@ -275,10 +289,10 @@ def short_decay_suffices(runs: pd.DataFrame, *, share: float, best: float, bar: 
     return greater(gains[share] / gains[best], than=bar, null=0.5, unit=f"of the gain with {best:.0%}")
 
 
-def sqrt_beats_linear(runs: pd.DataFrame, *, bar: float) -> Verdict:
+def sqrt_beats_linear(runs: pd.DataFrame, *, bar: float, text: float) -> Verdict:
     """Linear minus 1 - sqrt, both over a fifth of the longest budget."""
     gap = paired_differences(final(runs, length_arm(LADDER_LENGTHS[-1])), final(runs, "shape_sqrt"))
-    return greater(gap, than=bar, null=0.0, unit=UNIT)
+    return greater(gap, than=bar, null=0.0, unit=UNIT, reading=on_one_text(text))
 
 
 def constant_rate_is_half(runs: pd.DataFrame, *, low: float, high: float) -> Verdict:
@@ -288,10 +302,10 @@ def constant_rate_is_half(runs: pd.DataFrame, *, low: float, high: float) -> Ver
     return unless_censored(found, ~(wsd.inside & cosine.inside))
 
 
-def zero_beats_a_tenth(runs: pd.DataFrame, *, bar: float) -> Verdict:
+def zero_beats_a_tenth(runs: pd.DataFrame, *, bar: float, text: float) -> Verdict:
     """Cosine to a tenth minus cosine to zero, each at its best peak; seeds that both have."""
     gap, why = best_gap(runs[runs.seed.isin(runs[runs.arm == "cosine_zero"].seed)], "cosine", "cosine_zero")
-    return decided(greater(gap, than=bar, null=0.0, unit=UNIT), why)
+    return decided(greater(gap, than=bar, null=0.0, unit=UNIT, reading=on_one_text(text)), why)
 
 
 def bound_is_reproduced(*, tolerance: float) -> Verdict:
@@ -314,7 +328,7 @@ def averaging_recovers(runs: pd.DataFrame, averaging: pd.DataFrame, *, share: fl
     )
 
 
-def bound_has_the_order(runs: pd.DataFrame, records: Mapping[str, Run], *, bar: float) -> Verdict:
+def bound_has_the_order(runs: pd.DataFrame, records: Mapping[str, Run], *, bar: float, text: float) -> Verdict:
     """WSD minus cosine as measured, counted from the side on which the bound has it: below 0 is the other order.
 
     At the two shorter budgets, both schedules at their headline peaks; the bound has its own best base rate for each.
@@ -322,11 +336,10 @@ def bound_has_the_order(runs: pd.DataFrame, records: Mapping[str, Run], *, bar: 
     """
     *shorter, most = budgets_of(runs)
     sides = {budget: bound_side(runs, records, budget) for budget in (*shorter, most)}
+    gaps = {budget: sides[budget] * peak_gap(runs, budget) for budget in shorter}
+    reading = on_one_text(text)
     return all_of(
-        *(
-            greater(sides[budget] * peak_gap(runs, budget), than=bar, unit=UNIT, label=f"budget {budget}")
-            for budget in shorter
-        ),
+        *(greater(gap, than=bar, unit=UNIT, reading=reading, label=f"budget {b}") for b, gap in gaps.items()),
         reported(sides[most] * tuned_gap(runs)[0], unit=UNIT, label=f"budget {most}"),
     )
 
