@@ -98,7 +98,7 @@ def test_a_change_of_one_schedule_runs_its_runs_only(copy):
 
 
 def test_a_change_of_the_settings_of_one_arm_runs_that_arm_only(copy):
-    copy.edit("studies/wsd/study.py", "ZERO_STEPS = (-1, 0, 1, 2)", "ZERO_STEPS = (-1, 0, 1, 2, 3)")
+    copy.edit("studies/wsd/study.py", "ZERO_STEPS = (-2, -1, 0, 1)", "ZERO_STEPS = (-2, -1, 0, 1, 2)")
     again = copy.due(*WSD)
     assert trained(again) and all(name.startswith("cosine_zero") for name in trained(again))
     assert "figures/wsd_peaks.pdf" in again and "results/wsd/claims.json" in again

@@ -4,7 +4,7 @@ Bars, margins and shares are the settings of a claim. The logs are those that th
 numbers were computed again from them. What is known of Wen et al.'s theory is known from notes that quote it.
 """
 
-from common.config import Claim
+from common.config import Claim, Select
 from studies.wsd.study import (
     CHAINS,
     CLOCKED,
@@ -19,6 +19,7 @@ from studies.wsd.study import (
     TUNED_AND_TRUNKS,
     TUNED_SEEDS,
     ZERO,
+    ZERO_SEEDS,
 )
 
 LOGS = "Schaipp et al. 2025, logs of the 124M model, 50k updates"
@@ -26,9 +27,9 @@ WEN = "Wen et al. 2024"
 WEN_RUNS = f"{WEN}, abstract; 0.1B to 1.2B parameters"
 LAWS = "Tissue et al. 2024 (arXiv:2408.11029), Luo et al. 2025 (arXiv:2503.12811), Li et al. 2025 (arXiv:2509.19189)"
 
-TEXT, SHAPE_TEXT = 0.0017, 0.0003
+TEXT, AVERAGED_TEXT, SHAPE_TEXT = 0.0018, 0.0009, 0.0003
 """Standard error of a difference of losses for other text, in nats per byte: at most so much on the pilot's states
-(1,024 windows); of two shapes of one decay."""
+(1,024 windows); of means over several peaks or budgets; of two shapes of one decay."""
 
 CLAIMS = [
     Claim(
@@ -50,7 +51,7 @@ CLAIMS = [
         published="5e-4 against 1e-3: -0.029 in the constant phase, +0.008 after the decay (+0.004 in a rerun)",
         mark="published",
         seeds=len(TUNED_SEEDS),
-        settings={"low": STABLE_LRS[0], "high": STABLE_LRS[2], "text": TEXT},
+        settings={"low": STABLE_LRS[0], "high": STABLE_LRS[-1], "share": 0.25, "text": TEXT},
         runs=TRUNKS_AND_DECAYS,
     ),
     Claim(
@@ -124,8 +125,9 @@ CLAIMS = [
         verdict="uncertain_contexts_gain",
         source=f"{WEN} (bigram data)",
         caveat="vocabulary and model of the source are not known; these are ours",
+        seeds=16,
         settings={"times": 4.0},
-        tables=["tabular", "bigram"],
+        tables=["tabular"],
     ),
     Claim(
         "W7b",
@@ -145,7 +147,7 @@ CLAIMS = [
         published="WSD minus cosine, nats/token: 0.006 to 0.012 (20 % decay), -0.003 (60 %, 2.915 against 2.918)",
         mark="published",
         seeds=len(TUNED_SEEDS),
-        settings={"margin": 0.01, "text": TEXT},
+        settings={"margin": 0.01, "text": AVERAGED_TEXT},
         runs=TUNED,
     ),
     Claim(
@@ -155,7 +157,7 @@ CLAIMS = [
         kind="ours",
         source="the first edition, at 6 bytes per parameter: by 0.023 nats/byte",
         seeds=len(TUNED_SEEDS),
-        settings={"bar": 0.0, "text": TEXT},
+        settings={"bar": 0.0, "text": AVERAGED_TEXT},
         runs=TUNED,
     ),
     Claim(
@@ -190,7 +192,7 @@ CLAIMS = [
         mark="published",
         caveat="both have one peak, theirs 1e-3 and 6e-4",
         seeds=len(TUNED_SEEDS),
-        settings={"bar": 0.0, "text": TEXT},
+        settings={"bar": 0.0, "text": AVERAGED_TEXT},
         runs=CHAINS,
     ),
     Claim(
@@ -230,6 +232,7 @@ CLAIMS = [
         source="Schaipp et al. 2025, logs of the 124M model; convex bound 1.90 (derived)",
         published="WSD 1e-3 (20 %), cosine 2e-3 (25k): one factor of 2",
         mark="published",
+        seeds=len(ZERO_SEEDS),
         settings={"low": 0.5, "high": 1.5},
         runs=ZERO,
     ),
@@ -251,7 +254,8 @@ CLAIMS = [
         source="Schaipp et al. 2025, logs of the 124M model",
         published="by 0.016 (25k), 0.028 (50k) nats/token",
         mark="published",
-        settings={"bar": 0.005, "text": TEXT},
+        seeds=len(ZERO_SEEDS),
+        settings={"bar": 0.005, "text": AVERAGED_TEXT},
         runs=TUNED | ZERO,
     ),
     Claim(
@@ -262,7 +266,7 @@ CLAIMS = [
         caveat="states of the last fifth; the share is ours",
         seeds=len(TUNED_SEEDS),
         settings={"share": 0.2, "bar": 0.5},
-        runs=HEADLINE_RUNS,
+        runs=HEADLINE_RUNS | Select(arm="schedule_free"),
         tables=["averaging"],
     ),
     Claim(
@@ -285,7 +289,7 @@ CLAIMS = [
         source=LAWS,
         published="mean error 0.0011 to 0.0017 of the loss (multi-power law, 25M to 400M parameters)",
         mark="published",
-        caveat="theirs is fitted on three schedules",
+        caveat="theirs is fitted on three schedules, and all of theirs share one peak",
         settings={"bar": 0.005},
         tables=["laws"],
     ),

@@ -9,7 +9,7 @@ from typing import NamedTuple
 import numpy as np
 import pandas as pd
 
-from studies.wsd.study import COSINE_PEAKS, DECAY_SHARE, HEADLINE, LENGTHS, PEAK, PEAKS, STABLE_LRS
+from studies.wsd.study import COSINE_PEAKS, DECAY_SHARE, HEADLINE, LENGTHS, PEAK, PEAKS
 
 CURVE = "curve_val_loss"
 """What curves are drawn of: the loss on the first part of the validation set. Claims are judged on all of it."""
@@ -61,13 +61,35 @@ def constant(
 ) -> pd.Series:
     """Loss of a constant rate by seed about a share of the longest budget: mean of the evaluations nearest to it."""
     peak = PEAKS[rung] if lr is None else lr
-    rows = of_rung(runs, rung).query("arm == 'stable'")
-    rows = rows[(rows.lr == peak) & rows[column].notna()]
-    if rows.empty:
-        raise LookupError(f"there is no trunk on {rung} with lr={peak:g} and {column}; see RUNS in study.py")
+    rows = trunk_rows(runs, rung=rung, lr=peak, column=column)
     apart = (rows.step - share * longest(runs, rung)).abs()
     near = rows.assign(apart=apart).sort_values("apart", kind="stable").groupby("seed").head(EVALUATIONS)
     found: pd.Series = near.groupby("seed")[column].mean()
+    return found
+
+
+def trunk_rows(runs: pd.DataFrame, *, rung: str, lr: float, column: str = LOSS) -> pd.DataFrame:
+    """Evaluations of the constant run of a size and peak."""
+    rows = of_rung(runs, rung).query("arm == 'stable'")
+    found: pd.DataFrame = rows[(rows.lr == lr) & rows[column].notna()]
+    if found.empty:
+        raise LookupError(f"there is no trunk on {rung} with lr={lr:g} and {column}; see RUNS in study.py")
+    return found
+
+
+def late_gap(runs: pd.DataFrame, *, low: float, high: float, share: float) -> pd.Series:
+    """Constant loss of one peak minus another by seed: mean over the updates at which both were evaluated, late on.
+
+    Args:
+        runs: rows of the headline runs.
+        low: one peak.
+        high: the other.
+        share: of the longest budget, the last, that counts.
+    """
+    begin = (1 - share) * longest(runs)
+    first, second = (trunk_rows(runs, rung=HEADLINE, lr=lr).set_index(["seed", "step"])[LOSS] for lr in (low, high))
+    gaps = paired(first, second)
+    found: pd.Series = gaps[gaps.index.get_level_values("step") > begin].groupby("seed").mean()
     return found
 
 
@@ -133,9 +155,9 @@ def best(losses: pd.DataFrame) -> Best:
 
 
 def bracketed(runs: pd.DataFrame, arm: str) -> pd.DataFrame:
-    """Last losses of a headline arm at the longest budget, at the peaks that bracket the best one."""
+    """Last losses of a headline arm at the longest budget, at all of its peaks."""
     losses = last_loss(of_rung(runs), arm)
-    found: pd.DataFrame = losses[(losses.budget == losses.budget.max()) & (losses.lr > STABLE_LRS[0])]
+    found: pd.DataFrame = losses[losses.budget == losses.budget.max()]
     return found
 
 

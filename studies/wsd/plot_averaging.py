@@ -2,8 +2,8 @@
 
 Share of the fall that the headline decay brings, paired by seed; mean and 95 % interval. Left: the size of `wsd_loss`;
 means of the states of the last tenth, fifth and two fifths of the budget, with equal weights (which stand for a linear
-decay) and with those of 1 - sqrt, and an exponential average that was kept while training. Right: equal weights over
-the last fifth, by size.
+decay) and with those of 1 - sqrt, an exponential average that was kept while training, and Schedule-Free AdamW. Right:
+equal weights over the last fifth, by size.
 """
 
 from collections.abc import Iterator
@@ -13,10 +13,10 @@ import pandas as pd
 from common.evidence.claims import Judged
 from common.evidence.statistics import t_interval
 from common.plotting import PALETTE, Axes, Figure, draw_points, figure, mark
-from studies.wsd.losses import AVERAGED, constant, fall
+from studies.wsd.losses import AVERAGED, constant, fall, last_loss, paired
 from studies.wsd.study import HEADLINE, RUNGS
 
-NAMES = {"uniform": "equal weights", "sqrt": "1 - sqrt", "exponential": "exponential"}
+NAMES = {"uniform": "equal weights", "sqrt": "1 - sqrt", "exponential": "exponential", "free": "Schedule-Free"}
 SHARE = 0.2
 """Of the panel on sizes."""
 
@@ -34,6 +34,10 @@ def recovered(runs: pd.DataFrame, averaging: pd.DataFrame) -> Iterator[dict[str,
             yield {**about, "weights": weights, "share": share, **vars(found)}
         moving = constant(runs, rung=rung.name, column=AVERAGED)
         yield {**about, "weights": "exponential", "share": None, **vars(t_interval(100 * (hot - moving) / gain))}
+        if rung.name == HEADLINE:
+            free = last_loss(runs, "schedule_free").set_index("seed").val_loss
+            found = t_interval((100 * paired(hot, free) / gain).dropna())
+            yield {**about, "weights": "free", "share": None, **vars(found)}
 
 
 def draw_kinds(ax: Axes, table: pd.DataFrame) -> None:

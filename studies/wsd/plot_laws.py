@@ -2,11 +2,13 @@
 
 Each law is fitted for each seed to one constant run and its decay over the last tenth of the longest budget (crosses),
 and predicts the final losses of all other schedules of that size: other peaks, budgets, lengths and shapes of the
-decay, to zero, WSD-S, cyclic, and cosines. Marks: mean over seeds. Below: mean absolute error over the held-out
-schedules in thousandths of the loss, and Kendall's tau of the order of all of them; mean and 95 % interval over seeds.
+decay, to zero, WSD-S, cyclic, and cosines. Marks: mean over seeds, open where the peak is another than that of the fit.
+Below: mean absolute error over the held-out schedules in thousandths of the loss, and Kendall's tau of the order of all
+of them; mean and 95 % interval over seeds.
 """
 
 from collections.abc import Mapping
+from typing import Any
 
 import pandas as pd
 from scipy.stats import kendalltau
@@ -15,6 +17,7 @@ from common.config import Run
 from common.evidence.claims import Judged
 from common.evidence.statistics import t_interval
 from common.plotting import PALETTE, Axes, Figure, draw_points, figure, mark
+from studies.wsd.study import PEAK
 
 NAMES = ("annealing", "multi-power", "functional", "bound")
 COLORS = {"wsd": "wsd", "cosine": "cosine", "cyclic": "cyclic_cosine", "wsd_s": "wsd_s", "stable": "constant"}
@@ -46,9 +49,11 @@ def draw_law(ax: Axes, table: pd.DataFrame) -> None:
     ax.plot(ends, ends, color=PALETTE["reference"], linewidth=0.8)
     for arm, rows in table.groupby("arm"):
         family = next((color for start, color in COLORS.items() if str(arm).startswith(start)), "linear")
-        for held, style in ((True, "o"), (False, "x")):
-            some = rows[rows.held_out == held]
-            ax.plot(some.measured, some.predicted, style, color=PALETTE[family], markersize=3.5)
+        near = rows.lr == PEAK
+        for some, look in ((~rows.held_out, "x"), (rows.held_out & near, "o"), (rows.held_out & ~near, "open")):
+            style: dict[str, Any] = {"marker": "o", "fillstyle": "none"} if look == "open" else {"marker": look}
+            points = rows[some]
+            ax.plot(points.measured, points.predicted, linestyle="", color=PALETTE[family], markersize=3.5, **style)
 
 
 def draw_scores(ax: Axes, table: pd.DataFrame, part: str) -> None:
@@ -72,7 +77,7 @@ def draw(
         laws: predictions of each law by seed and schedule.
         verdicts: W18 above the scores, W17 above the bound.
     """
-    means = laws.groupby(["law", "run", "arm", "held_out"], as_index=False)[["measured", "predicted"]].mean()
+    means = laws.groupby(["law", "run", "arm", "lr", "held_out"], as_index=False)[["measured", "predicted"]].mean()
     table = scores(laws)
     fig, panels = figure(width="page", columns=3, rows=2, height=4.6)
     for ax, law, letter in zip([*panels[0], panels[1][0]], NAMES, "abcd", strict=True):

@@ -70,7 +70,7 @@ def draw(runs: pd.DataFrame, verdicts: dict[str, Judged]) -> tuple[Figure, pd.Da
         tables += found
     axes[0].set_ylabel("final loss (nats/byte)")
     tables.append(draw_clock(axes[2], runs))
-    axes[2].set(title="c  Equal sums of rates", xlabel="part of the run (%)")
+    axes[2].set(title="c  Equal sums", xlabel="part of the run (%)")
     mark(axes[0], verdicts["W15"])
     mark(axes[1], verdicts["W13"])
     mark(axes[2], verdicts["W4"])

@@ -45,11 +45,13 @@ PEAKS = {"25k": 5.66e-3, "50k": 4e-3, "100k": 2.83e-3, "200k": 2e-3, "400k": 1.4
 """Headline peak of each size: the best of WSD with seed 100, on a grid of steps of sqrt(2)."""
 COSINE_PEAKS = {"25k": 8e-3, "50k": 5.66e-3, "100k": 2.83e-3, "200k": 2.83e-3, "400k": 2e-3}
 """The same for the cosine that ends at the same rate."""
-STEPS = {"25k": (-1, 0, 1), "50k": (-1, 0, 1), "100k": (0,), "200k": (0,), "400k": (0,)}
+STEPS = {"25k": (0,), "50k": (-1, 0, 1), "100k": (0,), "200k": (0,), "400k": (0,)}
 """Peaks that are trained on each size, in steps of sqrt(2) from the headline peak of a schedule."""
 SEEDS = {"25k": range(5), "50k": range(5), "100k": range(3), "200k": range(3), "400k": range(3)}
-TUNED_SEEDS = range(10)
-"""Of the headline's trunks, their decays over a tenth, WSD-S, and the cosines among which the best peak is."""
+TUNED_SEEDS, ZERO_SEEDS = range(10), range(7)
+MORE_SEEDS = dict.fromkeys(("stable", "wsd", "cosine", "wsd_s"), TUNED_SEEDS)
+MORE_SEEDS |= dict.fromkeys(("wsd_zero", "cosine_zero"), ZERO_SEEDS)
+"""Of the headline arms whose differences are small."""
 FINAL_SHARE = 0.1
 """Rate at the end of every schedule that does not end at zero, by the size's headline peak."""
 WARMUP_STEPS = 96
@@ -95,13 +97,14 @@ BUDGETS = budgets(HEADLINE)
 LONGEST = BUDGETS[-1]
 PEAK = PEAKS[HEADLINE]
 STABLE_LRS = tuple(notch(PEAK, steps) for steps in (-2, *STEPS[HEADLINE]))
-"""Peaks of the headline trunks: the smallest is for W2, the others bracket the best."""
+"""Peaks of the headline trunks, which bracket the best."""
 
 
-def settings(rung: str, *, tuned: bool = False) -> dict[str, Any]:
-    """What all runs of a rung have in common; those whose differences are small have more seeds at the headline."""
-    seeds = TUNED_SEEDS if tuned and rung == HEADLINE else SEEDS[rung]
+def settings(rung: str, *, arm: str) -> dict[str, Any]:
+    """What all runs of a rung have in common; arms whose differences are small have more seeds at the headline."""
+    seeds = MORE_SEEDS.get(arm, SEEDS[rung]) if rung == HEADLINE else SEEDS[rung]
     return {
+        "arm": arm,
         "seed": seeds[0],
         "sweep": {"seed": tuple(seeds)},
         "model": Transformer(width=WIDTHS[rung], depth=2, heads=2),
@@ -163,8 +166,7 @@ def trunk(rung: str, lr: float) -> Run:
     most = longest(rung)
     return Run(
         stable(rung, lr),
-        **settings(rung, tuned=True),
-        arm="stable",
+        **settings(rung, arm="stable"),
         schedule=Constant(warmup_steps=WARMUP_STEPS),
         lr=lr,
         steps=most,
@@ -182,8 +184,7 @@ def decay(
     steps = decay_steps(budget, share)
     return Run(
         f"{arm}-{rung}-{budget}-{shape}-{share:g}-lr{lr:g}",
-        **settings(rung, tuned=arm == "wsd"),
-        arm=arm,
+        **settings(rung, arm=arm),
         parent=stable(rung, lr),
         parent_step=stable_steps(budget, share),
         schedule=WSD(decay_steps=steps, decay_shape=shape, floor=0.0 if zero else floor(rung, lr)),
@@ -206,8 +207,7 @@ def cosine(rung: str, lr: float, budget: int, *, arm: str = "cosine") -> Run:
     """A cosine over a whole budget."""
     return Run(
         f"{arm}-{rung}-{budget}-lr{lr:g}",
-        **settings(rung, tuned=arm == "cosine"),
-        arm=arm,
+        **settings(rung, arm=arm),
         schedule=Cosine(warmup_steps=WARMUP_STEPS, floor=0.0 if arm.endswith("zero") else floor(rung, lr)),
         lr=lr,
         steps=budget,
@@ -222,8 +222,7 @@ def continued(arm: str, rung: str, lr: float, first: str, schedules: Sequence[tu
         name = f"{arm}-{rung}-{budget}"
         yield Run(
             name,
-            **settings(rung, tuned=arm == "wsd_s"),
-            arm=arm,
+            **settings(rung, arm=arm),
             parent=parent,
             schedule=schedule,
             lr=lr,
@@ -279,16 +278,15 @@ def on_rung(rung: str) -> Iterator[Run]:
 
 LADDER = [run for rung in RUNGS for run in on_rung(rung.name)]
 
-ZERO_STEPS = (-1, 0, 1, 2)
-"""Peaks of the cosine to zero, in steps from that of the cosine."""
+ZERO_STEPS = (-2, -1, 0, 1)
+"""Peaks of the cosine to zero, in steps of sqrt(2) from that of the cosine."""
 
 CLOCK_STEPS = round(0.15 * LONGEST)
 """Constant updates at the headline peak in the test of the clock; half of the rate has twice as many."""
 CLOCK = [
     Run(
         f"clock-{HEADLINE}-lr{lr:g}",
-        **settings(HEADLINE),
-        arm="clock",
+        **settings(HEADLINE, arm="clock"),
         parent=stable(HEADLINE, PEAK),
         parent_step=stable_steps(BUDGETS[1]),
         schedule=WSD(decay_steps=last, floor=floor(HEADLINE, lr)),
@@ -306,19 +304,17 @@ CLOCK = [
 The sums of rates are equal: a linear decay from 1 to 0.1 adds up to 0.55 of its updates, one from 0.5 to 0.1 to 0.3.
 """
 
-FREE_LRS = (PEAK, notch(PEAK, 2))
-FREE = [
-    Run(
-        f"schedule_free-{HEADLINE}-lr{lr:g}",
-        **settings(HEADLINE) | {"optimizer": ScheduleFree(beta1=0.9, beta2=0.95, weight_decay=0.1, clip=1.0)},
-        arm="schedule_free",
-        schedule=Constant(warmup_steps=WARMUP_STEPS),
-        lr=lr,
-        steps=LONGEST,
-        evaluate_every=LONGEST // 15,
-    )
-    for lr in FREE_LRS
-]
+FREE_LR = notch(PEAK, 2)
+"""Better in the pilot than the headline peak."""
+FREE = Run(
+    f"schedule_free-{HEADLINE}-lr{FREE_LR:g}",
+    **settings(HEADLINE, arm="schedule_free")
+    | {"optimizer": ScheduleFree(beta1=0.9, beta2=0.95, weight_decay=0.1, clip=1.0)},
+    schedule=Constant(warmup_steps=WARMUP_STEPS),
+    lr=FREE_LR,
+    steps=LONGEST,
+    evaluate_every=LONGEST // 15,
+)
 
 HEADLINES = [
     trunk(HEADLINE, STABLE_LRS[0]),
@@ -326,11 +322,11 @@ HEADLINES = [
     *(decay("wsd", HEADLINE, PEAK, budget) for budget in BUDGETS[:-1]),
     *(cosine(HEADLINE, COSINE_PEAKS[HEADLINE], budget) for budget in BUDGETS[:-1]),
     *(decay(f"shape_{shape}", HEADLINE, PEAK, LONGEST, share=SHAPE_SHARE, shape=shape) for shape in SHAPES),
-    *(decay("wsd_zero", HEADLINE, notch(PEAK, steps), LONGEST, share=ZERO_SHARE) for steps in STEPS[HEADLINE]),
+    *(decay("wsd_zero", HEADLINE, lr, LONGEST, share=ZERO_SHARE) for lr in STABLE_LRS),
     *(cosine(HEADLINE, notch(COSINE_PEAKS[HEADLINE], steps), LONGEST, arm="cosine_zero") for steps in ZERO_STEPS),
     *cyclic(),
     *CLOCK,
-    *FREE,
+    FREE,
 ]
 
 LANGUAGE_SEEDS = range(5)
@@ -415,7 +411,7 @@ FIGURES = [
     ),
     Figure("peaks", runs=TUNED | ZERO | CLOCKED, claims=["W13", "W15", "W4"]),
     Figure("cooldown_shape", runs=SHORT_AND_LONG | SHAPED, claims=["W12", "W11"]),
-    Figure("averaging", runs=LADDERED, tables=["averaging"], claims=["W16"]),
+    Figure("averaging", runs=LADDERED | Select(arm="schedule_free"), tables=["averaging"], claims=["W16"]),
     Figure("laws", runs=TUNED, records=TUNED_AND_TRUNKS, tables=["laws"], claims=["W18", "W17"]),
     Figure(
         "ladder",

@@ -39,6 +39,7 @@ from studies.wsd.losses import (
     fall,
     final,
     last_loss,
+    late_gap,
     length_gains,
     of_rung,
     optimum,
@@ -72,9 +73,9 @@ def decay_reveals_progress(runs: pd.DataFrame, *, bar: float, times: float, text
     )
 
 
-def learning_rates_cross(runs: pd.DataFrame, *, low: float, high: float, text: float) -> Verdict:
-    """Two peaks that the pilot named: order at the end of the constant rates, and after their decays."""
-    before = paired_differences(*(constant(runs, lr=lr) for lr in (low, high)))
+def learning_rates_cross(runs: pd.DataFrame, *, low: float, high: float, share: float, text: float) -> Verdict:
+    """Two peaks that the pilot named: order over the last share of the constant rates, and after their decays."""
+    before = late_gap(runs, low=low, high=high, share=share)
     after = paired_differences(*(final(runs, "wsd", lr=lr) for lr in (low, high)))
     return crossover({(low, high): before}, {(low, high): after}, unit=UNIT, reading=on_one_text(text))
 
@@ -153,10 +154,9 @@ def decayed_lie_on_a_path(interpolation: pd.DataFrame, *, margin: float) -> Verd
     return all_of(*parts)
 
 
-def uncertain_contexts_gain(tabular: pd.DataFrame, bigram: pd.DataFrame, *, times: float) -> Verdict:
+def uncertain_contexts_gain(tabular: pd.DataFrame, *, times: float) -> Verdict:
     """Tabular bigram: the decay gains so many times as much on uncertain contexts, the tenth before on certain ones."""
     decay, stable = (tabular_gain(tabular, phase) for phase in ("decay", "stable"))
-    trained = bigram_gain(bigram)
     return all_of(
         greater(
             decay.uncertain - times * decay.certain,
@@ -170,7 +170,6 @@ def uncertain_contexts_gain(tabular: pd.DataFrame, bigram: pd.DataFrame, *, time
             unit="nats",
             label=f"stable: certain - {times:g} uncertain",
         ),
-        reported(trained.uncertain / trained.sum(axis=1), unit="of the gain", label="transformer, decay: uncertain"),
     )
 
 
@@ -182,12 +181,6 @@ def tabular_gain(tabular: pd.DataFrame, phase: str) -> pd.DataFrame:
     before, after = (rows[rows.step == step][["certain", "uncertain"]] for step in (end - tenth, end))
     fall: pd.DataFrame = before - after
     return fall
-
-
-def bigram_gain(bigram: pd.DataFrame) -> pd.DataFrame:
-    """Fall of the excess in the decay of the transformer, by seed (rows) and kind of context (columns)."""
-    decay = bigram[bigram.arm == "bigram_wsd"].sort_values("step").groupby("seed")[["certain", "uncertain"]]
-    return decay.first() - decay.last()
 
 
 def uncertain_bytes_gain(entropy: pd.DataFrame, *, bar: float) -> Verdict:
@@ -317,14 +310,15 @@ def bound_is_reproduced(*, tolerance: float) -> Verdict:
 def averaging_recovers(runs: pd.DataFrame, averaging: pd.DataFrame, *, share: float, bar: float) -> Verdict:
     """Uniform mean of the headline trunk's states over the last share of the budget, against the decay's gain.
 
-    Reported: the exponential average of the training.
+    Reported: the exponential average of the training, and Schedule-Free AdamW of as many updates.
     """
     hot, gain = constant(runs), fall(runs)
     rows = averaging[(averaging.rung == HEADLINE) & (averaging.weights == "uniform") & (averaging.share == share)]
-    moving = constant(runs, column=AVERAGED)
+    moving, free = constant(runs, column=AVERAGED), last_loss(runs, "schedule_free").set_index("seed").val_loss
     return all_of(
         greater((hot - rows.set_index("seed").loss) / gain, than=bar, null=0.0, unit="of the decay's gain"),
         reported((hot - moving) / gain, unit="of the decay's gain", label="exponential average"),
+        reported((paired(hot, free) / gain).dropna(), unit="of the decay's gain", label="Schedule-Free"),
     )
 
 
@@ -362,6 +356,8 @@ def laws_predict(laws: pd.DataFrame, *, bar: float) -> Verdict:
     held = laws[laws.held_out]
     error = (held.predicted - held.measured).abs() / held.measured
     errors = error.groupby([held.law, held.seed]).mean()
+    near = held.lr == PEAK
+    own = error[near].groupby([held.law[near], held.seed[near]]).mean()
     order = held.groupby(["law", "seed"])[["measured", "predicted"]].apply(
         lambda rows: kendalltau(rows.measured, rows.predicted).statistic
     )
@@ -369,6 +365,7 @@ def laws_predict(laws: pd.DataFrame, *, bar: float) -> Verdict:
     return all_of(
         less(errors["multi-power"], than=bar, unit="of the loss", label="multi-power, error"),
         greater(order["multi-power"], than=0.5, null=0.0, unit="tau", label="multi-power, order"),
+        reported(own["multi-power"], unit="of the loss", label="multi-power, error at the peak of its fit"),
         *(reported(errors[name], unit="of the loss", label=f"{name}, error") for name in others),
         *(reported(order[name], unit="tau", label=f"{name}, order") for name in others),
     )

@@ -32,7 +32,8 @@ def plain():
 
 def test_the_decay_reveals_progress_only_where_there_is_a_hill(valley, plain):
     assert judged("W1", runs=valley).verdict == "supported"
-    assert judged("W1", runs=plain).verdict == "contradicted"
+    assert judged("W1", runs=plain).verdict == "undecided", "a fall of nothing, and the error of the text"
+    assert judged("W1", runs=shifted(valley, "wsd", 0.3)).verdict == "contradicted"
 
 
 def test_rates_cross_where_the_hill_hides_the_faster_river(valley, plain):
@@ -104,7 +105,7 @@ def test_cosine_needs_a_higher_peak_than_wsd():
 
 @pytest.mark.parametrize(
     ("gap", "no_worse", "better"),
-    [(-0.02, "supported", "supported"), (0.002, "supported", "contradicted"), (0.05, "contradicted", "contradicted")],
+    [(-0.02, "supported", "supported"), (0.006, "supported", "contradicted"), (0.05, "contradicted", "contradicted")],
 )
 def test_no_worse_and_better_are_two_questions(gap, no_worse, better):
     rng = np.random.default_rng(0)
@@ -134,7 +135,7 @@ def test_a_lead_that_shrinks_is_seen(valley):
     assert judged("W8b", runs=shifted(even, "cosine", 0.1, budget=most)).verdict == "contradicted"
 
 
-@pytest.mark.parametrize(("name", "seeds"), [("W9", 10), ("W9a", 10), ("W10", 5), ("W11", 5), ("W12", 5), ("W15", 5)])
+@pytest.mark.parametrize(("name", "seeds"), [("W9", 10), ("W9a", 10), ("W10", 5), ("W11", 5), ("W12", 5), ("W15", 7)])
 def test_every_claim_on_runs_is_judged_also_where_there_is_no_hill(valley, plain, name, seeds):
     for runs in (valley, plain):
         assert judged(name, runs=runs).n == seeds
@@ -203,6 +204,7 @@ def predictions(error, *, reverse=False):
             "law": law,
             "run": str(i),
             "held_out": i > 1,
+            "lr": PEAK,
             "measured": m,
             "predicted": p * (1 + error) + 1e-4 * seed,
         }
