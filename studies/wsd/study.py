@@ -417,7 +417,7 @@ FIGURES = [
         "ladder",
         runs=LADDERED | Select(arm=["cosine", "wsd_s", length_arm(LADDER_LENGTHS[-1])]),
         tables=["averaging"],
-        claims=["W19"],
+        claims=["W19", "W20"],
     ),
 ]
 

@@ -4,7 +4,7 @@ Losses of a constant rate are means of three evaluations; those at the end of a 
 tenth of the peak or nothing, are the last ones.
 """
 
-from collections.abc import Mapping
+from collections.abc import Hashable, Mapping
 from dataclasses import replace
 
 import numpy as np
@@ -372,9 +372,19 @@ def laws_predict(laws: pd.DataFrame, *, bar: float) -> Verdict:
 
 
 def fall_grows_with_size(runs: pd.DataFrame, *, bar: float) -> Verdict:
-    """Slope of each seed's fall, in percent of the loss, for ten times the parameters."""
-    found = ladder.fit(sizes.falls(runs))
-    table = np.array(found.values)
+    """Slope of each seed's fall, in percent of the loss, for ten times the parameters, above the bar."""
+    slopes = slopes_by_size(sizes.falls(runs))
+    return greater(slopes, than=bar, null=0.0, unit="% of the loss for ten times the size")
+
+
+def averages_recover_less(runs: pd.DataFrame, averaging: pd.DataFrame, *, bar: float) -> Verdict:
+    """Slope of the share of the decay's gain that equal weights on the last fifth recover, below minus the bar."""
+    slopes = slopes_by_size(sizes.averaged(runs, averaging))
+    return less(slopes, than=-bar, null=0.0, unit="of the decay's gain for ten times the size")
+
+
+def slopes_by_size(effects: sizes.Effects) -> dict[Hashable, float]:
+    """Change of an effect for ten times the parameters, by seed: a line through all rungs."""
+    found = ladder.fit(effects)
     places = np.log10(np.array(found.parameters))
-    slopes = {seed: float(np.polyfit(places, row, 1)[0]) for seed, row in zip(found.seeds, table, strict=True)}
-    return greater(slopes, than=bar, unit="% of the loss for ten times the size")
+    return {seed: float(np.polyfit(places, row, 1)[0]) for seed, row in zip(found.seeds, found.values, strict=True)}

@@ -174,7 +174,7 @@ def test_a_missing_run_is_named(valley):
 
 def test_a_fall_that_grows_with_the_size_is_seen(valley):
     trained = [rung.name for rung in RUNGS if not rung.large]
-    factor = valley.rung.map({name: 1.0 + 0.02 * i for i, name in enumerate(trained)})
+    factor = valley.rung.map({name: 1.0 + 0.03 * i for i, name in enumerate(trained)})
     hot = (valley.arm == "stable") & (valley.step > 0.9 * valley.groupby("run").step.transform("max"))
     flat = valley.assign(val_loss=1.0 + 1e-4 * valley.seed + 0.05 * hot)
     grown = flat.assign(val_loss=flat.val_loss.where(~hot, flat.val_loss * factor))
@@ -185,13 +185,23 @@ def test_a_fall_that_grows_with_the_size_is_seen(valley):
     assert list(sizes.falls(grown)) == [rung.parameters for rung in RUNGS if not rung.large]
 
 
-@pytest.mark.parametrize(("share", "expected"), [(0.8, "supported"), (0.2, "weaker"), (-0.2, "contradicted")])
+@pytest.mark.parametrize(("share", "expected"), [(0.9, "supported"), (0.2, "weaker"), (-0.2, "contradicted")])
 def test_averages_recover_a_share_of_the_gain(valley, share, expected):
     means = losses.constant(valley) - share * losses.fall(valley)
     table = pd.DataFrame({"rung": HEADLINE, "seed": means.index, "weights": "uniform", "share": 0.2, "loss": means})
     noise = 1e-4 * np.random.default_rng(0).standard_normal(len(table))
     found = judged("W16", runs=valley, averaging=table.assign(loss=table.loss + noise))
     assert (found.verdict, found.parts[0].estimate) == (expected, pytest.approx(share, abs=0.01))
+
+
+@pytest.mark.parametrize(("change", "expected"), [(-0.1, "supported"), (-0.01, "weaker"), (0.1, "contradicted")])
+def test_averages_that_recover_less_on_larger_networks_are_seen(valley, change, expected):
+    tables = []
+    for i, rung in enumerate(rung for rung in RUNGS if not rung.large):
+        means = losses.constant(valley, rung=rung.name) - (0.5 + change * i) * losses.fall(valley, rung.name)
+        about = {"rung": rung.name, "weights": "uniform", "share": 0.2}
+        tables.append(pd.DataFrame({**about, "seed": means.index, "loss": means + 1e-5 * means.index * i}))
+    assert judged("W20", runs=valley, averaging=pd.concat(tables)).verdict == expected
 
 
 def predictions(error, *, reverse=False):
