@@ -107,17 +107,21 @@ def curve_of(runs: pd.DataFrame, **where: object) -> pd.DataFrame:
 def optimum(losses: pd.DataFrame) -> pd.DataFrame:
     """Best peak of each seed: columns peak (logarithm to base 2) and inside.
 
-    It is the lowest point of the parabola through the losses of all peaks, by least squares on the logarithmic axis. If
-    there is none between the smallest and the largest peak, the best of the trained ones stands for it, and it is not
-    `inside`: the best peak may lie beyond.
+    It is the lowest point of a parabola through the losses of all peaks, by least squares on the logarithmic axis, that
+    is as wide as the one through the means of all seeds: of a seed's own, the width is mostly noise. If it lies outside
+    of the peaks that were trained, the nearest of them stands for it, and it is not `inside`: the best may lie beyond.
 
     Args:
         losses: columns lr, seed, val_loss, of at least three peaks.
     """
     table = losses.pivot(index="seed", columns="lr", values=LOSS)
     peaks = np.log2(table.columns.to_numpy(dtype=float))
-    rows = {seed: lowest_point(peaks, row) for seed, row in zip(table.index, table.to_numpy(), strict=True)}
-    return pd.DataFrame.from_dict(rows, orient="index", columns=["peak", "loss", "inside"])[["peak", "inside"]]
+    apart = peaks - peaks.mean()
+    width = np.polyfit(apart, table.mean().to_numpy(), 2)[0]
+    slopes = np.polyfit(apart, (table - width * apart**2).to_numpy().T, 1)[0]
+    places = peaks.mean() - slopes / (2 * width) if width > 0 else np.full(len(table), np.inf)
+    inside = (peaks[0] < places) & (places < peaks[-1])
+    return pd.DataFrame({"peak": places.clip(peaks[0], peaks[-1]), "inside": inside}, index=table.index)
 
 
 def lowest_point(x: np.ndarray, y: np.ndarray) -> tuple[float, float, bool]:

@@ -288,10 +288,10 @@ def sqrt_beats_linear(runs: pd.DataFrame, *, bar: float, text: float) -> Verdict
     return greater(gap, than=bar, null=0.0, unit=UNIT, reading=on_one_text(text))
 
 
-def constant_rate_is_half(runs: pd.DataFrame, *, low: float, high: float) -> Verdict:
-    """Both to zero: the cosine's best peak is so many factors of 2 above WSD's, by a parabola for each seed."""
+def wsd_peak_is_lower(runs: pd.DataFrame, *, bar: float, published: float) -> Verdict:
+    """Both to zero: factors of 2 by which the cosine's best peak lies above WSD's, by a parabola for each seed."""
     wsd, cosine = (optimum(bracketed(runs, arm)) for arm in ("wsd_zero", "cosine_zero"))
-    found = within(cosine.peak - wsd.peak, low=low, high=high, unit="factors of 2")
+    found = greater(cosine.peak - wsd.peak, than=bar, published=published, unit="factors of 2")
     return unless_censored(found, ~(wsd.inside & cosine.inside))
 
 
