@@ -9,7 +9,7 @@ from studies.wsd import losses, sizes, verdicts
 from studies.wsd.study import HEADLINE, LENGTHS, PEAK, PEAKS, RUNGS, SHAPES
 from tests.studies.wsd.world import runs_of
 
-STUDY = Studies.load()["wsd"]
+STUDY = Studies.load(block="written")["wsd"]
 FLAT = 0.0
 """Without a hill constant learning rates hide nothing."""
 

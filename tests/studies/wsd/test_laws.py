@@ -13,7 +13,7 @@ from studies.wsd.histories import lineage_rates
 from studies.wsd.study import HEADLINE, PEAK
 from tests.studies.wsd import world
 
-RUNS = Studies.load()["wsd"].runs
+RUNS = Studies.load(block="written")["wsd"].runs
 RAMP = [0.25, 0.5, 0.75]
 SCHEDULES = {
     "constant": np.array([*RAMP, *[1.0] * 60]),

@@ -18,7 +18,7 @@ NOISE = 1e-4
 
 def runs_of(study: str = "wsd", *, hill: float = HILL, noise: float = NOISE) -> pd.DataFrame:
     """Rows as `records.read_runs` gives them for all text runs of a study, measured in this world."""
-    runs = Studies.load()[study].runs
+    runs = Studies.load(block="written")[study].runs
     tables = [
         rows(name, runs, member=member, hill=hill, noise=noise)
         for name, run in runs.items()
