@@ -6,6 +6,7 @@ of a build at the default scale.
 """
 
 import argparse
+import json
 import re
 import shutil
 import sys
@@ -22,12 +23,15 @@ from common.evidence.verdicts import OUTCOMES, Outcome
 from common.pipeline import codecheck, script
 from common.pipeline.studies import Studies
 from common.pipeline.study import Study
+from common.runs import origin
 from common.runs.origin import ROOT
 
 BLOCK = re.compile(r"(<!-- (\w+) -->\n).*?(<!-- end -->)", re.DOTALL)
 PICTURE = "docs/verdicts.png"
 SCOREBOARD = "docs/claims.md"
 REPLICATION = "docs/replication.md"
+FIRST_EDITION = "first_edition.json"
+"""In the folder of a study whose claims are new: what the first edition had in their place."""
 FIRST_PICTURES = (
     "These pictures are of the first edition: verdicts stand in boxes, and the ids of claims may have another letter."
 )
@@ -48,7 +52,11 @@ def documents(studies: Studies) -> dict[Path, str]:
     found[ROOT / "README.md"] = filled(ROOT / "README.md", blocks)
     for name in studies:
         study = studies[name]
-        blocks = {"figures": partial(figures, study, kept[name]), "claims": partial(verdicts, study, kept[name])}
+        blocks = {
+            "figures": partial(figures, study, kept[name]),
+            "claims": partial(verdicts, study, kept[name]),
+            "first_edition": partial(first_edition, study),
+        }
         found[study.folder / "README.md"] = filled(study.folder / "README.md", blocks)
     return found
 
@@ -101,7 +109,7 @@ def overview(studies: Studies, kept: dict[str, Committed]) -> str:
             f"[`{name}`](studies/{name}/README.md)",
             studies[name].question,
             ", ".join(f"`{name}_{figure}`" for figure in studies[name].figures),
-            tally(studies[name], kept[name]),
+            tally(studies[name], kept[name]) or "not judged yet",
             kept[name].cost,
         )
         for name in studies
@@ -134,15 +142,15 @@ def held(found: Sequence[Replication]) -> str:
 
 
 def figures(study: Study, kept: Committed) -> str:
-    """The figures of a study with their captions."""
+    """The figures of a study with their captions; one without a picture in docs/ says so."""
     rows = []
     for name in study.figures:
         label, text = f"{study.name}_{name}", script.read(study.folder / f"plot_{name}.py").text
-        rows.append(
-            (f"[![](../../docs/{label}.png)](../../docs/{label}.png)", f"**`{label}`** {' '.join(text.split())}")
-        )
-    drawn = table(("", ""), rows)
-    return f"{drawn}\n\n{FIRST_PICTURES}" if kept.edition == 1 else drawn
+        drawn = (origin.ROOT / "docs" / f"{label}.png").is_file()
+        picture = f"[![](../../docs/{label}.png)](../../docs/{label}.png)" if drawn else "not kept yet"
+        rows.append((picture, f"**`{label}`** {' '.join(text.split())}"))
+    listed = table(("", ""), rows)
+    return f"{listed}\n\n{FIRST_PICTURES}" if kept.edition == 1 else listed
 
 
 def verdicts(study: Study, kept: Committed) -> str:
@@ -152,6 +160,16 @@ def verdicts(study: Study, kept: Committed) -> str:
         counts = kept.tally(chosen)
         parts += [f"**{KINDS[kind]}**{f': {counts}' if counts else ''}.", claim_table(chosen, kept)]
     return "\n\n".join(parts)
+
+
+def first_edition(study: Study) -> str:
+    """Claims, verdicts and numbers of a study's first edition, and what of each has changed since."""
+    plain = json.loads((study.folder / FIRST_EDITION).read_text(encoding="utf-8"))
+    rows = [
+        (name, old["statement"], old["verdict"], old["ours"], old["changed"]) for name, old in plain["claims"].items()
+    ]
+    head = ("id", "claim as it stood", "verdict", "ours", "what changed")
+    return f"Verdicts: {plain['from']}.\n\n{table(head, rows)}"
 
 
 def by_kind(study: Study) -> dict[Kind, dict[str, Claim]]:

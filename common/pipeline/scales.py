@@ -44,7 +44,7 @@ def smoke(runs: Runs, large: Set[str] = frozenset()) -> Runs:
     kept = _with_parents(_first_seeds(runs, SMOKE_SEEDS), runs)
     families: dict[str, Runs] = defaultdict(dict)
     for name in kept:
-        families[_lineage(name, runs)[-1]][name] = runs[name]
+        families[_family(name, runs)][name] = runs[name]
     small = {name: run for family in families.values() for name, run in _shrunk_family(family).items()}
     return {name: small[name] for name in runs if name in small}
 
@@ -87,8 +87,14 @@ def _lineage(name: str, runs: Runs) -> list[str]:
     return path
 
 
+def _family(name: str, runs: Runs) -> str:
+    """What is shrunk alike: the runs of a rung, which are compared with each other, else those of a lineage."""
+    rung = runs[name].rung
+    return _lineage(name, runs)[-1] if rung is None else f"{_study(name)}: rung {rung}"
+
+
 def _shrunk_family(family: Runs) -> Runs:
-    """Runs of one lineage, shrunk alike, so that a run still continues its parent at a step that the parent keeps."""
+    """Runs of one family, shrunk alike, so that a run still continues its parent at a step that the parent keeps."""
     for factor in LADDER_FACTORS if any(run.rung for run in family.values()) else SMOKE_FACTORS:
         with collecting():
             small = {name: _shrunk(run, factor) for name, run in family.items()}

@@ -1,176 +1,199 @@
-"""Losses of the study's runs, picked from the table of all rows: by arm, budget, peak and seed.
+"""Losses of the study's runs, picked from the table of all rows: by arm, size, budget, peak and seed.
 
-A run is a sweep over seeds: one training is told from the others by its run and its seed.
+A run is a sweep over seeds: one training is told from the others by its run and its seed. Updates are taken from the
+rows, not from study.py, since they are fewer at the smoke scale.
 """
+
+from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
 
-from studies.wsd.study import DECAY_SHARE
+from studies.wsd.study import COSINE_PEAKS, DECAY_SHARE, HEADLINE, LENGTHS, PEAK, PEAKS
 
 CURVE = "curve_val_loss"
 """What curves are drawn of: the loss on the first part of the validation set. Claims are judged on all of it."""
-BEFORE_DECAY = 1 - DECAY_SHARE
-"""Share of a budget after which the decay begins."""
+LOSS = "val_loss"
+AVERAGED = f"average_{LOSS}"
+"""The same of the exponential average of the weights."""
+SHAPED = "shape_"
+EVALUATIONS = 3
+"""Of a constant rate, whose mean stands for it; a single one scatters by the last batches."""
 
 
 def last_loss(runs: pd.DataFrame, *arms: str) -> pd.DataFrame:
-    """Last validation loss of each training of some arms, with run, budget (updates behind), steps, arm, lr, seed."""
-    rows = runs[runs.arm.isin(arms) & runs.val_loss.notna()].sort_values("step")
+    """Last validation loss of each training of some arms: run, rung, budget (updates behind), steps, arm, lr, seed."""
+    rows = runs[runs.arm.isin(arms) & runs[LOSS].notna()].sort_values("step")
     last = rows.groupby(["run", "seed"]).tail(1)
-    return last.rename(columns={"step": "budget"})[["run", "budget", "steps", "arm", "lr", "seed", "val_loss"]]
+    return last.rename(columns={"step": "budget"})[["run", "rung", "budget", "steps", "arm", "lr", "seed", LOSS]]
 
 
-def final(runs: pd.DataFrame, arm: str, *, budget: int, lr: float) -> pd.Series:
-    """Final validation loss by seed of the runs of an arm with this budget and peak."""
-    losses = last_loss(runs, arm)
-    chosen = losses[(losses.budget == budget) & (losses.lr == lr)]
-    if chosen.empty:
-        raise LookupError(f"arm {arm!r} has no run with budget {budget} and lr={lr:g}; see RUNS in study.py")
-    return chosen.set_index("seed").val_loss
+def of_rung(runs: pd.DataFrame, rung: str = HEADLINE) -> pd.DataFrame:
+    """The rows of one size."""
+    return runs[runs.rung == rung]
 
 
-def stable_loss(runs: pd.DataFrame, *, step: float, lr: float) -> pd.Series:
-    """Validation loss by seed of the constant run of one peak after `step` updates."""
-    rows = runs[(runs.arm == "stable") & (runs.lr == lr) & (runs.step == round(step)) & runs.val_loss.notna()]
-    if rows.empty:
-        raise LookupError(
-            f"the constant runs of lr={lr:g} were not evaluated at step {step:g}; see keep_steps in study.py"
-        )
-    return rows.set_index("seed").val_loss
-
-
-def late_stable_loss(runs: pd.DataFrame, *, share: float) -> pd.DataFrame:
-    """Validation loss of the constant runs by seed (rows) and peak (columns): mean over the last `share` of them."""
-    rows = runs[(runs.arm == "stable") & runs.val_loss.notna()]
-    late = rows[rows.step >= round((1 - share) * rows.step.max())]
-    table: pd.DataFrame = late.groupby(["seed", "lr"]).val_loss.mean().unstack("lr")
-    return table
+def longest(runs: pd.DataFrame, rung: str = HEADLINE) -> int:
+    """Updates of the longest budget of a size: those of its trunks."""
+    return int(of_rung(runs, rung).query("arm == 'stable'").step.max())
 
 
 def budgets_of(runs: pd.DataFrame) -> list[int]:
-    """The budgets of the study, from the shortest to the longest."""
-    return sorted(map(int, last_loss(runs, "wsd").budget.unique()))
+    """The budgets of the headline size, from the shortest to the longest."""
+    return sorted(map(int, last_loss(of_rung(runs), "wsd").budget.unique()))
 
 
-def headline_peak(runs: pd.DataFrame) -> float:
-    """The peak at which the headline runs were trained: the largest of the constant ones, not always the best one."""
-    return float(runs[runs.arm == "stable"].lr.max())
+def final(
+    runs: pd.DataFrame, arm: str, *, rung: str = HEADLINE, lr: float | None = None, budget: int | None = None
+) -> pd.Series:
+    """Final validation loss by seed of the run of an arm at a peak and budget: the headline's and the longest."""
+    losses = last_loss(of_rung(runs, rung), arm)
+    peak = (COSINE_PEAKS if arm.startswith(("cosine", "cyclic")) else PEAKS)[rung] if lr is None else lr
+    end = losses.budget.max() if budget is None else budget
+    chosen = losses[(losses.budget == end) & (losses.lr == peak)]
+    if chosen.empty:
+        raise LookupError(f"arm {arm!r} has no run on {rung} with budget {end} and lr={peak:g}; see RUNS in study.py")
+    return chosen.set_index("seed")[LOSS]
 
 
-def best(losses: pd.DataFrame, budget: int) -> tuple[float, pd.Series]:
-    """Peak with the lowest mean loss at a budget, and its losses by seed."""
-    table = losses[losses.budget == budget].pivot(index="seed", columns="lr", values="val_loss")
-    lr = float(table.columns[int(table.mean().argmin())])
-    return lr, table[lr]
+def constant(
+    runs: pd.DataFrame, *, share: float = 1.0, rung: str = HEADLINE, lr: float | None = None, column: str = LOSS
+) -> pd.Series:
+    """Loss of a constant rate by seed about a share of the longest budget: mean of the evaluations nearest to it."""
+    peak = PEAKS[rung] if lr is None else lr
+    rows = trunk_rows(runs, rung=rung, lr=peak, column=column)
+    apart = (rows.step - share * longest(runs, rung)).abs()
+    near = rows.assign(apart=apart).sort_values("apart", kind="stable").groupby("seed").head(EVALUATIONS)
+    found: pd.Series = near.groupby("seed")[column].mean()
+    return found
 
 
-def at_each_budget(runs: pd.DataFrame, arm: str) -> list[pd.Series]:
-    """Losses by seed of an arm at each of its budgets, from the shortest on, at the best peak of each."""
-    losses = last_loss(runs, arm)
-    return [best(losses, budget)[1] for budget in sorted(losses.budget.unique())]
+def trunk_rows(runs: pd.DataFrame, *, rung: str, lr: float, column: str = LOSS) -> pd.DataFrame:
+    """Evaluations of the constant run of a size and peak."""
+    rows = of_rung(runs, rung).query("arm == 'stable'")
+    found: pd.DataFrame = rows[(rows.lr == lr) & rows[column].notna()]
+    if found.empty:
+        raise LookupError(f"there is no trunk on {rung} with lr={lr:g} and {column}; see RUNS in study.py")
+    return found
 
 
-def best_peaks(losses: pd.DataFrame, budget: int) -> pd.DataFrame:
-    """Best peak by seed at a budget: columns peak (logarithm to base 2) and inside.
+def late_gap(runs: pd.DataFrame, *, low: float, high: float, share: float) -> pd.Series:
+    """Constant loss of one peak minus another by seed: mean over the updates at which both were evaluated, late on.
 
-    The minimum of the parabola through the best of the trained peaks and its neighbours on the logarithmic axis. At an
-    edge of the grid it is that edge, and not `inside`: the best peak may lie beyond.
+    Args:
+        runs: rows of the headline runs.
+        low: one peak.
+        high: the other.
+        share: of the longest budget, the last, that counts.
     """
-    table = losses[losses.budget == budget].pivot(index="seed", columns="lr", values="val_loss")
-    peaks, rows = np.log2(table.columns.to_numpy(dtype=float)), {}
-    for seed, row in table.iterrows():
-        values = row.to_numpy()
-        lowest = int(values.argmin())
-        inside = 0 < lowest < len(peaks) - 1
-        near = slice(lowest - 1, lowest + 2)
-        rows[seed] = {"peak": vertex(peaks[near], values[near]) if inside else peaks[lowest], "inside": inside}
-    return pd.DataFrame.from_dict(rows, orient="index").astype({"peak": float, "inside": bool})
+    begin = (1 - share) * longest(runs)
+    first, second = (trunk_rows(runs, rung=HEADLINE, lr=lr).set_index(["seed", "step"])[LOSS] for lr in (low, high))
+    gaps = paired(first, second)
+    found: pd.Series = gaps[gaps.index.get_level_values("step") > begin].groupby("seed").mean()
+    return found
 
 
-def vertex(x: np.ndarray, y: np.ndarray) -> float:
-    """Where the parabola through three points, the middle of which is not above the others, is lowest."""
-    second, first, _ = np.polyfit(x - x[1], y, 2)
-    return float(x[1] - first / (2 * second)) if second > 0 else float(x[1])
+def paired(first: pd.Series, second: pd.Series) -> pd.Series:
+    """`first` minus `second` for the seeds that both have: some arms were trained with more seeds."""
+    found: pd.Series = (first - second).dropna()
+    return found
 
 
-def notches(runs: pd.DataFrame, budget: int) -> pd.DataFrame:
-    """Factors of 2 between the best peak of the cosine and that of WSD by seed: columns notches and inside (both)."""
-    cosine, wsd = (best_peaks(last_loss(runs, arm), budget) for arm in ("cosine", "wsd"))
-    return pd.DataFrame({"notches": cosine.peak - wsd.peak, "inside": cosine.inside & wsd.inside})
+def curve_of(runs: pd.DataFrame, **where: object) -> pd.DataFrame:
+    """The rows of some runs, by fields."""
+    return runs.loc[(runs[list(where)] == pd.Series(where)).all(axis=1)]
 
 
-def falls(runs: pd.DataFrame, budget: int) -> pd.DataFrame:
-    """Fall of the loss in the decay before a budget, by seed (rows) and peak (columns)."""
-    peaks = sorted(runs[runs.arm == "wsd"].lr.unique())
-    return pd.DataFrame(
-        {
-            lr: stable_loss(runs, step=BEFORE_DECAY * budget, lr=lr) - final(runs, "wsd", budget=budget, lr=lr)
-            for lr in peaks
-        }
-    )
+def optimum(losses: pd.DataFrame) -> pd.DataFrame:
+    """Best peak of each seed: columns peak (logarithm to base 2) and inside.
 
+    It is the lowest point of a parabola through the losses of all peaks, by least squares on the logarithmic axis, that
+    is as wide as the one through the means of all seeds: of a seed's own, the width is mostly noise. If it lies outside
+    of the peaks that were trained, the nearest of them stands for it, and it is not `inside`: the best may lie beyond.
 
-def lr_sums(runs: pd.DataFrame) -> pd.Series:
-    """Sum of learning rates behind the end of each WSD run and seed: its trunk's up to the branch, and its own.
-
-    ASSUME: a row's rate holds for all updates since the row before. In the warm-up and the decay, where the rate
-    changes within these ten updates, this is off by less than 1 % of the whole sum.
+    Args:
+        losses: columns lr, seed, val_loss, of at least three peaks.
     """
-    logged = runs[runs.arm.isin(["stable", "wsd"])].dropna(subset="learning_rate").sort_values("step")
-    spans = logged.step - logged.groupby(["run", "seed"]).step.shift().fillna(logged.start_step)
-    spent = logged.assign(spent=logged.learning_rate * spans)
-    ends = (
-        spent[spent.arm == "wsd"]
-        .groupby(["run", "seed"])
-        .agg(parent=("parent", "first"), seed=("seed", "first"), start=("start_step", "first"), spent=("spent", "sum"))
-    )
-    sums = {}
-    for training, end in ends.iterrows():
-        trunk = spent[(spent.run == end.parent) & (spent.seed == end.seed) & (spent.step <= end.start)]
-        sums[training] = end.spent + trunk.spent.sum()
-    return pd.Series(sums).rename_axis(ends.index.names)
+    table = losses.pivot(index="seed", columns="lr", values=LOSS)
+    peaks = np.log2(table.columns.to_numpy(dtype=float))
+    apart = peaks - peaks.mean()
+    width = np.polyfit(apart, table.mean().to_numpy(), 2)[0]
+    slopes = np.polyfit(apart, (table - width * apart**2).to_numpy().T, 1)[0]
+    places = peaks.mean() - slopes / (2 * width) if width > 0 else np.full(len(table), np.inf)
+    inside = (peaks[0] < places) & (places < peaks[-1])
+    return pd.DataFrame({"peak": places.clip(peaks[0], peaks[-1]), "inside": inside}, index=table.index)
 
 
-def at_equal_sum(runs: pd.DataFrame, *, budget: int, lr: float, other: float) -> dict[int, float]:
-    """Decayed loss at one peak minus that at another with the same sum of learning rates, by seed.
+def lowest_point(x: np.ndarray, y: np.ndarray) -> tuple[float, float, bool]:
+    """Place and height of the lowest point of the parabola through some points, and whether it lies among them.
 
-    The other peak's loss is interpolated between its budgets, linearly in the logarithm of the sum.
-
-    Raises: LookupError if the sum lies outside those of the other peak's budgets.
+    If it does not, the lowest of the points takes its place.
     """
-    losses = last_loss(runs, "wsd")
-    table = losses.join(lr_sums(runs).rename("lr_sum"), on=["run", "seed"])
-    differences = {}
-    for _, group in table.groupby("seed"):
-        here = group[(group.lr == lr) & (group.budget == budget)].iloc[0]
-        there = group[group.lr == other].sort_values("lr_sum")
-        if not there.lr_sum.min() <= here.lr_sum <= there.lr_sum.max():
-            raise LookupError(
-                f"lr={lr:g} has the sum {here.lr_sum:.3g} after {budget} updates; the budgets of lr={other:g} reach "
-                f"from {there.lr_sum.min():.3g} to {there.lr_sum.max():.3g}: choose another budget or peak"
-            )
-        same = np.interp(np.log(here.lr_sum), np.log(there.lr_sum), there.val_loss)
-        differences[int(here.seed)] = float(here.val_loss - same)
-    return differences
+    middle, lowest = x.mean(), int(y.argmin())
+    second, first, level = np.polyfit(x - middle, y, 2)
+    place = middle - first / (2 * second) if second > 0 else np.inf
+    if not x[0] < place < x[-1]:
+        return float(x[lowest]), float(y[lowest]), False
+    return float(place), float(level - first**2 / (4 * second)), True
 
 
-def cooldowns(runs: pd.DataFrame) -> pd.DataFrame:
-    """Every decay before the longest budget: columns shape, share (of the budget), lr, seed, val_loss.
+class Best(NamedTuple):
+    """Losses at the best peak of all seeds together."""
 
-    The inverse decays over a tenth are the WSD runs themselves.
+    loss: pd.Series
+    """By seed: the lowest point of the parabola through the means, moved by how much the seed lies above the means."""
+    inside: bool
+    """Whether that point lies between the smallest and the largest peak."""
+
+
+def best(losses: pd.DataFrame) -> Best:
+    """The loss at the best peak, for which every run of a seed counts: what one run is off by is averaged.
+
+    Args:
+        losses: as in `optimum`.
     """
-    arms = [arm for arm in runs.arm.unique() if arm.startswith("cooldown_")]
-    losses = last_loss(runs, "wsd", *arms)
-    losses = losses[losses.budget == losses.budget.max()]
-    shapes = losses.arm.str.removeprefix("cooldown_").replace("wsd", "inverse")
-    table: pd.DataFrame = losses.assign(shape=shapes, share=(losses.steps / losses.budget).round(3))
+    table = losses.pivot(index="seed", columns="lr", values=LOSS)
+    means = table.mean()
+    _, lowest, inside = lowest_point(np.log2(table.columns.to_numpy(dtype=float)), means.to_numpy())
+    return Best(lowest + (table - means).mean(axis=1), inside)
+
+
+def bracketed(runs: pd.DataFrame, arm: str) -> pd.DataFrame:
+    """Last losses of a headline arm at the longest budget, at all of its peaks."""
+    losses = last_loss(of_rung(runs), arm)
+    found: pd.DataFrame = losses[losses.budget == losses.budget.max()]
+    return found
+
+
+def decays(runs: pd.DataFrame, *arms: str) -> pd.DataFrame:
+    """Decays before the longest budget of the headline size at its peak, with columns share (of it) and shape.
+
+    The shape of an arm stands in its name; without, it is linear.
+    """
+    losses = last_loss(of_rung(runs), *arms)
+    losses = losses[(losses.budget == losses.budget.max()) & (losses.lr == PEAK)]
+    shapes = losses.arm.where(losses.arm.str.startswith(SHAPED), "linear").str.removeprefix(SHAPED)
+    shares = (losses.steps / losses.budget).map(lambda share: min(LENGTHS, key=lambda length: abs(length - share)))
+    table: pd.DataFrame = losses.assign(share=shares, shape=shapes)
     return table
 
 
-def cooldown_gains(runs: pd.DataFrame, *, shape: str, lr: float) -> pd.DataFrame:
-    """Constant loss minus decayed loss at the longest budget, by seed (rows) and share of the decay (columns)."""
-    table = cooldowns(runs)
-    table = table[(table["shape"] == shape) & (table.lr == lr)]
-    losses = table.pivot(index="seed", columns="share", values="val_loss")
-    return -losses.sub(stable_loss(runs, step=table.budget.max(), lr=lr), axis=0)
+def length_gains(runs: pd.DataFrame) -> pd.DataFrame:
+    """Constant loss minus decayed loss at the longest budget, by seed (rows) and share that decays (columns)."""
+    lengths = [arm for arm in runs.arm.unique() if arm.startswith("length")]
+    losses = decays(runs, "wsd", *lengths).pivot(index="seed", columns="share", values=LOSS).dropna()
+    return -losses.sub(constant(runs)[losses.index], axis=0)
+
+
+def fall(runs: pd.DataFrame, rung: str = HEADLINE) -> pd.Series:
+    """How far the headline decay ends below the constant rate after as many updates, by seed."""
+    found: pd.Series = constant(runs, rung=rung) - final(runs, "wsd", rung=rung)
+    return found
+
+
+def slope(runs: pd.DataFrame, rung: str = HEADLINE) -> pd.Series:
+    """Fall of the constant rate in the tenth before the headline decay, by seed."""
+    found: pd.Series = constant(runs, share=1 - 2 * DECAY_SHARE, rung=rung) - constant(
+        runs, share=1 - DECAY_SHARE, rung=rung
+    )
+    return found

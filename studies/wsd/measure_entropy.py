@@ -1,6 +1,7 @@
 """Fall of the loss in the stable phase and in the decay, by the entropy of the next byte.
 
-After Wen et al. 2024.
+After Wen et al. 2024. How uncertain a byte is, a strong model of the text says that is no network: one that counts
+what follows up to six bytes in the training text (see `ngram`).
 """
 
 from collections.abc import Sequence
@@ -9,9 +10,16 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from common.data import Dataset
 from common.runs.snapshots import Trained
-from common.training.evaluation import token_entropies, token_losses
+from common.training.evaluation import token_losses
+from studies.wsd.ngram import NGram
 from studies.wsd.states import at, branches
+
+ORDER = 6
+"""Longest context of the n-gram model, in bytes."""
+WINDOWS = 150_000
+"""Training windows that it has counted."""
 
 BUCKETS = 12
 """Equal shares of the validation bytes, from the most certain to the most uncertain."""
@@ -40,26 +48,36 @@ def gains(before: Trained, after: Trained, *, entropies: np.ndarray) -> pd.DataF
     return table.groupby("bucket", as_index=False).agg({"entropy": "mean", "gain": "sum"})
 
 
-def measure(trunks: Sequence[Path], decays: Sequence[Path]) -> pd.DataFrame:
+def reference(dataset: Dataset, *, windows: int) -> np.ndarray:
+    """Entropy before each validation target by an n-gram model of the training text, float64 (windows, context)."""
+    batch = dataset.batch(seed=0, position=0, count=windows)
+    model = NGram(_whole(batch.inputs.numpy(), batch.targets.numpy()), order=ORDER)
+    parts = [_whole(part.inputs.numpy(), part.targets.numpy()) for part in dataset.validation(chunk=len(batch.inputs))]
+    return model.entropies(np.concatenate(parts))
+
+
+def _whole(inputs: np.ndarray, targets: np.ndarray) -> np.ndarray:
+    """Windows with their last byte."""
+    return np.concatenate([inputs, targets[:, -1:]], axis=1)
+
+
+def measure(trunks: Sequence[Path], decays: Sequence[Path], windows: int = WINDOWS) -> pd.DataFrame:
     """Gains by entropy: columns seed, phase, start, end, bucket, entropy, gain.
 
     Phases: `stable` is the constant phase between the branch points of the last two budgets, `decay` the decay of the
-    last budget. The entropy is that which the decayed model of the next seed predicts, so that no model sorts the
-    positions on which itself is measured.
+    last budget.
 
     Args:
         trunks: states of the constant run of one peak, a sweep over seeds.
         decays: states of the runs that branch off it.
+        windows: of the training text that the n-gram model counts.
     """
     [trunk] = trunks
     dataset = next(iter(at(trunk).values())).dataset
-    by_seed = branches(trunk, decays, dataset=dataset)
-    seeds = sorted(by_seed)
+    entropies = reference(dataset, windows=windows)
     tables = []
-    for seed, following in zip(seeds, [*seeds[1:], seeds[0]], strict=True):
-        _, reference = by_seed[following][-1]
-        entropies = token_entropies(reference.model, dataset).double().numpy()
-        (earlier, _), (later, end) = by_seed[seed][-2:]
+    for seed, pairs in branches(trunk, decays, dataset=dataset).items():
+        (earlier, _), (later, end) = pairs[-2:]
         for phase, before, after in (("stable", earlier, later), ("decay", later, end)):
             about: dict[str, int | str] = {
                 "seed": seed,

@@ -75,7 +75,7 @@ def measure(trunks: Sequence[Path], decays: Sequence[Path]) -> pd.DataFrame:
     dataset = probe_set(trunk)
     lasts, by_seed = at(trunk, dataset=dataset), branches(trunk, decays, dataset=dataset)
     rows = []
-    for seed, last in lasts.items():
-        for line in lines(by_seed[seed], last):
+    for seed, pairs in by_seed.items():
+        for line in lines(pairs, lasts[seed]):
             rows += measure_line(*line)
     return pd.DataFrame(rows)

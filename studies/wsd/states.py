@@ -33,7 +33,7 @@ def kept_steps(path: Path) -> list[int]:
 
 
 def branches(trunk: Path, decays: Sequence[Path], *, dataset: Dataset) -> dict[int, list[tuple[Trained, Trained]]]:
-    """The state of a trunk that each decay continues, and the decay's end, by seed: the earliest first.
+    """The state of a trunk that each decay continues, and the decay's end, by seed of all decays: the earliest first.
 
     Args:
         trunk: states of the constant run.
@@ -46,4 +46,5 @@ def branches(trunk: Path, decays: Sequence[Path], *, dataset: Dataset) -> dict[i
         starts = at(trunk, next(iter(ends.values())).run.parent_step, dataset=dataset)
         for seed, end in ends.items():
             found[seed].append((starts[seed], end))
-    return {seed: sorted(pairs, key=lambda pair: pair[1].state.step) for seed, pairs in found.items()}
+    whole = {seed: pairs for seed, pairs in found.items() if len(pairs) == len(decays)}
+    return {seed: sorted(pairs, key=lambda pair: pair[1].state.step) for seed, pairs in whole.items()}

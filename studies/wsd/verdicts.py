@@ -1,68 +1,83 @@
 """When the claims on WSD hold: bars, margins and shares are settings of the claims.
 
-Those of the first edition were written down after a pilot with seeds 100 and 101, but seeds 0 to 4 had been seen at
-shorter budgets before. W7b, W8, W10 and W13 have other rules since; W1, W6a and W11 name a value without effect as
-well, and W1 and W6a judge shares in the place of differences.
+Losses of a constant rate are means of three evaluations; those at the end of a decay or of a cosine, whose rate is a
+tenth of the peak or nothing, are the last ones.
 """
 
+from collections.abc import Hashable, Mapping
 from dataclasses import replace
-from itertools import pairwise
 
 import numpy as np
 import pandas as pd
+from scipy.stats import kendalltau
 
+from common.config import Run
+from common.evidence import ladder
 from common.evidence.combinations import all_of, crossover
-from common.evidence.readings import MEAN
-from common.evidence.statistics import log_log_slopes, paired_differences
-from common.evidence.verdicts import Verdict, equivalence, exact, greater, less, reported, within
-from studies.wsd.bound import reference_cases
+from common.evidence.readings import MEAN, Reading
+from common.evidence.statistics import paired_differences
+from common.evidence.verdicts import (
+    Verdict,
+    equivalence,
+    exact,
+    greater,
+    less,
+    reported,
+    unless_censored,
+    withheld,
+    within,
+)
+from studies.wsd import sizes
+from studies.wsd.bound import bound, reference_cases
+from studies.wsd.histories import lineage_rates
 from studies.wsd.losses import (
-    BEFORE_DECAY,
-    at_each_budget,
-    at_equal_sum,
+    AVERAGED,
     best,
+    bracketed,
     budgets_of,
-    cooldown_gains,
-    cooldowns,
-    falls,
+    constant,
+    fall,
     final,
-    headline_peak,
     last_loss,
-    late_stable_loss,
-    notches,
-    stable_loss,
+    late_gap,
+    length_gains,
+    of_rung,
+    optimum,
+    paired,
+    slope,
 )
 from studies.wsd.measure_tabular import TABULAR_PEAK
-from studies.wsd.study import MODES
+from studies.wsd.study import COSINE_PEAKS, HEADLINE, LADDER_LENGTHS, PEAK, length_arm
 
 UNIT = "nats/byte"
 
 
-def decay_reveals_progress(runs: pd.DataFrame, *, bar: float, times: float) -> Verdict:
-    """Headline peak, last 10 % of the longest budget: fall above the bar, and so many times the fall before it.
+def on_one_text(error: float) -> Reading:
+    """A mean over seeds that are all evaluated on one text, which adds an error that they share.
+
+    Args:
+        error: standard error of the difference for other text, as `estimators.text_error` measured it on the pilot.
+    """
+    return replace(MEAN, shared_error=error)
+
+
+def decay_reveals_progress(runs: pd.DataFrame, *, bar: float, times: float, text: float) -> Verdict:
+    """Headline decay: fall below the constant rate above the bar, and so many times the fall in the tenth before it.
 
     Without effect, the loss falls by nothing in the decay, or by as much as before it.
     """
-    budget, lr = budgets_of(runs)[-1], headline_peak(runs)
-    start = stable_loss(runs, step=BEFORE_DECAY * budget, lr=lr)
-    fall = paired_differences(start, final(runs, "wsd", budget=budget, lr=lr))
-    before = paired_differences(stable_loss(runs, step=(2 * BEFORE_DECAY - 1) * budget, lr=lr), start)
-    slope = {seed: before[seed] / fall[seed] for seed in fall}
+    found, before = fall(runs), slope(runs)
     return all_of(
-        greater(fall, than=bar, null=0.0, unit=UNIT, label="fall in the decay"),
-        less(slope, than=1 / times, null=1.0, unit="of the fall in the decay", label="fall before it"),
+        greater(found, than=bar, null=0.0, unit=UNIT, reading=on_one_text(text), label="fall in the decay"),
+        less(before / found, than=1 / times, null=1.0, unit="of the fall in the decay", label="fall before it"),
     )
 
 
-def learning_rates_cross(runs: pd.DataFrame, *, low: float, high: float, share: float) -> Verdict:
-    """Two peaks that the pilot named: order over the last share of the constant phase, and after the decay."""
-    budget, before = budgets_of(runs)[-1], late_stable_loss(runs, share=share)
-    after = [final(runs, "wsd", budget=budget, lr=lr) for lr in (low, high)]
-    return crossover(
-        {(low, high): paired_differences(before[low], before[high])},
-        {(low, high): paired_differences(*after)},
-        unit=UNIT,
-    )
+def learning_rates_cross(runs: pd.DataFrame, *, low: float, high: float, share: float, text: float) -> Verdict:
+    """Two peaks that the pilot named: order over the last share of the constant rates, and after their decays."""
+    before = late_gap(runs, low=low, high=high, share=share)
+    after = paired_differences(*(final(runs, "wsd", lr=lr) for lr in (low, high)))
+    return crossover({(low, high): before}, {(low, high): after}, unit=UNIT, reading=on_one_text(text))
 
 
 def toy_ratios(rows: pd.DataFrame, *, tolerance: float, unit: str) -> list[Verdict]:
@@ -81,27 +96,10 @@ def excess_is_exact(river: pd.DataFrame, *, tolerance: float) -> Verdict:
     return all_of(*toy_ratios(rows, tolerance=tolerance, unit="of exact"))
 
 
-def fall_grows(runs: pd.DataFrame) -> Verdict:
-    """Reported: slope of the logarithm of the fall in the longest budget's decay by that of the peak."""
-    table = falls(runs, budgets_of(runs)[-1])
-    slopes = log_log_slopes([float(lr) for lr in table.columns], {seed: list(row) for seed, row in table.iterrows()})
-    return reported(slopes, unit="d log fall / d log lr")
-
-
-def clock_is_the_sum_of_rates(runs: pd.DataFrame, *, margin: float) -> Verdict:
-    """Decayed losses of neighbouring peaks at equal sums of rates agree within the margin, at the second budget."""
-    middle, peaks = budgets_of(runs)[1], sorted(runs[runs.arm == "wsd"].lr.unique())
-    return all_of(
-        *(
-            equivalence(
-                at_equal_sum(runs, budget=middle, lr=high, other=low),
-                margin=margin,
-                unit=UNIT,
-                label=f"{high:g} minus {low:g}",
-            )
-            for low, high in pairwise(peaks)
-        )
-    )
+def clock_is_the_sum_of_rates(runs: pd.DataFrame, *, margin: float, text: float) -> Verdict:
+    """From one checkpoint: the headline peak minus half of it for twice as long, at one last rate and one sum."""
+    losses = last_loss(runs, "clock").pivot(index="seed", columns="lr", values="val_loss")
+    return equivalence(losses[PEAK] - losses[PEAK / 2], margin=margin, unit=UNIT, reading=on_one_text(text))
 
 
 def toy_follows_the_flow(river: pd.DataFrame, *, tolerance: float) -> Verdict:
@@ -156,10 +154,9 @@ def decayed_lie_on_a_path(interpolation: pd.DataFrame, *, margin: float) -> Verd
     return all_of(*parts)
 
 
-def uncertain_contexts_gain(tabular: pd.DataFrame, bigram: pd.DataFrame, *, times: float) -> Verdict:
+def uncertain_contexts_gain(tabular: pd.DataFrame, *, times: float) -> Verdict:
     """Tabular bigram: the decay gains so many times as much on uncertain contexts, the tenth before on certain ones."""
     decay, stable = (tabular_gain(tabular, phase) for phase in ("decay", "stable"))
-    trained = bigram_gain(bigram)
     return all_of(
         greater(
             decay.uncertain - times * decay.certain,
@@ -173,7 +170,6 @@ def uncertain_contexts_gain(tabular: pd.DataFrame, bigram: pd.DataFrame, *, time
             unit="nats",
             label=f"stable: certain - {times:g} uncertain",
         ),
-        reported(trained.uncertain / trained.sum(axis=1), unit="of the gain", label="transformer, decay: uncertain"),
     )
 
 
@@ -187,21 +183,15 @@ def tabular_gain(tabular: pd.DataFrame, phase: str) -> pd.DataFrame:
     return fall
 
 
-def bigram_gain(bigram: pd.DataFrame) -> pd.DataFrame:
-    """Fall of the excess in the decay of the transformer, by seed (rows) and kind of context (columns)."""
-    decay = bigram[bigram.arm == "bigram_wsd"].sort_values("step").groupby("seed")[["certain", "uncertain"]]
-    return decay.first() - decay.last()
-
-
 def uncertain_bytes_gain(entropy: pd.DataFrame, *, bar: float) -> Verdict:
-    """The third of the positions with the highest entropy has more of the decay's gain than the bar; a third is none.
+    """The third of the bytes with the highest entropy has more of the decay's gain than the bar.
 
-    Reported: how much more it is than in the constant phase.
+    Reported: how much more it is than in the stable phase.
     """
     decay, stable = (top_third(entropy, phase) for phase in ("decay", "stable"))
     return all_of(
-        greater(decay, than=bar, null=1 / 3, unit="of the gain", label="decay"),
-        reported(paired_differences(decay, stable), unit="of the gain", label="decay minus constant phase"),
+        greater(decay, than=bar, unit="of the gain", label="decay"),
+        reported(decay - stable, unit="of the gain", label="decay minus stable phase"),
     )
 
 
@@ -213,68 +203,102 @@ def top_third(entropy: pd.DataFrame, phase: str) -> pd.Series:
     return share
 
 
-def wsd_no_worse_than_cosine(runs: pd.DataFrame, *, margin: float) -> Verdict:
-    """Worse by less than the margin at each budget: each schedule at its best peak, to a tenth of its own peak."""
-    decayed, cosine = last_loss(runs, "wsd"), last_loss(runs, "cosine")
-    gaps = []
-    for budget in budgets_of(runs):
-        gap = paired_differences(best(decayed, budget)[1], best(cosine, budget)[1])
-        gaps.append(less(gap, than=margin, unit=UNIT, label=f"budget {budget}, WSD minus cosine"))
-    return all_of(*gaps)
+def tuned_gap(runs: pd.DataFrame) -> tuple[pd.Series, str]:
+    """WSD minus cosine by seed, each at its best peak, and what keeps that from deciding."""
+    return best_gap(runs, "wsd", "cosine")
 
 
-def wsd_s_not_worse(runs: pd.DataFrame, *, margin: float) -> Verdict:
-    """Mode total, second and third budget: WSD-S minus WSD below the margin; mode lineage is reported."""
-    peak, budgets = headline_peak(runs), budgets_of(runs)[1:]
-    parts = []
-    for mode in MODES:
-        for budget, loss in zip(budgets, at_each_budget(runs, f"wsd_s_{mode}"), strict=True):
-            gap = paired_differences(loss, final(runs, "wsd", budget=budget, lr=peak))
-            name = f"{mode}, budget {budget}"
-            total = mode == "total"
-            parts += [less(gap, than=margin, unit=UNIT, label=name) if total else reported(gap, unit=UNIT, label=name)]
-    return all_of(*parts)
+def best_gap(runs: pd.DataFrame, *arms: str) -> tuple[pd.Series, str]:
+    """The first arm minus the second by seed, each at the best peak of all seeds; why it may decide nothing, or ""."""
+    found = {arm: best(bracketed(runs, arm)) for arm in arms}
+    first, second = (found[arm].loss for arm in arms)
+    edges = [arm for arm in arms if not found[arm].inside]
+    return paired(first, second), f"the best peak of {' and '.join(edges)} lies at an edge of its grid" if edges else ""
 
 
-def cyclic_cosine_is_worse(runs: pd.DataFrame, *, bar: float) -> Verdict:
-    """Equal updates (mode lineage), cyclic at its best peak: worse by the bar at the second and the third budget."""
-    pairs = zip(
-        budgets_of(runs)[1:], at_each_budget(runs, "cyclic"), at_each_budget(runs, "wsd_s_lineage"), strict=True
-    )
+def decided(verdict: Verdict, why: str) -> Verdict:
+    """A verdict, withheld if there is a reason."""
+    return withheld(verdict, why) if why else verdict
+
+
+def wsd_no_worse_than_cosine(runs: pd.DataFrame, *, margin: float, text: float) -> Verdict:
+    """Longest budget, equal final rates: worse by less than the margin; not decided if a best peak is at an edge."""
+    gap, why = tuned_gap(runs)
+    return decided(less(gap, than=margin, unit=UNIT, reading=on_one_text(text)), why)
+
+
+def wsd_better_than_cosine(runs: pd.DataFrame, *, bar: float, text: float) -> Verdict:
+    """The same, better by more than the bar."""
+    gap, why = tuned_gap(runs)
+    return decided(greater(-gap, than=bar, unit=UNIT, reading=on_one_text(text)), why)
+
+
+def peak_gap(runs: pd.DataFrame, budget: int) -> pd.Series:
+    """WSD minus cosine by seed at a budget, both at their headline peaks."""
+    return paired(final(runs, "wsd", budget=budget), final(runs, "cosine", budget=budget))
+
+
+def lead_shrinks(runs: pd.DataFrame, *, bar: float, text: float) -> Verdict:
+    """Headline peaks: by how much more WSD is ahead of the cosine at the shortest budget than at the longest."""
+    shortest, *_, most = budgets_of(runs)
+    change = paired(peak_gap(runs, most), peak_gap(runs, shortest))
+    return greater(change, than=bar, null=0.0, unit=UNIT, reading=on_one_text(text))
+
+
+def wsd_s_not_worse(runs: pd.DataFrame, *, margin: float, text: float) -> Verdict:
+    """Headline peak, total compute, second and third budget: WSD-S minus WSD below the margin."""
+    reading, gaps = on_one_text(text), wsd_s_gaps(runs)
     return all_of(
-        *(
-            greater(paired_differences(cyclic, wsd_s), than=bar, null=0.0, unit=UNIT, label=f"budget {budget}")
-            for budget, cyclic, wsd_s in pairs
-        )
+        *(less(gap, than=margin, unit=UNIT, reading=reading, label=f"budget {budget}") for budget, gap in gaps.items())
     )
 
 
-def short_decay_suffices(runs: pd.DataFrame, *, share: float, bar: float) -> Verdict:
+def wsd_s_gaps(runs: pd.DataFrame) -> dict[int, pd.Series]:
+    """WSD-S minus WSD by seed at the second and the third budget."""
+    ends = sorted(last_loss(of_rung(runs), "wsd_s").budget.unique())
+    return {
+        budget: paired(final(runs, "wsd_s", budget=end), final(runs, "wsd", budget=budget))
+        for budget, end in zip(budgets_of(runs)[1:], ends, strict=True)
+    }
+
+
+def wsd_s_better(runs: pd.DataFrame, *, bar: float, text: float) -> Verdict:
+    """WSD minus WSD-S, mean of the second and the third budget for each seed, above the bar."""
+    second, third = wsd_s_gaps(runs).values()
+    return greater(-(second + third) / 2, than=bar, unit=UNIT, reading=on_one_text(text))
+
+
+def cyclic_cosine_is_worse(runs: pd.DataFrame) -> Verdict:
+    """Reported: cyclic cosine minus WSD-S after the last cycle, each at its headline peak and at one last rate."""
+    return reported(paired(final(runs, "cyclic"), final(runs, "wsd_s")), unit=UNIT)
+
+
+def short_decay_suffices(runs: pd.DataFrame, *, share: float, best: float, bar: float) -> Verdict:
     """Linear decays at the headline peak: the short one gains more than the bar of the best; below a half is not most.
 
-    The best length is that with the largest mean gain of these seeds.
+    The best length is the pilot's.
     """
-    gains = cooldown_gains(runs, shape="linear", lr=headline_peak(runs))
-    most = gains.mean().idxmax()
-    return greater(gains[share] / gains[most], than=bar, null=0.5, unit=f"of the gain with {most:.0%}")
+    gains = length_gains(runs)
+    return greater(gains[share] / gains[best], than=bar, null=0.5, unit=f"of the gain with {best:.0%}")
 
 
-def sqrt_beats_linear(runs: pd.DataFrame, *, share: float) -> Verdict:
-    """Reported: linear minus 1 - sqrt, both over a share of the longest budget."""
-    table = cooldowns(runs)
-    table = table[(table.share == share) & (table.lr == headline_peak(runs))]
-    losses = table.pivot(index="seed", columns="shape", values="val_loss")
-    return reported(paired_differences(losses["linear"], losses["sqrt"]), unit=UNIT)
+def sqrt_beats_linear(runs: pd.DataFrame, *, bar: float, text: float) -> Verdict:
+    """Linear minus 1 - sqrt, both over a fifth of the longest budget."""
+    gap = paired_differences(final(runs, length_arm(LADDER_LENGTHS[-1])), final(runs, "shape_sqrt"))
+    return greater(gap, than=bar, null=0.0, unit=UNIT, reading=on_one_text(text))
 
 
-def constant_rate_is_half(runs: pd.DataFrame, *, low: float, high: float) -> Verdict:
-    """Longest budget: the cosine's best peak is so many factors of 2 above WSD's, each by a parabola through three.
+def wsd_peak_is_lower(runs: pd.DataFrame, *, bar: float, published: float) -> Verdict:
+    """Both to zero: factors of 2 by which the cosine's best peak lies above WSD's, by a parabola for each seed."""
+    wsd, cosine = (optimum(bracketed(runs, arm)) for arm in ("wsd_zero", "cosine_zero"))
+    found = greater(cosine.peak - wsd.peak, than=bar, published=published, unit="factors of 2")
+    return unless_censored(found, ~(wsd.inside & cosine.inside))
 
-    A best peak at the edge of its grid may lie anywhere beyond it. Then nothing is decided.
-    """
-    found = notches(runs, budgets_of(runs)[-1])
-    reading = MEAN if found.inside.all() else replace(MEAN, tail="both")
-    return within(found.notches, low=low, high=high, unit="factors of 2", reading=reading)
+
+def zero_beats_a_tenth(runs: pd.DataFrame, *, bar: float, text: float) -> Verdict:
+    """Cosine to a tenth minus cosine to zero, each at its best peak; seeds that both have."""
+    gap, why = best_gap(runs[runs.seed.isin(runs[runs.arm == "cosine_zero"].seed)], "cosine", "cosine_zero")
+    return decided(greater(gap, than=bar, null=0.0, unit=UNIT, reading=on_one_text(text)), why)
 
 
 def bound_is_reproduced(*, tolerance: float) -> Verdict:
@@ -283,9 +307,84 @@ def bound_is_reproduced(*, tolerance: float) -> Verdict:
     return exact(differences, low=-tolerance, high=tolerance, unit="D G")
 
 
-def final_rate_is_a_confounder(runs: pd.DataFrame) -> Verdict:
-    """Reported: cosine to a tenth minus cosine to zero, at the headline peak and the budget where both exist."""
-    peak, to_zero = headline_peak(runs), last_loss(runs, "cosine_to_zero")
-    (budget,) = to_zero.budget.unique()
-    gap = paired_differences(final(runs, "cosine", budget=budget, lr=peak), to_zero.set_index("seed").val_loss)
-    return reported(gap, unit=UNIT, label=f"budget {budget}")
+def averaging_recovers(runs: pd.DataFrame, averaging: pd.DataFrame, *, share: float, bar: float) -> Verdict:
+    """Uniform mean of the headline trunk's states over the last share of the budget, against the decay's gain.
+
+    Reported: the exponential average of the training, and Schedule-Free AdamW of as many updates.
+    """
+    hot, gain = constant(runs), fall(runs)
+    rows = averaging[(averaging.rung == HEADLINE) & (averaging.weights == "uniform") & (averaging.share == share)]
+    moving, free = constant(runs, column=AVERAGED), last_loss(runs, "schedule_free").set_index("seed").val_loss
+    return all_of(
+        greater((hot - rows.set_index("seed").loss) / gain, than=bar, null=0.0, unit="of the decay's gain"),
+        reported((hot - moving) / gain, unit="of the decay's gain", label="exponential average"),
+        reported((paired(hot, free) / gain).dropna(), unit="of the decay's gain", label="Schedule-Free"),
+    )
+
+
+def bound_has_the_order(runs: pd.DataFrame, records: Mapping[str, Run], *, bar: float, text: float) -> Verdict:
+    """WSD minus cosine as measured, counted from the side on which the bound has it: below 0 is the other order.
+
+    At the two shorter budgets, both schedules at their headline peaks; the bound has its own best base rate for each.
+    Reported: the longest budget, each schedule at its best peak.
+    """
+    *shorter, most = budgets_of(runs)
+    sides = {budget: bound_side(runs, records, budget) for budget in (*shorter, most)}
+    gaps = {budget: sides[budget] * peak_gap(runs, budget) for budget in shorter}
+    reading = on_one_text(text)
+    return all_of(
+        *(greater(gap, than=bar, unit=UNIT, reading=reading, label=f"budget {b}") for b, gap in gaps.items()),
+        reported(sides[most] * tuned_gap(runs)[0], unit=UNIT, label=f"budget {most}"),
+    )
+
+
+def bound_side(runs: pd.DataFrame, records: Mapping[str, Run], budget: int) -> float:
+    """1 if the bound has WSD above the cosine at a budget, -1 if below."""
+    values = {}
+    for arm, lr in (("wsd", PEAK), ("cosine", COSINE_PEAKS[HEADLINE])):
+        losses = last_loss(of_rung(runs), arm)
+        run = losses[(losses.budget == budget) & (losses.lr == lr)].run.iloc[0]
+        values[arm] = bound(lineage_rates(records[run], records) / lr).best_value
+    return float(np.sign(values["wsd"] - values["cosine"]))
+
+
+def laws_predict(laws: pd.DataFrame, *, bar: float) -> Verdict:
+    """Multi-power law, held-out schedules: mean error below a share of the loss, and more pairs in order than not.
+
+    Reported: the same of the other laws.
+    """
+    held = laws[laws.held_out]
+    error = (held.predicted - held.measured).abs() / held.measured
+    errors = error.groupby([held.law, held.seed]).mean()
+    near = held.lr == PEAK
+    own = error[near].groupby([held.law[near], held.seed[near]]).mean()
+    order = held.groupby(["law", "seed"])[["measured", "predicted"]].apply(
+        lambda rows: kendalltau(rows.measured, rows.predicted).statistic
+    )
+    others = sorted(set(laws.law) - {"multi-power"})
+    return all_of(
+        less(errors["multi-power"], than=bar, unit="of the loss", label="multi-power, error"),
+        greater(order["multi-power"], than=0.5, null=0.0, unit="tau", label="multi-power, order"),
+        reported(own["multi-power"], unit="of the loss", label="multi-power, error at the peak of its fit"),
+        *(reported(errors[name], unit="of the loss", label=f"{name}, error") for name in others),
+        *(reported(order[name], unit="tau", label=f"{name}, order") for name in others),
+    )
+
+
+def fall_grows_with_size(runs: pd.DataFrame, *, bar: float) -> Verdict:
+    """Slope of each seed's fall, in percent of the loss, for ten times the parameters, above the bar."""
+    slopes = slopes_by_size(sizes.falls(runs))
+    return greater(slopes, than=bar, null=0.0, unit="% of the loss for ten times the size")
+
+
+def averages_recover_less(runs: pd.DataFrame, averaging: pd.DataFrame, *, bar: float) -> Verdict:
+    """Slope of the share of the decay's gain that equal weights on the last fifth recover, below minus the bar."""
+    slopes = slopes_by_size(sizes.averaged(runs, averaging))
+    return less(slopes, than=-bar, null=0.0, unit="of the decay's gain for ten times the size")
+
+
+def slopes_by_size(effects: sizes.Effects) -> dict[Hashable, float]:
+    """Change of an effect for ten times the parameters, by seed: a line through all rungs."""
+    found = ladder.fit(effects)
+    places = np.log10(np.array(found.parameters))
+    return {seed: float(np.polyfit(places, row, 1)[0]) for seed, row in zip(found.seeds, found.values, strict=True)}

@@ -133,10 +133,16 @@ def test_round_numbers_become_a_tenth_and_sizes_a_quarter():
 
 def test_runs_of_rungs_shrink_to_a_fortieth_where_they_can():
     long, short = (text(steps, rung="a", schedule=Cosine(warmup_steps=steps // 10)) for steps in (800, 50))
-    hard = text(800, rung="a", keep_steps=(398, 400))
+    hard = text(800, rung="b", keep_steps=(398, 400))
     small = smoke({"s/long": long, "s/short": short, "s/hard": hard})
     assert [one.steps for one in small.values()] == [20, 1, 400]
     assert small["s/long"].schedule.warmup_steps == 2
+
+
+def test_runs_of_one_rung_shrink_alike_for_they_are_compared():
+    hard, plain = text(800, rung="a", keep_steps=(398, 400)), text(800, rung="a", seed=1)
+    small = smoke({"s/hard": hard, "s/plain": plain, "t/plain": text(800, rung="a", seed=1)})
+    assert [one.steps for one in small.values()] == [400, 400, 20]
 
 
 @pytest.mark.parametrize(("before", "after"), [(2, 2), (400, 100), (10**6, 1024)])

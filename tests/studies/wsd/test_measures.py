@@ -12,7 +12,7 @@ from common.runs import snapshots
 from common.runs.job import Job, train
 from common.runs.place import Place
 from common.training.evaluation import evaluate, token_losses
-from studies.wsd import measure_bigram, measure_entropy, measure_interpolation, states
+from studies.wsd import measure_averaging, measure_bigram, measure_entropy, measure_interpolation, states
 
 BUDGETS = (4, 8, 16)
 
@@ -82,7 +82,7 @@ def test_lines_join_the_checkpoints_that_they_name(paths):
 
 
 def test_gains_by_entropy_add_up_to_the_fall_of_the_loss(paths):
-    table = measure_entropy.measure(*paths)
+    table = measure_entropy.measure(*paths, windows=50)
     assert table.groupby(["seed", "phase"]).bucket.nunique().eq(measure_entropy.BUCKETS).all()
     for member in range(2):
         hot, end = (snapshots.read(paths[0][0], f"{member}/{step}") for step in (6, 14))
@@ -90,6 +90,26 @@ def test_gains_by_entropy_add_up_to_the_fall_of_the_loss(paths):
         rows = table[(table.seed == hot.run.seed) & (table.phase == "stable")]
         assert rows.gain.sum() == pytest.approx(fall, abs=1e-6)
         assert rows.entropy.is_monotonic_increasing
+
+
+def test_equal_weights_are_the_mean_and_stand_for_a_linear_decay():
+    assert measure_averaging.weights_of("linear", 5) == pytest.approx([0.2] * 5)
+    falling = measure_averaging.weights_of("sqrt", 4)
+    assert falling.sum() == pytest.approx(1) and falling[0] == pytest.approx(0.5) and (np.diff(falling) < 0).all()
+
+
+def test_averages_are_of_the_last_states(paths):
+    [trunk], _ = paths
+    table = measure_averaging.measure([trunk])
+    assert set(table.seed) == {1, 2} and set(table.share) == set(measure_averaging.SHARES)
+    assert table.groupby("share").states.unique().map(list).to_dict() == {0.1: [1], 0.2: [2], 0.4: [2]}
+    last = snapshots.read(trunk, "0/final")
+    rows = table[(table.seed == last.run.seed) & (table.weights == "uniform")].set_index("share")
+    assert rows.loss[0.1] == pytest.approx(evaluate(last.model, last.dataset)["val_loss"])
+    before = snapshots.read(trunk, "0/14")
+    middle = {name: (before.weights[name] + tensor) / 2 for name, tensor in last.weights.items()}
+    last.model.load_state_dict(middle)
+    assert rows.loss[0.2] == pytest.approx(evaluate(last.model, last.dataset)["val_loss"], rel=1e-6)
 
 
 def test_buckets_are_equal_and_sorted():

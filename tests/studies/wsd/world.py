@@ -18,7 +18,7 @@ NOISE = 1e-4
 
 def runs_of(study: str = "wsd", *, hill: float = HILL, noise: float = NOISE) -> pd.DataFrame:
     """Rows as `records.read_runs` gives them for all text runs of a study, measured in this world."""
-    runs = Studies.load()[study].runs
+    runs = Studies.load(block="written")[study].runs
     tables = [
         rows(name, runs, member=member, hill=hill, noise=noise)
         for name, run in runs.items()
@@ -60,6 +60,7 @@ def rows(name: str, runs: dict[str, Run], *, member: int, hill: float, noise: fl
             "run": name,
             "member": member,
             "arm": run.arm,
+            "rung": run.rung,
             "parent": run.parent,
             "start_step": start,
             "seed": run.seed,
@@ -68,6 +69,7 @@ def rows(name: str, runs: dict[str, Run], *, member: int, hill: float, noise: fl
             "step": start + step,
             "learning_rate": rates[start + step - 1] if step in logged else np.nan,
             "val_loss": losses[start + step] + shift + noise * random.standard_normal() if step in judged else np.nan,
+            "average_val_loss": losses[start + step] - height / 2 if step in judged and run.average else np.nan,
             "curve_val_loss": losses[start + step] + shift if step in measured else np.nan,
         }
         for step in sorted(measured | logged)
