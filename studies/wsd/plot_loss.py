@@ -3,8 +3,8 @@
 Validation loss in nats per byte on the first 256 windows, mean and 95 % interval over seeds; the verdicts are judged on
 all 1,024. A network of 49 k parameters reads 30 bytes for each in the longest budget. Left: WSD branches its decays
 off one constant run; each cosine is trained for its own budget; all end at the same rate, and the inset shows the
-rates. Right: constant rates (solid) and their decays (dashed) to one rate. Curves have the peaks that were best with a
-seed of their own; W8 compares each schedule at the best peak of each seed.
+rates. Right: the smallest, the best and the largest constant rate (solid) and their decays (dashed) to one rate. Curves
+have the peaks that were best with a seed of their own; W8 compares each schedule at its best peak.
 """
 
 from collections.abc import Mapping
@@ -58,7 +58,8 @@ def draw_schedules(ax: Axes, table: pd.DataFrame, records: Mapping[str, Run]) ->
 
 def draw_peaks(ax: Axes, table: pd.DataFrame) -> None:
     """Panel b: constant learning rates (solid) with their decays before the longest budget (dashed)."""
-    peaks, labels = sorted(table[table.arm == "stable"].lr.unique()), []
+    trained, labels = sorted(table[table.arm == "stable"].lr.unique()), []
+    peaks = sorted({trained[0], PEAK, trained[-1]})
     for peak, color in zip(peaks, shades("wsd", len(peaks)), strict=True):
         trunk, decay = (curve_of(table, arm=arm, lr=peak) for arm in ("stable", "wsd"))
         draw_band(ax, trunk, color)
@@ -75,7 +76,7 @@ def draw(runs: pd.DataFrame, records: Mapping[str, Run], verdicts: dict[str, Jud
     margin = 0.06 * (seen["mean"].max() - seen["mean"].min())
     limits = (seen["mean"].min() - margin, seen["mean"].max() + margin)
     fig, (left, right) = figure(width="page", columns=2, height=3.4, sharey=True, xlabel="update", ylim=limits)
-    left.set(ylabel="validation loss (nats/byte)", title="a  WSD, one cosine per budget")
+    left.set(ylabel="validation loss (nats/byte)", title="a  WSD and cosines")
     right.set(title="b  Constant rates and decays")
     draw_schedules(left, table, records)
     draw_peaks(right, table)
