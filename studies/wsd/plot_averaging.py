@@ -11,6 +11,7 @@ from collections.abc import Iterator
 import pandas as pd
 
 from common.evidence.claims import Judged
+from common.evidence.ladder import count
 from common.evidence.statistics import t_interval
 from common.plotting import PALETTE, Axes, Figure, draw_points, figure, mark
 from studies.wsd.losses import AVERAGED, constant, fall, last_loss, paired
@@ -59,5 +60,7 @@ def draw(runs: pd.DataFrame, averaging: pd.DataFrame, verdicts: dict[str, Judged
     right.axhline(100, color=PALETTE["reference"], linewidth=0.8)
     left.set(title="a  Kind of average", xlabel="of the decay's gain (%)")
     right.set(title="b  Sizes", xlabel="parameters", ylabel="of the decay's gain (%)", xscale="log")
+    right.set_xticks(sizes.parameters, [count(size) for size in sizes.parameters])
+    right.minorticks_off()
     mark(left, verdicts["W16"])
     return fig, table
