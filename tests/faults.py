@@ -106,7 +106,9 @@ def doubled_metrics(repository: Repository) -> int:
 
 
 def recorded_metrics(repository: Repository) -> tuple[int, int]:
-    """Numbers of measurements in metrics.csv files and in MLflow's store, the step and swept columns not counted."""
+    """Numbers of measurements in metrics.csv files and in MLflow: step, swept columns and what a sweep comes to are
+    not counted.
+    """
     files = 0
     for text in repository.metrics().values():
         header, *rows = text.decode().splitlines()
@@ -114,7 +116,8 @@ def recorded_metrics(repository: Repository) -> tuple[int, int]:
         files += sum(1 for row in rows for cell in row.split(",")[skip:] if cell not in ("", "nan", "inf", "-inf"))
     with sqlite3.connect(repository.root / "mlflow.db") as store:
         query = """
-            select count(*) from metrics natural join runs where lifecycle_stage = 'active'
+            select count(*) from metrics natural join runs
+            where lifecycle_stage = 'active' and key not in ('best_val_loss', 'mean_val_loss')
         """
         return files, int(store.execute(query).fetchone()[0])
 

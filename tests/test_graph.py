@@ -105,7 +105,8 @@ def test_a_change_of_the_settings_of_one_arm_runs_that_arm_only(copy):
 
 
 def test_a_change_of_a_trunk_runs_its_branches_too(copy):
-    copy.edit("studies/wsd/study.py", 'arm="stable",\n', 'arm="stable",\n        log_every=40,\n')
+    trunk = '**settings(rung, arm="stable"),\n'
+    copy.edit("studies/wsd/study.py", trunk, f"{trunk}        log_every=40,\n")
     again = trained(copy.due(*WSD))
     assert any(name.startswith("stable") for name in again) and any(name.startswith("wsd") for name in again)
     assert not any(name.startswith("cosine") for name in again)
@@ -125,7 +126,7 @@ def test_a_change_of_a_measurement_measures_again_and_judges(copy):
 
 
 def test_a_change_of_a_threshold_judges_the_claim_again_and_redraws_what_shows_it(copy):
-    copy.edit("studies/wsd/claims.py", '"margin": 0.01},\n        runs=TUNED', '"margin": 0.012},\n        runs=TUNED')
+    copy.edit("studies/wsd/claims.py", '"margin": 0.01, "text": AVERAGED', '"margin": 0.012, "text": AVERAGED')
     again = copy.due(*SMOKE)
     assert not trained(again)
     assert {"results/wsd/claims/W8.json", "results/wsd/claims.json", "results/claims.md"} <= again
