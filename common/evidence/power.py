@@ -5,7 +5,6 @@ badly, so it is taken larger than it was seen, such that the true one is larger 
 a claim are simulated independently of each other, which a shared seed may make too cautious.
 """
 
-import dataclasses
 import math
 from collections.abc import Callable
 from functools import lru_cache
@@ -119,13 +118,3 @@ def _repeats(strength: float, n: int) -> float:
     scatter = np.sqrt((n - 1) / chdtri(n - 1, grid))
     distances = strength * critical / scatter[:, None] + ndtri(grid)
     return float(np.mean(nct.sf(critical, n - 1, distances)))
-
-
-def predicted(verdict: Verdict) -> float | None:
-    """Chance that new seeds give the same word: of decided verdicts by `repeats` on their own side, else unknown."""
-    if verdict.verdict == "supported":
-        return repeats(verdict)
-    if verdict.verdict == "contradicted" and verdict.combination is None and verdict.null is not None:
-        mirrored = dataclasses.replace(verdict, verdict="supported")
-        return _repeats(round(min(abs(mirrored.strength), 50.0), 6), verdict.n) if verdict.n > 1 else None
-    return None
