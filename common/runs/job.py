@@ -8,7 +8,6 @@ import dataclasses
 import resource
 import signal
 import sys
-import threading
 import time
 from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass
@@ -28,6 +27,7 @@ from common.runs.owner import end_with_owner
 from common.runs.parent import Parent, contents
 from common.runs.place import FILES, LOCK, Place
 from common.runs.progress import Progress
+from common.runs.stop import Stop
 from common.training import process
 from common.training.loop import Row, State, Training, columns
 from common.training.vectorised import together
@@ -110,7 +110,7 @@ class Session:
 
     training = Training
 
-    def __init__(self, job: Job, stop: threading.Event, datasets: Datasets, record: dict[str, Any]) -> None:
+    def __init__(self, job: Job, stop: Stop, datasets: Datasets, record: dict[str, Any]) -> None:
         self.job, self.stop = job, stop
         self.datasets, self.record = datasets, record
         self.dataset = self.datasets[job.run.data]
@@ -288,7 +288,7 @@ def train(job: Job, *, session: type[Session] = Session, told: Callable[[bool], 
         Interrupted: SIGINT or SIGTERM came; the state is saved.
         DamagedState: the parent's state is not what was written.
     """
-    stop = stop_flag()
+    stop = Stop(signal.SIGINT, signal.SIGTERM)
     end_with_owner()
     with records.exclusive(job.place):
         datasets = data.load_all(job.run, corpora=job.place.corpora)
@@ -375,11 +375,3 @@ def _progress(job: Job, trainings: list[Training]) -> Progress:
     return Progress(
         job.place.label, steps=run.steps, tokens_per_step=each, unit="tok" if dataset.context else "ex", to=job.terminal
     )
-
-
-def stop_flag() -> threading.Event:
-    """Set by SIGINT and SIGTERM: the training then saves its state and ends."""
-    stop = threading.Event()
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, lambda *_: stop.set())
-    return stop

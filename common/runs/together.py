@@ -8,6 +8,7 @@ where JOB is the plain description of the job, as JSON (see `Job.from_plain`).
 import hashlib
 import json
 import os
+import signal
 import sys
 from collections.abc import Mapping
 from pathlib import Path
@@ -16,10 +17,11 @@ import torch
 from torch import distributed
 
 from common import data
-from common.runs.job import Job, Session, facts_of, stop_flag, train
+from common.runs.job import Job, Session, facts_of, train
 from common.runs.owner import end_with_owner
 from common.runs.progress import reason
 from common.runs.ranks import FAILED
+from common.runs.stop import Stop
 from common.training.data_parallel import DataParallel, agreed, shared
 from common.training.loop import Row, Training
 
@@ -78,7 +80,7 @@ class Follower(Leader):
 
 def follow(job: Job) -> None:
     """Train as rank 0 does, unless it says that there is nothing to train."""
-    stop = stop_flag()
+    stop = Stop(signal.SIGINT, signal.SIGTERM)
     end_with_owner()
     if not shared(None):
         datasets = data.load_all(job.run, corpora=job.place.corpora)

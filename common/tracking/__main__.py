@@ -5,9 +5,9 @@ import os
 import signal
 import socket
 import sys
-import threading
 from pathlib import Path
 
+from common.runs.stop import Stop
 from common.tracking import mirror, rebuild, watch
 from common.tracking.address import AddressError, database, redacted, store_uri
 from common.tracking.links import MODE, address_of
@@ -36,7 +36,7 @@ def main() -> None:
     match given.command:
         case "watch":
             os.nice(5)
-            watch(given.results, owner=given.owner, every_seconds=given.every, stop=_stop_flag())
+            watch(given.results, owner=given.owner, every_seconds=given.every, stop=_stop())
         case "rebuild":
             print(_told(given.results))
         case "mirror":
@@ -53,13 +53,10 @@ def _told(results: Path) -> str:
         sys.exit(str(problem))
 
 
-def _stop_flag() -> threading.Event:
+def _stop() -> Stop:
     """Set by SIGTERM and SIGHUP. SIGINT is left to the owner, whose end is noticed."""
-    stop = threading.Event()
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    for number in (signal.SIGTERM, signal.SIGHUP):
-        signal.signal(number, lambda *_: stop.set())
-    return stop
+    return Stop(signal.SIGTERM, signal.SIGHUP)
 
 
 def _free() -> int:

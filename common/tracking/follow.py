@@ -2,7 +2,6 @@
 
 import os
 import sys
-import threading
 import time
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
@@ -11,6 +10,7 @@ from typing import Any
 
 from common.runs.owner import alive
 from common.runs.place import Place
+from common.runs.stop import Stop
 from common.tracking.address import AddressError, answers, redacted, store_uri
 from common.tracking.record import Record, RecordError, stamp
 from common.tracking.store import Store
@@ -66,7 +66,7 @@ def watch(
     owner: int,
     every_seconds: float = 3.0,
     uri: str | None = None,
-    stop: threading.Event | None = None,
+    stop: Stop | None = None,
 ) -> None:
     """Mirror every run that changes, until the process `owner` is gone or `stop` is set; then all of it once more.
 
@@ -81,7 +81,7 @@ def watch(
         uri: the store; that of the folder that holds `results` if left out.
         stop: ends the watch; runs that are not complete are then shown as interrupted.
     """
-    stop = stop or threading.Event()
+    stop = stop or Stop()
     follower = Follower(results, uri)
     warned = False
     due = 0.0

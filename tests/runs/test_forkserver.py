@@ -8,7 +8,6 @@ import signal
 import socket
 import subprocess
 import sys
-import threading
 import time
 from contextlib import contextmanager
 
@@ -21,6 +20,7 @@ from common.runs import forkserver
 from common.runs.origin import ROOT
 from common.runs.owner import OWNER
 from common.runs.place import Place
+from common.runs.stop import Stop
 
 
 @pytest.fixture(autouse=True)
@@ -126,8 +126,7 @@ def test_whatever_ends_a_fork_of_the_server_a_job_tells_it(never_alone, capfd):
 
 def wait(*, terminal) -> None:
     """Does as a training does: goes on until it is asked to end."""
-    stop = threading.Event()
-    signal.signal(signal.SIGTERM, lambda *_: stop.set())
+    stop = Stop(signal.SIGTERM)
     print("up", file=terminal, flush=True)
     stop.wait()
     sys.exit("stopped; its state is saved")

@@ -15,6 +15,7 @@ import pytest
 
 from common import tracking
 from common.runs.origin import ROOT
+from common.runs.stop import Stop
 from common.tracking import address, follow
 from common.tracking.address import AddressError, redacted
 from common.tracking.follow import StoreError
@@ -29,7 +30,7 @@ def no_address(monkeypatch):
 
 def watch_once(results: Path) -> None:
     """The last pass of a mirror, as at the end of a build."""
-    stop = threading.Event()
+    stop = Stop()
     stop.set()
     tracking.watch(results, owner=os.getpid(), stop=stop)
 
@@ -113,7 +114,7 @@ def test_a_server_that_accepts_and_never_answers_does_not_hold_a_build(tmp_path,
         hole.bind(("127.0.0.1", 0))
         hole.listen()
         uri = f"http://127.0.0.1:{hole.getsockname()[1]}"
-        stop = threading.Event()
+        stop = Stop()
         watching = threading.Thread(
             target=tracking.watch, args=(tmp_path / "results",), kwargs={"owner": os.getpid(), "stop": stop, "uri": uri}
         )
@@ -132,8 +133,8 @@ def test_a_locked_store_is_one_line_and_no_traceback(tmp_path):
     tracking.rebuild(tmp_path / "results")
     write_run(tmp_path / "results", "other")
     program = (
-        "import os, threading; from pathlib import Path; from common import tracking\n"
-        "stop = threading.Event(); stop.set()\n"
+        "import os; from pathlib import Path; from common import tracking; from common.runs.stop import Stop\n"
+        "stop = Stop(); stop.set()\n"
         f"tracking.watch(Path({str(tmp_path / 'results')!r}), owner=os.getpid(), stop=stop)"
     )
     with closing(sqlite3.connect(tmp_path / "mlflow.db", isolation_level=None)) as holder:

@@ -20,6 +20,7 @@ import pytest
 
 from common import config, tracking
 from common.runs.origin import ROOT
+from common.runs.stop import Stop
 from common.tracking import follow
 from common.tracking.__main__ import ui
 from common.tracking.address import store_uri
@@ -550,7 +551,7 @@ def study(results: Path) -> None:
 
 
 def test_rebuilt_equals_mirrored_live(results: Path, empty_store: Path) -> None:
-    stop = threading.Event()
+    stop = Stop()
     options = {"owner": os.getpid(), "every_seconds": 0.05, "stop": stop}
     watching = threading.Thread(target=tracking.watch, args=(results,), kwargs=options, daemon=True)
     watching.start()
@@ -665,7 +666,7 @@ def test_a_store_that_fails_costs_one_warning(
         "file": f"sqlite:///{tmp_path}/file.db",
         "folder": f"sqlite:///{tmp_path}/read-only/mlflow.db",
     }[broken]
-    stop = threading.Event()
+    stop = Stop()
     threading.Timer(0.4, stop.set).start()
     tracking.watch(tmp_path / "results", owner=os.getpid(), every_seconds=0.05, uri=uri, stop=stop)
     lines = capfd.readouterr().err.splitlines()
