@@ -1,7 +1,9 @@
 """Small data and runs that many tests share."""
 
+import os
 from pathlib import Path
 
+os.environ |= dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1")  # as builds do
 import pytest
 import torch
 

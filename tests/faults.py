@@ -1,6 +1,6 @@
 """Kill a build again and again, repeat the same command, and compare with an undisturbed build.
 
-As a script: `python -m tests.faults --kills 30 --seed 0`; as a test with a few kills: tests/test_faults.py.
+As a script: `python -m tests.faults --kills 30 --seed 0`; as a test with a few kills: tests/test_builds.py.
 """
 
 import argparse
@@ -122,14 +122,19 @@ def recorded_metrics(repository: Repository) -> tuple[int, int]:
         return files, int(store.execute(query).fetchone()[0])
 
 
-def compare(folder: Path, *, kills: int, seed: int) -> dict[str, object]:
-    """An undisturbed and a disturbed build of the same study in `folder`, side by side."""
-    calm, killed = Repository(folder / "calm", studies=()), Repository(folder / "killed", studies=(), mirror=True)
-    for repository in (calm, killed):
-        repository.add_tiny_study()
+def calm_build(folder: Path) -> tuple[Repository, float]:
+    """An undisturbed build, and how many seconds it took."""
+    calm = Repository(folder, studies=())
+    calm.add_tiny_study()
     began = time.monotonic()
     assert start(calm).wait(timeout=600) == 0, (calm.root / "build.log").read_text()
-    span = time.monotonic() - began
+    return calm, time.monotonic() - began
+
+
+def compare(folder: Path, calm: Repository, *, span: float, kills: int, seed: int) -> dict[str, object]:
+    """A build in `folder` with kills within `span` seconds of each start, beside an undisturbed one of that study."""
+    killed = Repository(folder, studies=(), mirror=True)
+    killed.add_tiny_study()
     hits = disturbed_build(killed, kills=kills, span=span, chance=random.Random(seed))
     return {
         "hits": hits,
@@ -149,7 +154,9 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=0)
     given = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
-        for name, value in compare(Path(folder), kills=given.kills, seed=given.seed).items():
+        calm, span = calm_build(Path(folder, "calm"))
+        found = compare(Path(folder, "killed"), calm, span=span, kills=given.kills, seed=given.seed)
+        for name, value in found.items():
             print(f"{name}: {value}")
 
 

@@ -112,16 +112,6 @@ def sweep_table(rows: int, *, members: list[dict[str, float]]) -> str:
     return "\n".join(lines) + "\n"
 
 
-@pytest.fixture(scope="session")
-def empty_store(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A prepared database; copying it is much faster than preparing one for each test."""
-    file = tmp_path_factory.mktemp("store") / "mlflow.db"
-    tracking.prepare_store(f"sqlite:///{file}")
-    with sqlite3.connect(file) as database:
-        database.execute("PRAGMA wal_checkpoint(TRUNCATE)")
-    return file
-
-
 @pytest.fixture
 def results(tmp_path: Path, empty_store: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """An empty results folder with a prepared store beside it."""
