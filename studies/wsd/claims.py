@@ -126,6 +126,16 @@ CLAIMS = [
         tables=["interpolation"],
     ),
     Claim(
+        "W21",
+        "the gradient lies more in the sharpest directions while the rate is constant than after the decay",
+        verdict="gradient_leaves_the_hills",
+        kind="ours",
+        source=f"after {WEN}: a large rate bounces between the hills, and the decay ends on the river",
+        seeds=len(TUNED_SEEDS),
+        settings={"rank": 10},
+        tables=["landscape"],
+    ),
+    Claim(
         "W7a",
         "the decay lowers the loss on uncertain contexts, the stable phase on certain ones",
         verdict="uncertain_contexts_gain",

@@ -397,6 +397,7 @@ FIGURES = [
     ),
     Figure("river_toy", tables=["river"]),
     Figure("interpolation", runs=HEADLINE_RUNS, tables=["interpolation"], claims=["W6a", "W6b"]),
+    Figure("landscape", runs=HEADLINE_RUNS, tables=["landscape"], claims=["W21"]),
     Figure(
         "bigram",
         runs=HEADLINE_RUNS | Select(arm=BIGRAMS),
@@ -430,6 +431,7 @@ MEASURES = [
     Measure("bigram", states=Select(arm=BIGRAMS)),
     Measure("interpolation", states=BRANCHED),
     Measure("entropy", states=BRANCHED, smoke={"windows": 2000}),
+    Measure("landscape", states=BRANCHED, smoke={"windows": 8, "gradient_windows": 16}),
     Measure("averaging", states=Select(name=[stable(rung.name, PEAKS[rung.name]) for rung in RUNGS])),
     Measure("laws", runs=HELD_OUT, records=HELD_OUT),
 ]

@@ -154,6 +154,20 @@ def decayed_lie_on_a_path(interpolation: pd.DataFrame, *, margin: float) -> Verd
     return all_of(*parts)
 
 
+def gradient_leaves_the_hills(landscape: pd.DataFrame, *, rank: int) -> Verdict:
+    """Share of the gradient along the sharpest directions, before each decay minus after it, mean over the decays.
+
+    Reported: the share of the way into the decay that lies along the same directions.
+    """
+    shares = landscape[(landscape.kind == "share") & (landscape["rank"] == rank)]
+    branch = shares[shares.way.notna()]
+    stable, decayed = (rows.groupby("seed").gradient.mean() for rows in (branch, shares[shares.phase == "decayed"]))
+    return all_of(
+        greater(stable - decayed, than=0.0, unit="of the gradient", label=f"along the {rank} sharpest"),
+        reported(branch.groupby("seed").way.mean(), unit="of the way", label=f"into the decay along the {rank}"),
+    )
+
+
 def uncertain_contexts_gain(tabular: pd.DataFrame, *, times: float) -> Verdict:
     """Tabular bigram: the decay gains so many times as much on uncertain contexts, the tenth before on certain ones."""
     decay, stable = (tabular_gain(tabular, phase) for phase in ("decay", "stable"))

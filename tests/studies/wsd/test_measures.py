@@ -8,13 +8,24 @@ import pytest
 import torch
 
 from common.config import WSD, Bigram, Constant, Transformer
+from common.curvature.objective import Objective
+from common.curvature.operators import Hessian, matrix
 from common.runs import snapshots
 from common.runs.job import Job, train
 from common.runs.place import Place
 from common.training.evaluation import evaluate, token_losses
-from studies.wsd import measure_averaging, measure_bigram, measure_entropy, measure_interpolation, states
+from studies.wsd import (
+    measure_averaging,
+    measure_bigram,
+    measure_entropy,
+    measure_interpolation,
+    measure_landscape,
+    states,
+)
 
 BUDGETS = (4, 8, 16)
+STEPS = {"stable": (2, 6, 14, 16), "decayed": BUDGETS}
+"""Updates at which the landscape is measured."""
 
 
 def trained_runs(folder, runs):
@@ -138,3 +149,37 @@ def test_excess_by_kind_adds_up_to_the_excess_over_the_entropy(tmp_path, text_ru
         last = snapshots.read(found["wsd-8"], f"{member}/final")
         excess = evaluate(last.model, last.dataset)["val_loss"] - math.log(4) / 2
         assert table.iloc[-1][kinds].sum() == pytest.approx(excess, abs=1e-6)
+
+
+def test_hills_and_river_against_the_whole_hessian(paths, monkeypatch):
+    monkeypatch.setattr(measure_landscape, "TOP", 3)
+    monkeypatch.setattr(measure_landscape, "TOLERANCE", 1e-4)
+    found = measure_landscape.measure(*paths, windows=4, gradient_windows=8)
+    shares, lines = (found[found.kind == kind].dropna(axis=1, how="all") for kind in ("share", "line"))
+    assert shares.groupby(["seed", "phase", "step"]).size().to_dict() == {
+        (seed, phase, step): 3 for seed in (1, 2) for phase in ("stable", "decayed") for step in STEPS[phase]
+    }
+    [trunk], decays = paths
+    [(start, end)] = [
+        pair
+        for pair in states.branches(trunk, decays, dataset=states.at(trunk)[1].dataset)[1]
+        if pair[1].state.step == 16
+    ]
+    objective = Objective.of_dataset(start.model, start.dataset, examples=4)
+    values, vectors = np.linalg.eigh(matrix(Hessian(objective)))
+    gradient = Objective.of_dataset(start.model, start.dataset, examples=8, part="validation").gradient()
+    way = Objective.of_dataset(end.model, end.dataset, examples=1).weights() - objective.weights()
+    rows = shares[(shares.seed == 1) & (shares.phase == "stable") & (shares.step == 14)]
+    assert rows.eigenvalue.to_numpy() == pytest.approx(values[:-4:-1], rel=1e-3)
+    for name, vector in (("gradient", gradient), ("way", way)):
+        parts = np.cumsum((vectors[:, :-4:-1].T @ vector) ** 2) / (vector @ vector)
+        assert rows[name].to_numpy() == pytest.approx(parts, rel=0.01)
+    at_start = lines[(lines.seed == 1) & (lines.phase == "stable") & (lines.distance == 0)]
+    loss = Objective.of_dataset(start.model, start.dataset, examples=8, part="validation").loss()
+    assert at_start.direction.tolist() == ["hill", "river"] and at_start.loss.to_numpy() == pytest.approx(loss)
+
+
+def test_a_whole_vector_lies_in_a_whole_basis():
+    basis = np.linalg.qr(np.random.default_rng(0).normal(size=(5, 5)))[0]
+    shares = measure_landscape.share_within(basis, np.arange(1.0, 6.0))
+    assert shares[-1] == pytest.approx(1) and (np.diff(shares) >= 0).all()
