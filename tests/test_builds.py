@@ -207,6 +207,7 @@ def test_a_build_goes_on_after_ctrl_c_and_a_second_one_at_the_same_time_says_who
     assert stopped.wait(timeout=60) != 0
     said = (repository.root / "build.log").read_text()
     assert "the same command goes on" in said and "Traceback" not in said
+    assert re.search(r"^stopped: .*tiny/", said, re.MULTILINE) and "failed" not in said and "✗" not in said
     first = start(repository)
     try:
         while (repository.root / ".snakemake/owner").read_text() != str(first.pid):

@@ -105,8 +105,9 @@ def summary(board: Board, before: Mapping[str, Verdicts], studies: Studies, *, s
     judged = list(dict.fromkeys(work.study for work in done if work.kind == "judgement"))
     for study in judged:
         yield from _compared(study, verdicts(study), before.get(study, {}), claims=studies[study].claims)
-    if board.failed:
-        yield f"failed: {words.some(sorted(board.works[number].name for number in board.failed), most=8)}"
+    for said, numbers in (("failed", board.failed), ("stopped", board.stopped)):
+        if numbers:
+            yield f"{said}: {words.some(sorted(board.works[number].name for number in numbers), most=8)}"
 
 
 def _compared(study: str, now: Verdicts, before: Verdicts, *, claims: Iterable[str]) -> Iterator[str]:
