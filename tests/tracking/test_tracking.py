@@ -579,6 +579,38 @@ def test_rebuilt_equals_mirrored_live(results: Path, empty_store: Path) -> None:
     assert artifacts(results, summary) == names
 
 
+def test_figures_and_verdicts_arrive_while_the_others_are_still_to_come(results: Path) -> None:
+    follower, name = Follower(results), "wsd figures and claims"
+
+    def shown() -> tuple[dict[str, str], list[str]]:
+        follower.update(live=True)
+        follower.summarise(live=True)
+        tags = {key: value for run, key, value in contents(results)["tags"] if run == name}
+        return tags, [Path(file).name for file in artifacts(results, name)]
+
+    verdict = {"verdict": "supported", "estimate": 1.0, "low": 0.5, "high": None, "unit": "nats", "rule": "above 0.1"}
+    write_run(results, rows=4, status="running")
+    (results / "wsd" / "claims").mkdir()
+    (results / "wsd" / "claims" / "C8.json").write_text(json.dumps({"id": "C8", "runs": 4, "verdict": verdict}))
+    tags, files = shown()
+    assert (tags["C8.verdict"], tags["C8.standing"], files) == ("supported", "just judged", ["C8.json"])
+    assert "| C8 | **supported** (just judged) | 1 [0.5, open] nats | above 0.1 |" in tags["mlflow.note.content"]
+    assert "C8.kind" not in tags
+
+    (results.parent / "figures").mkdir()
+    (results.parent / "figures" / "wsd_loss.png").write_text("a picture")
+    assert shown()[1] == ["C8.json", "wsd_loss.png"]
+
+    write_summary(results)
+    tags, files = shown()
+    assert (tags["C8.kind"], tags["C8.estimate"]) == ("paper", "1 [0.5, open] nats"), "the file is the newest verdict"
+    (results / "wsd" / "claims" / "C8.json").unlink()
+    (results / "wsd" / "claims" / "C9.json").write_text(json.dumps({"id": "C9", "runs": 4, "verdict": verdict}))
+    tags, files = shown()
+    assert tags["C8.estimate"].startswith("0.008 ") and "C9.verdict" not in tags, "it is no claim of the study now"
+    assert "claims.json" in files and "C9.json" not in files
+
+
 def test_changed_claims_replace_the_old_ones(results: Path) -> None:
     for estimate in (0.008, 0.009):
         write_summary(results, estimate=estimate)

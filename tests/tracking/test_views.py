@@ -15,7 +15,6 @@ from common.tracking.views import COLUMNS
 from tests.tracking.test_tracking import (
     contents,
     describe,
-    empty_store,  # noqa: F401
     points,
     query,
     results,  # noqa: F401
@@ -109,7 +108,7 @@ def test_a_store_made_before_is_understood_and_nothing_arrives_twice(results):  
     assert query(results, "SELECT count(*) FROM runs") == [(1,)]
 
 
-def test_views_of_two_checkouts_in_one_store_keep_apart(tmp_path, monkeypatch, empty_store):  # noqa: F811
+def test_views_of_two_checkouts_in_one_store_keep_apart(tmp_path, monkeypatch, empty_store):
     monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
     for who in ("mine", "yours"):
         write_run(tmp_path / who / "results", "cosine-s0")
