@@ -24,6 +24,7 @@ from pathlib import Path, PurePosixPath
 from typing import Literal, get_args
 
 from common.pipeline import adopted, disk
+from common.pipeline.scales import SCALES
 from common.pipeline.studies import Studies
 from common.runs import damage, identity, owner
 from common.runs.damage import Damaged
@@ -105,6 +106,12 @@ def places(studies: Studies, study: str) -> list[Place]:
             found[before] = None
             todo.append(before)
     return list(found)
+
+
+def scale_of(results: Path = RESULTS) -> str:
+    """The scale at which the results in a folder were trained; `default` if there are none."""
+    records = (identity.read(path) or {} for path in sorted(results.glob(f"*/*/{FILES[0]}")))
+    return next((record["scale"] for record in records if record.get("scale") in SCALES), "default")
 
 
 def members(studies: Studies, study: str, states: States = "needed") -> list[str]:
@@ -269,14 +276,14 @@ def main() -> None:
     parser.add_argument("--states", choices=get_args(States), default="needed", help="which of them to pack")
     given = parser.parse_args()
     owner.own(Path(".snakemake"))
-    studies = Studies.load()
     try:
         if given.unpack:
             archive = unpack(given.unpack)
-            print(f"{given.unpack}: {len(archive.files)} files, each as {MANIFEST} says; {described(studies, archive)}")
+            said = described(Studies.load(scale=scale_of()), archive)
+            print(f"{given.unpack}: {len(archive.files)} files, each as {MANIFEST} says; {said}")
             return
         out = given.out or Path("archives", f"{given.study}.tar.gz")
-        archive = pack(studies, given.study, out, states=given.states)
+        archive = pack(Studies.load(scale=scale_of()), given.study, out, states=given.states)
         digest = hashlib.sha256(out.read_bytes()).hexdigest()
         print(f"{out}: {len(archive.files)} files, {disk.words(out.stat().st_size)}, SHA-256 {digest}")
     except (ArchiveError, LookupError, OSError) as problem:

@@ -93,6 +93,15 @@ def test_equal_results_give_equal_bytes_whatever_their_dates(studies, packed, tm
     assert (tmp_path / "b.tar.gz").read_bytes() == packed.read_bytes()
 
 
+def test_the_scale_is_that_of_the_results(tmp_path):
+    assert archive.scale_of(tmp_path / "results") == "default"
+    for run, text in (("a", "damaged"), ("b", '{"scale": "smoke"}')):
+        record = Place("sound", run, tmp_path / "results").record
+        record.parent.mkdir(parents=True)
+        record.write_text(text)
+    assert archive.scale_of(tmp_path / "results") == "smoke"
+
+
 @pytest.mark.parametrize(("states", "runs"), [("needed", ["b"]), ("none", []), ("all", ["a", "b"])])
 def test_states_are_packed_as_asked_and_tables_always(studies, states, runs):
     names = archive.members(studies, "sound", states)
