@@ -195,7 +195,8 @@ def _add(tar: tarfile.TarFile, name: str, content: bytes) -> None:
 def unpack(file: Path, root: Path = Path()) -> Archive:
     """Put the files of an archive into the folder of a build, all of them or none.
 
-    They get one date, so that Snakemake takes none for older than what it is made from.
+    They get one date, so that Snakemake takes none for older than what it is made from; not a rounded one, which may be
+    before that of a checkout of the same second.
 
     Raises: ArchiveError if the archive is damaged, or other results stand in its place.
     """
@@ -223,13 +224,13 @@ def _extract(file: Path, folder: Path) -> Archive:
             found = _contents(tar)
             archive = Archive.load(next(found)[1])
             left = dict(archive.files)
-            stamp = int(folder.stat().st_mtime)
+            stamp = folder.stat().st_mtime_ns
             for name, content in found:
                 if left.pop(name, None) != hashlib.sha256(content).hexdigest():
                     raise ArchiveError(f"{name} does not match {MANIFEST}")
                 (folder / name).parent.mkdir(parents=True, exist_ok=True)
                 (folder / name).write_bytes(content)
-                os.utime(folder / name, (stamp, stamp))
+                os.utime(folder / name, ns=(stamp, stamp))
     except (tarfile.TarError, EOFError, zlib.error, gzip.BadGzipFile) as problem:
         raise ArchiveError(f"{file} is damaged or no archive ({problem})") from None
     except StopIteration:
