@@ -294,7 +294,7 @@ def test_records_of_the_first_edition_are_mirrored_too(results: Path, fields: di
     assert params["old", "data.source"] == params["old", "watched.task0.source"] == "digits"
     assert params["old", "probes.0.steps"] == "[1, 2]" and params["old", "optimizer.momentum"] == "0.9"
     if "sweep" in fields:
-        names = [f"lr {member['lr']}, seed {member['seed']} of old" for member in members]
+        names = [f"lr {member['lr']} of old, seed {member['seed']}" for member in members]
         assert [row[0] for row in points(results)] == [name for name in names for _ in range(3)]
         assert [params[name, "lr"] for name in names] == ["0.1", "0.1", "0.2", "0.2"]
     else:
@@ -364,8 +364,8 @@ def test_members_of_a_sweep_are_nested_runs(results: Path) -> None:
     tracking.mirror(write_run(results, "grid", table=first, status="running", description=description))
     assert [row[0] for row in query(results, "SELECT name FROM runs ORDER BY 1")] == [
         "grid",
-        "lr 0.1, seed 0 of grid",
-        "lr 0.1, seed 1 of grid",
+        "lr 0.1 of grid, seed 0",
+        "lr 0.1 of grid, seed 1",
     ]
     run_dir = write_run(
         results, "grid", table=sweep_table(5, members=members), description=description, members=outcomes
@@ -373,7 +373,7 @@ def test_members_of_a_sweep_are_nested_runs(results: Path) -> None:
     for _ in range(2):
         tracking.mirror(run_dir)
     wanted = [
-        (f"lr {swept['lr']}, seed {swept['seed']} of grid", "train_loss", step, (i + 1) / (step + 1), STARTED_MS + step)
+        (f"lr {swept['lr']} of grid, seed {swept['seed']}", "train_loss", step, (i + 1) / (step + 1), STARTED_MS + step)
         for i, swept in enumerate(members)
         for step in range(5)
     ]
@@ -385,17 +385,17 @@ def test_members_of_a_sweep_are_nested_runs(results: Path) -> None:
     )
     assert parents == [("grid", 1)] * 4
     params = {row[0]: row[2] for row in contents(results)["params"] if row[1] == "lr"}
-    assert params["lr 0.2, seed 1 of grid"] == "0.2"
+    assert params["lr 0.2 of grid, seed 1"] == "0.2"
     diverged = query(results, "SELECT r.name FROM tags t JOIN runs r USING (run_uuid) WHERE t.key = 'diverged'")
-    assert diverged == [("lr 0.2, seed 1 of grid",)]
+    assert diverged == [("lr 0.2 of grid, seed 1",)]
     again = write_run(
         results, "grid", table=first, description=describe(sweep={"lr": (0.1,), "seed": (0, 1)}), started_ms=7
     )
     tracking.mirror(again)
     assert [row[0] for row in query(results, "SELECT name FROM runs WHERE lifecycle_stage = 'active' ORDER BY 1")] == [
         "grid",
-        "lr 0.1, seed 0 of grid",
-        "lr 0.1, seed 1 of grid",
+        "lr 0.1 of grid, seed 0",
+        "lr 0.1 of grid, seed 1",
     ]
 
 
