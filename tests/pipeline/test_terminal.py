@@ -253,6 +253,12 @@ def test_reasons_in_words():
     assert "; install it (make .venv" in reason(ModuleNotFoundError("No module named 'datasets'"))
 
 
+def test_a_folder_of_the_repository_is_named_from_its_root(monkeypatch, tmp_path):
+    monkeypatch.setattr(ending, "ROOT", tmp_path)
+    assert str(ending._place(tmp_path / "scales/smoke/figures")) == "scales/smoke/figures"
+    assert ending._place(tmp_path.parent / "figures") == tmp_path.parent / "figures"
+
+
 def test_changed_verdicts_are_named():
     [line] = ending._compared("tiny", {"T1": "supported", "T2": "weaker"}, {"T1": "undecided"}, claims=["T1", "T2"])
     assert line == "verdicts of tiny: 1 supported, 1 weaker; changed: T1 supported (was undecided)"
