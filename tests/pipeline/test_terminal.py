@@ -5,6 +5,7 @@ import json
 import logging
 import os
 import re
+import select
 import threading
 import time
 from types import SimpleNamespace
@@ -168,20 +169,27 @@ def test_no_terminal_no_table_no_colour():
     assert screen.Paper(ascii_only).marked("x", "failed") == "FAILED x"
 
 
+def arrived(controller: int) -> str:
+    """All that was written to a terminal, some of which comes a moment later."""
+    text = b""
+    while select.select([controller], [], [], 0.3)[0]:
+        text += os.read(controller, 1 << 16)
+    return text.decode()
+
+
 @pytest.mark.parametrize("width", [20, 60, 200])
 def test_lines_of_the_table_fit_the_terminal(width):
     controller, terminal = os.openpty()
     kept = os.dup(2)
     try:
         os.dup2(terminal, 2)
-        os.set_blocking(controller, False)
         drawn = screen.Screen({"NO_COLOR": "1"})
         drawn._size = lambda: (width, 5)
         drawn.table(lambda _: ["y" * 300] * 9)
         drawn.line("a line above", "done")
         os.write(2, b"said by a job\n")
         drawn.close()
-        text = os.read(controller, 1 << 16).decode()
+        text = arrived(controller)
     finally:
         os.dup2(kept, 2)
         for number in (kept, controller, terminal):
