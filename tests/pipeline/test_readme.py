@@ -113,7 +113,9 @@ def test_an_unknown_block_is_an_error(tmp_path):
 
 
 def test_a_headline_has_interval_and_paper_and_one_that_is_not_judged_says_so():
-    claim = Claim("X1", "it holds", verdict="holds", source="Wen et al. 2024, figure 1", published="gap 0.5")
+    claim = Claim(
+        "X1", "it holds", verdict="holds", source="Wen et al. 2024, figure 1", published="gap 0.5", mark="published"
+    )
     kept = Kept("supported", "0.4 [0.3, 0.5]", standing="registered")
     assert readme.headline(claim, kept) == (
         "**✓ supported**: it holds. Here 0.4 [0.3, 0.5]. Wen et al. 2024: gap 0.5. X1, registered."
