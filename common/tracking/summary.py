@@ -107,11 +107,11 @@ class Summary:
 
     @property
     def tags(self) -> dict[str, str]:
-        """Verdict of each claim, and where all this comes from."""
+        """Verdict and number of each claim, and where all this comes from; the note has the rest, and MLflow shows it
+        below the tags where a window is narrow.
+        """
         verdicts = {f"{claim['id']}.verdict": claim["verdict"]["verdict"] for claim in self.claims}
         verdicts |= {f"{claim['id']}.estimate": _ours(claim["verdict"]) for claim in self.claims}
-        verdicts |= {f"{claim['id']}.standing": claim["standing"] for claim in self.claims}
-        verdicts |= {f"{claim['id']}.kind": claim["kind"] for claim in self.claims if claim["kind"]}
         source = {"mlflow.source.name": f"studies/{self.study}", "mlflow.source.type": "LOCAL"}
         return {"study": self.study, "status": "complete", **verdicts, **source, "mlflow.note.content": self.note}
 
