@@ -18,7 +18,7 @@ help:
 	@echo "make pilot STUDY=wsd        train the pilot seeds of a study, in scales/pilot; its verdicts count nowhere"
 	@echo "make register STUDY=wsd     write down what it claims and draw its seeds (UNDERPOWERED=\"W3 W4\" for what they will not decide)"
 	@echo "make replicate STUDY=wsd    train its claims on the next block of unseen seeds and compare the verdicts"
-	@echo "make archive STUDY=wsd      pack its results into archives/wsd.tar.gz (STATES=needed, none or all)"
+	@echo "make archive STUDY=wsd      pack its results into archives/wsd.tar.gz (STATES=needed, none or all; SCALE_DIR=. or scales/smoke)"
 	@echo "make unpack ARCHIVE=file    put the results of an archive here, so that nothing of it is trained"
 	@echo "make crate STUDY=wsd        export the study as a Workflow Run RO-Crate, crates/wsd"
 	@echo "make verdicts               keep the verdicts and pictures of a build in the repository, and fill in the READMEs"
@@ -94,13 +94,13 @@ replicate: $(READY)
 
 STATES ?= needed
 archive: $(READY)
-	$(BIN)/python -m common.pipeline.archive $(STUDY) --states $(STATES)
+	cd $(SCALE_DIR) && $(CURDIR)/$(BIN)/python -m common.pipeline.archive $(STUDY) --states $(STATES)
 
 unpack: $(READY)
-	$(BIN)/python -m common.pipeline.archive --unpack $(ARCHIVE)
+	mkdir -p $(SCALE_DIR) && cd $(SCALE_DIR) && $(CURDIR)/$(BIN)/python -m common.pipeline.archive --unpack $(abspath $(ARCHIVE))
 
 crate: $(READY)
-	$(BIN)/python -m common.pipeline.crate $(STUDY)
+	cd $(SCALE_DIR) && $(CURDIR)/$(BIN)/python -m common.pipeline.crate $(STUDY)
 
 verdicts: $(READY)
 	$(BIN)/python -m common.pipeline.readme --take results

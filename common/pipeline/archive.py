@@ -24,6 +24,7 @@ from pathlib import Path, PurePosixPath
 from typing import Literal, get_args
 
 from common.pipeline import adopted, disk
+from common.pipeline.scales import SCALES
 from common.pipeline.studies import Studies
 from common.runs import damage, identity, owner
 from common.runs.damage import Damaged
@@ -107,6 +108,12 @@ def places(studies: Studies, study: str) -> list[Place]:
     return list(found)
 
 
+def scale_of(results: Path = RESULTS) -> str:
+    """The scale at which the results in a folder were trained; `default` if there are none."""
+    records = (identity.read(path) or {} for path in sorted(results.glob(f"*/*/{FILES[0]}")))
+    return next((record["scale"] for record in records if record.get("scale") in SCALES), "default")
+
+
 def members(studies: Studies, study: str, states: States = "needed") -> list[str]:
     """Paths of what an archive of a study holds, in order."""
     runs = places(studies, study)
@@ -188,7 +195,8 @@ def _add(tar: tarfile.TarFile, name: str, content: bytes) -> None:
 def unpack(file: Path, root: Path = Path()) -> Archive:
     """Put the files of an archive into the folder of a build, all of them or none.
 
-    They get one date, so that Snakemake takes none for older than what it is made from.
+    They get one date, so that Snakemake takes none for older than what it is made from; not a rounded one, which may be
+    before that of a checkout of the same second.
 
     Raises: ArchiveError if the archive is damaged, or other results stand in its place.
     """
@@ -216,13 +224,13 @@ def _extract(file: Path, folder: Path) -> Archive:
             found = _contents(tar)
             archive = Archive.load(next(found)[1])
             left = dict(archive.files)
-            stamp = int(folder.stat().st_mtime)
+            stamp = folder.stat().st_mtime_ns
             for name, content in found:
                 if left.pop(name, None) != hashlib.sha256(content).hexdigest():
                     raise ArchiveError(f"{name} does not match {MANIFEST}")
                 (folder / name).parent.mkdir(parents=True, exist_ok=True)
                 (folder / name).write_bytes(content)
-                os.utime(folder / name, (stamp, stamp))
+                os.utime(folder / name, ns=(stamp, stamp))
     except (tarfile.TarError, EOFError, zlib.error, gzip.BadGzipFile) as problem:
         raise ArchiveError(f"{file} is damaged or no archive ({problem})") from None
     except StopIteration:
@@ -269,14 +277,14 @@ def main() -> None:
     parser.add_argument("--states", choices=get_args(States), default="needed", help="which of them to pack")
     given = parser.parse_args()
     owner.own(Path(".snakemake"))
-    studies = Studies.load()
     try:
         if given.unpack:
             archive = unpack(given.unpack)
-            print(f"{given.unpack}: {len(archive.files)} files, each as {MANIFEST} says; {described(studies, archive)}")
+            said = described(Studies.load(scale=scale_of()), archive)
+            print(f"{given.unpack}: {len(archive.files)} files, each as {MANIFEST} says; {said}")
             return
         out = given.out or Path("archives", f"{given.study}.tar.gz")
-        archive = pack(studies, given.study, out, states=given.states)
+        archive = pack(Studies.load(scale=scale_of()), given.study, out, states=given.states)
         digest = hashlib.sha256(out.read_bytes()).hexdigest()
         print(f"{out}: {len(archive.files)} files, {disk.words(out.stat().st_size)}, SHA-256 {digest}")
     except (ArchiveError, LookupError, OSError) as problem:

@@ -277,7 +277,10 @@ def main() -> None:
     given = parser.parse_args()
     try:
         folder = given.check or given.out or Path("crates", given.study)
-        found = list(problems(folder)) if given.check else write(Studies.load(), given.study, folder)
+        if given.check:
+            found = list(problems(folder))
+        else:
+            found = write(Studies.load(scale=archive.scale_of()), given.study, folder)
     except (ArchiveError, LookupError, OSError, ValueError) as problem:
         sys.exit(str(problem))
     if found:

@@ -76,12 +76,15 @@ def filled(path: Path, blocks: Mapping[str, Callable[[], str]]) -> str:
 
 
 def headlines(studies: Studies, kept: Mapping[str, Committed]) -> str:
-    """A sentence for the claim that stands for each study, unless its seeds cannot decide it or had been chosen."""
+    """A sentence for the claim that stands for each study, unless its seeds cannot decide it or had been chosen.
+
+    One that is not judged yet is named as well: a study is never missing.
+    """
     lines = []
     for name in studies:
         for claim in studies[name].claims.values():
             found = kept[name].claims.get(claim.name)
-            if claim.headline and found is not None and found.standing in ("registered", "not registered"):
+            if claim.headline and (found is None or found.standing in ("registered", "not registered")):
                 lines.append(f"* [`{name}`](studies/{name}/README.md) {headline(claim, found)}")
     return "\n".join([*lines, "", f"All of them: {'; '.join(total(studies, kept))}."])
 
@@ -92,12 +95,14 @@ def total(studies: Studies, kept: Mapping[str, Committed]) -> Iterator[str]:
         chosen = ((kept[name].claims, by_kind(studies[name]).get(kind, {})) for name in studies)
         found = [claims[name].verdict for claims, ids in chosen for name in ids if name in claims]
         if counts := ", ".join(f"{found.count(outcome)} {outcome}" for outcome in OUTCOMES if outcome in found):
-            yield f"{kind}: {counts}"
+            yield f"{kind} {counts}"
 
 
-def headline(claim: Claim, found: Kept) -> str:
+def headline(claim: Claim, found: Kept | None) -> str:
     """A claim as a sentence: what was found, with which numbers, beside the paper's."""
     paper = f" {claim.source.partition(',')[0]}: {claim.published}." if claim.published else ""
+    if found is None:
+        return f"**– not judged yet**: {claim.statement}.{paper} {claim.name}."
     words = f"**{SIGN[found.verdict]} {found.verdict}**: {claim.statement}. Here {found.ours}."
     return f"{words}{paper} {claim.name}, {found.standing}."
 

@@ -188,7 +188,9 @@ class _Gathered:
     def _kept(self, claim: config.Claim) -> tuple[Statement, Mapping[str, Any]]:
         kept = self.kept.claims.get(claim.name)
         if kept is None:
-            return Statement(**claim.words), {"outcome": NOT_JUDGED, "ours": ""}
+            [known] = self.studies.statements(self.name, [claim.name])
+            about = {name: known[name] for name in ("standing", "because")}
+            return Statement(**claim.words | about), {"outcome": NOT_JUDGED, "ours": ""}
         words = Statement(**claim.words | {"standing": kept.standing, "because": kept.because})
         return words, _as_kept(kept)
 

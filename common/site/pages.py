@@ -16,7 +16,7 @@ from common.evidence.comparison import decisive
 from common.evidence.readings import words as reading_words
 from common.evidence.verdicts import Verdict, number
 from common.site import content, curves, intervals, prose
-from common.site.content import NOT_JUDGED, Claim, Figure, Run, Site, Study
+from common.site.content import NOT_JUDGED, Claim, Figure, Origin, Run, Site, Study
 from common.site.gather import duration, minutes
 from common.site.rows import Reader
 from common.tracking.record import flatten
@@ -63,6 +63,8 @@ class Pages:
             "glance": glance,
             "size": size,
             "minutes": minutes,
+            "command": command,
+            "pilot": pilot,
             "ours": wording.ours,
         }
 
@@ -146,6 +148,22 @@ def plural(count: int, word: str) -> str:
 def capital(text: str) -> str:
     """A text as a sentence begins."""
     return text[:1].upper() + text[1:]
+
+
+def command(origin: Origin) -> str:
+    """How a build begins that makes what is shown, at its scale."""
+    return "snakemake" + ("" if origin.scale == "default" else f" --workflow-profile profiles/{origin.scale}")
+
+
+def pilot(said: Mapping[str, Any]) -> str:
+    """What the pilot of a claim said, in words.
+
+    >>> pilot({"verdict": "supported", "estimate": 0.060686, "low": -0.0204054, "high": None, "n": 3})
+    'supported, 0.0607 [-0.0204, open; n = 3]'
+    """
+    low, high = ("open" if said.get(end) is None else number(said[end]) for end in ("low", "high"))
+    found = f", {number(said['estimate'])} [{low}, {high}; n = {said['n']}]" if said.get("estimate") is not None else ""
+    return f"{said['verdict']}{found}"
 
 
 def glance(claim: Claim) -> Markup:

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from common.runs.owner import alive
-from common.runs.place import Place
+from common.runs.place import VERDICTS, Place
 from common.runs.stop import Stop
 from common.tracking.address import AddressError, answers, redacted, store_uri
 from common.tracking.record import Record, RecordError, stamp
@@ -221,7 +221,7 @@ class Follower:
         store = self.open()
         for study in _folders(self.results):
             own = tuple(item for item in self._drawn if item[0].startswith(f"{study.name}_"))
-            now = own, _stamps([study / "claims.json"])
+            now = own, _stamps([study / "claims.json", *(study / VERDICTS).glob("*.json")])
             if (live and self._shown.get(study.name) == now) or not any(now):
                 continue
             summary = Summary.read(self.results, study.name, _readable(study, self._fed))

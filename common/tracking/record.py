@@ -20,7 +20,7 @@ from common.tracking import links
 STARTED = "mlflow.started_ms"
 """Tag with the start of a training; MLflow shows no tag that begins like this."""
 
-EDITION = "2"
+EDITION = "3"
 """Word of the cursor that changes with what is made of the files, so that older stores get it as well."""
 
 Points = dict[int | None, list[tuple[str, float, int]]]
@@ -282,6 +282,17 @@ def stamp(run_dir: Path) -> tuple[int, ...] | None:
 def digest(content: bytes) -> str:
     """Sixteen hexadecimal digits that tell contents apart."""
     return hashlib.sha256(content).hexdigest()[:16]
+
+
+def member_name(swept: Mapping[str, Any], run: str) -> str:
+    """What a member of a sweep is called: what varies first, and its seed, which many have in common, last.
+
+    >>> member_name({"lr": 0.1, "seed": 0}, "grid"), member_name({"seed": 0}, "cosine-400")
+    ('lr 0.1 of grid, seed 0', 'cosine-400, seed 0')
+    """
+    varied = ", ".join(f"{field} {value}" for field, value in swept.items() if field != "seed")
+    seed = f", seed {swept['seed']}" if "seed" in swept else ""
+    return (f"{varied} of {run}" if varied else run) + seed
 
 
 def flatten(plain: Mapping[str, Any], prefix: str = "") -> dict[str, str]:

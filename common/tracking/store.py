@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from common.tracking import address, links, views
-from common.tracking.record import STARTED, Points, Record, digest, flatten
+from common.tracking.record import STARTED, Points, Record, digest, flatten, member_name
 from common.tracking.summary import Summary, experiment_note
 
 if TYPE_CHECKING:
@@ -262,7 +262,7 @@ class Store:
             description = _member(record, swept)
             labels = {"mlflow.parentRunId": run.info.run_id, "member": str(index)}
             tags = labels | record.tags(description, outcome, place=self._place(run.info.experiment_id))
-            name = ", ".join(f"{field} {value}" for field, value in swept.items()) + f" of {record.name}"
+            name = member_name(swept, record.name)
             child = known.get(str(index)) or self.client.create_run(
                 run.info.experiment_id, start_time=record.started_ms, run_name=name, tags=tags
             )

@@ -8,7 +8,8 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from common.runs import origin
+from common.runs import identity, origin
+from common.runs.place import VERDICTS
 from common.tracking import links, views
 from common.tracking.record import EDITION, Record, digest
 
@@ -16,6 +17,9 @@ NEVER_MS = 1
 """Time of a study without runs: the earliest that MLflow does not take for "now"."""
 
 FIGURES = ("pdf", "png", "csv", "json")
+
+UNSAID = {"statement": "", "kind": "", "standing": "just judged"}
+"""What is not known of a claim yet that has been judged alone, not with all others of its study."""
 
 EXPERIMENT_NOTE = """**{question}**
 
@@ -63,12 +67,11 @@ class Summary:
     @classmethod
     def read(cls, results: Path, study: str, runs: Sequence[Record]) -> "Summary | None":
         """What a study has to show, or None if there is no figure and no claim yet."""
-        claims, figures = results / study / "claims.json", _figures(results, study)
-        if not claims.exists() and not figures:
+        figures, (found, sources) = _figures(results, study), _claims(results / study)
+        if not sources and not figures:
             return None
         files = [("figures", file) for file in figures]
-        files += [("claims", file) for file in (claims, results / "claims.md") if file.exists()]
-        found = json.loads(claims.read_text(encoding="utf-8"))["claims"] if claims.exists() else []
+        files += [("claims", file) for file in (*sources, results / "claims.md") if file.exists()]
         experiment = runs[0].experiment if runs else study
         ended_ms = max((run.ended_ms for run in runs), default=NEVER_MS)
         return cls(study, experiment, tuple(files), tuple(found), ended_ms, tuple(runs))
@@ -104,11 +107,11 @@ class Summary:
 
     @property
     def tags(self) -> dict[str, str]:
-        """Verdict of each claim, and where all this comes from."""
+        """Verdict and number of each claim, and where all this comes from; the note has the rest, and MLflow shows it
+        below the tags where a window is narrow.
+        """
         verdicts = {f"{claim['id']}.verdict": claim["verdict"]["verdict"] for claim in self.claims}
         verdicts |= {f"{claim['id']}.estimate": _ours(claim["verdict"]) for claim in self.claims}
-        verdicts |= {f"{claim['id']}.standing": claim["standing"] for claim in self.claims}
-        verdicts |= {f"{claim['id']}.kind": claim["kind"] for claim in self.claims}
         source = {"mlflow.source.name": f"studies/{self.study}", "mlflow.source.type": "LOCAL"}
         return {"study": self.study, "status": "complete", **verdicts, **source, "mlflow.note.content": self.note}
 
@@ -120,7 +123,7 @@ class Summary:
             lines += ["| claim | verdict | ours | threshold | paper | statement |", "| --- " * 6 + "|"]
         for claim in self.claims:
             verdict = claim["verdict"]
-            words = f"**{verdict['verdict']}** ({claim['kind']}, {claim['standing']})"
+            words = f"**{verdict['verdict']}** ({', '.join(filter(None, (claim['kind'], claim['standing'])))})"
             bar, paper = verdict.get("rule", ""), claim.get("published", "")
             cells = [claim["id"], words, _ours(verdict), bar, paper, claim["statement"]]
             lines.append("| " + " | ".join(cell.replace("|", "\\|").replace("\n", " ") for cell in cells) + " |")
@@ -130,6 +133,23 @@ class Summary:
 def _ours(verdict: dict[str, Any]) -> str:
     low, high = ("open" if verdict[end] is None else f"{verdict[end]:.3g}" for end in ("low", "high"))
     return f"{verdict['estimate']:.3g} [{low}, {high}] {verdict['unit']}"
+
+
+def _claims(study: Path) -> tuple[list[dict[str, Any]], list[Path]]:
+    """The claims of a study with the newest verdict on each, and the files that say so.
+
+    They are put together in claims.json when all are judged; until then some verdicts are newer, or all there is.
+    """
+    whole = study / "claims.json"
+    known = json.loads(whole.read_text(encoding="utf-8"))["claims"] if whole.exists() else []
+    found, sources = {claim["id"]: claim for claim in known}, [whole] if whole.exists() else []
+    for file in sorted((study / VERDICTS).glob("*.json")):
+        judged = identity.read(file) or {}
+        before = found.get(file.stem, {} if whole.exists() else UNSAID)
+        if before and "verdict" in judged and judged["verdict"] != before.get("verdict"):
+            found[file.stem] = {**before, **judged}
+            sources.append(file)
+    return list(found.values()), sources
 
 
 def _figures(results: Path, study: str) -> list[Path]:

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from common.config import Claim
 from common.evidence import committed
 from common.evidence.claims import KINDS
 from common.evidence.committed import Committed, Kept
@@ -109,6 +110,17 @@ def test_an_unknown_block_is_an_error(tmp_path):
     assert readme.filled(file, {"costs": lambda: "new"}) == "a\n<!-- costs -->\nnew\n<!-- end -->\nb\n"
     with pytest.raises(LookupError, match="there is no block 'costs'; known are claims"):
         readme.filled(file, {"claims": lambda: ""})
+
+
+def test_a_headline_has_interval_and_paper_and_one_that_is_not_judged_says_so():
+    claim = Claim(
+        "X1", "it holds", verdict="holds", source="Wen et al. 2024, figure 1", published="gap 0.5", mark="published"
+    )
+    kept = Kept("supported", "0.4 [0.3, 0.5]", standing="registered")
+    assert readme.headline(claim, kept) == (
+        "**✓ supported**: it holds. Here 0.4 [0.3, 0.5]. Wen et al. 2024: gap 0.5. X1, registered."
+    )
+    assert readme.headline(claim, None) == "**– not judged yet**: it holds. Wen et al. 2024: gap 0.5. X1."
 
 
 def test_bars_and_line_ends_do_not_break_a_table():

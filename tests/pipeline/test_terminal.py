@@ -4,6 +4,9 @@ import io
 import json
 import logging
 import os
+import re
+import select
+import threading
 import time
 from types import SimpleNamespace
 
@@ -82,6 +85,28 @@ def test_a_failure_is_told_once_with_reason_and_log(build, tmp_path):
     assert told(build)[-1] == "failed: tiny/a, tiny/b"
 
 
+def test_what_a_person_stops_has_not_failed(build):
+    build.begin(1, 0.0)
+    build.fail(1)
+    build.begin(2, 0.0)
+    build.stop()
+    build.fail(2)
+    assert build.board.failed == [1] and build.board.stopped == [2]
+    assert build.board.left(0.0, {}) == pytest.approx(handler.Board.of([work(3, "figure")], cores=2).left(0.0, {}))
+    build.close(["the same command goes on"])
+    first, stopping, _, *last = told(build)
+    assert "tiny/a: ended without a word" in first and stopping.startswith("stopping; ")
+    assert last == ["failed: tiny/a", "stopped: tiny/b", "the same command goes on"]
+
+
+def test_the_message_of_ctrl_c_ends_a_build_in_our_words(build):
+    terminal = handler.Terminal(SimpleNamespace(touch=False, dryrun=False), SimpleNamespace(problems=[]))
+    terminal.executes, terminal.build = True, build
+    text = "Terminating processes on user request, this might take some time."
+    terminal.emit(logging.LogRecord("x", logging.INFO, "", 0, text, None, None))
+    assert build.board.ending and told(build) == ["stopping; runs in training save their states first"]
+
+
 def test_an_old_log_or_none_says_nothing_of_a_job_that_was_killed(tmp_path):
     log = tmp_path / "a.log"
     silent = ("ended without a word; perhaps it was killed", False)
@@ -144,20 +169,27 @@ def test_no_terminal_no_table_no_colour():
     assert screen.Paper(ascii_only).marked("x", "failed") == "FAILED x"
 
 
+def arrived(controller: int) -> str:
+    """All that was written to a terminal, some of which comes a moment later."""
+    text = b""
+    while select.select([controller], [], [], 0.3)[0]:
+        text += os.read(controller, 1 << 16)
+    return text.decode()
+
+
 @pytest.mark.parametrize("width", [20, 60, 200])
 def test_lines_of_the_table_fit_the_terminal(width):
     controller, terminal = os.openpty()
     kept = os.dup(2)
     try:
         os.dup2(terminal, 2)
-        os.set_blocking(controller, False)
         drawn = screen.Screen({"NO_COLOR": "1"})
         drawn._size = lambda: (width, 5)
         drawn.table(lambda _: ["y" * 300] * 9)
         drawn.line("a line above", "done")
         os.write(2, b"said by a job\n")
         drawn.close()
-        text = os.read(controller, 1 << 16).decode()
+        text = arrived(controller)
     finally:
         os.dup2(kept, 2)
         for number in (kept, controller, terminal):
@@ -165,6 +197,48 @@ def test_lines_of_the_table_fit_the_terminal(width):
     lines = [line for line in text.replace("\x1b[K", "").splitlines() if line.strip("\x1b[J\r").startswith("y")]
     assert {len(line.strip("\x1b[J\r")) for line in lines} == {width - 1} and "\x1b[32m" not in text
     assert "said by a job" in text and f"{drawn.sign('done')} a line above" in text and "\x1b[3A" in text
+
+
+class Window:
+    """A terminal that breaks lines anew when its width changes, as most do."""
+
+    def __init__(self, width: int) -> None:
+        self.width, self.lines, self.line, self.start = width, [""], 0, 0
+
+    def rows(self) -> list[tuple[int, int]]:
+        """Of each row on the glass the line that it is part of, and where in it the row starts."""
+        found = enumerate(self.lines)
+        return [(number, start) for number, line in found for start in range(0, max(len(line), 1), self.width)]
+
+    def write(self, text: str) -> None:
+        """Take text as it comes; the cursor is at the start of a row before each text."""
+        for part in re.findall(r"\x1b\[\d*[A-Za-z]|\r|\n|[^\x1b\r\n]+", text):
+            if up := re.fullmatch(r"\x1b\[(\d+)A", part):
+                here = self.rows().index((self.line, self.start))
+                self.line, self.start = self.rows()[max(here - int(up[1]), 0)]
+            elif part == "\x1b[J":
+                self.lines[self.line :] = [self.lines[self.line][: self.start]]
+            elif part == "\n":
+                self.line, self.start = self.line + 1, 0
+                self.lines += [""] * (self.line == len(self.lines))
+            elif part[0] not in "\r\x1b":
+                self.lines[self.line] = self.lines[self.line][: self.start] + part
+
+
+def test_a_terminal_that_changes_its_width_keeps_no_remains_of_the_table():
+    window, kept = Window(60), []
+    drawn = screen.Screen.__new__(screen.Screen)
+    screen.Signs.__init__(drawn, io.StringIO(), coloured=False)
+    drawn.lock, drawn.lines, drawn._write = threading.RLock(), [], window.write
+    drawn._size = lambda: (window.width, 40)
+    for number, width in enumerate((60, 25, 25, 13, 80, 40)):
+        window.width = width
+        kept.append(f"done {number}")
+        drawn.line(kept[-1])
+        drawn.table(lambda width, number=number: [f"{number} {'x' * 90}"[:width], "", f"{number} short"])
+        assert window.lines == [*kept, *drawn.lines, ""]
+    drawn._write(drawn._erased())
+    assert window.lines == [*kept, ""]
 
 
 def test_did_you_mean():
@@ -185,6 +259,12 @@ def test_reasons_in_words():
         "not made yet"
     )
     assert "; install it (make .venv" in reason(ModuleNotFoundError("No module named 'datasets'"))
+
+
+def test_a_folder_of_the_repository_is_named_from_its_root(monkeypatch, tmp_path):
+    monkeypatch.setattr(ending, "ROOT", tmp_path)
+    assert str(ending._place(tmp_path / "scales/smoke/figures")) == "scales/smoke/figures"
+    assert ending._place(tmp_path.parent / "figures") == tmp_path.parent / "figures"
 
 
 def test_changed_verdicts_are_named():

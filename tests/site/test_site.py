@@ -4,13 +4,17 @@ import dataclasses
 import re
 import shutil
 import sys
+from types import SimpleNamespace
 
 import pytest
 
+from common.config import Claim, Select
+from common.evidence import committed
 from common.evidence.registration import Registered
 from common.site import __main__ as command
 from common.site import axes, curves, intervals, prose, write
 from common.site.content import NOT_JUDGED
+from common.site.gather import Build, _Gathered
 from common.site.pages import HERE, Pages
 from common.site.rows import Reader, _thinned
 from tests.site.checker import broken, read
@@ -88,16 +92,31 @@ def test_a_registered_claim_shows_its_registration(sites):
         rule={},
         runs={},
         seeds=8,
-        pilot={"verdict": "supported", "n": 3},
+        pilot={"verdict": "supported", "estimate": 0.060686, "low": -0.02, "high": 0.14177, "n": 3},
         power=0.84,
-        date="2026-11-30",
+        date="2026-11-30T10:20:30+00:00",
         commit="feedbeef00",
     )
     site = sites["built"]
     claims = {**site.claims, "X1": dataclasses.replace(site.claims["X1"], registered=entry)}
     text = dict(Pages(dataclasses.replace(site, claims=claims)).all())["claims/X1.html"]
     assert "2026-11-30, commit <code>feedbee</code>: 8 seeds planned, power 84 %" in text
-    assert "pilot: verdict supported, n 3" in text
+    assert "pilot: supported, 0.0607 [-0.0200, 0.142; n = 3]" in text
+
+
+def test_commands_are_those_of_the_scale(written):
+    for path, made in (("studies/toy.html", "toy"), ("runs/toy/branch.html", "results/toy/branch/metrics.csv")):
+        assert f"snakemake --workflow-profile profiles/smoke {made}" in page(written["smoke"], path).text
+        assert f"snakemake {made}" in page(written["built"], path).text
+
+
+def test_what_is_not_judged_yet_may_be_registered(tmp_path):
+    claim = Claim("X4", "it is low", verdict="is_low", source="ours", runs=Select())
+    known = {"id": "X4", "standing": "registered", "because": "", "registered_rule": None}
+    gathered = _Gathered(SimpleNamespace(statements=lambda *_: [known]), "toy", Build(None), tmp_path)
+    vars(gathered)["kept"] = committed.read(tmp_path)
+    words, found = gathered._kept(claim)
+    assert (words.standing, found["outcome"]) == ("registered", NOT_JUDGED)
 
 
 def test_smoke_verdicts_are_no_changes(written):

@@ -294,7 +294,7 @@ def test_records_of_the_first_edition_are_mirrored_too(results: Path, fields: di
     assert params["old", "data.source"] == params["old", "watched.task0.source"] == "digits"
     assert params["old", "probes.0.steps"] == "[1, 2]" and params["old", "optimizer.momentum"] == "0.9"
     if "sweep" in fields:
-        names = [f"lr {member['lr']}, seed {member['seed']} of old" for member in members]
+        names = [f"lr {member['lr']} of old, seed {member['seed']}" for member in members]
         assert [row[0] for row in points(results)] == [name for name in names for _ in range(3)]
         assert [params[name, "lr"] for name in names] == ["0.1", "0.1", "0.2", "0.2"]
     else:
@@ -364,8 +364,8 @@ def test_members_of_a_sweep_are_nested_runs(results: Path) -> None:
     tracking.mirror(write_run(results, "grid", table=first, status="running", description=description))
     assert [row[0] for row in query(results, "SELECT name FROM runs ORDER BY 1")] == [
         "grid",
-        "lr 0.1, seed 0 of grid",
-        "lr 0.1, seed 1 of grid",
+        "lr 0.1 of grid, seed 0",
+        "lr 0.1 of grid, seed 1",
     ]
     run_dir = write_run(
         results, "grid", table=sweep_table(5, members=members), description=description, members=outcomes
@@ -373,7 +373,7 @@ def test_members_of_a_sweep_are_nested_runs(results: Path) -> None:
     for _ in range(2):
         tracking.mirror(run_dir)
     wanted = [
-        (f"lr {swept['lr']}, seed {swept['seed']} of grid", "train_loss", step, (i + 1) / (step + 1), STARTED_MS + step)
+        (f"lr {swept['lr']} of grid, seed {swept['seed']}", "train_loss", step, (i + 1) / (step + 1), STARTED_MS + step)
         for i, swept in enumerate(members)
         for step in range(5)
     ]
@@ -385,17 +385,17 @@ def test_members_of_a_sweep_are_nested_runs(results: Path) -> None:
     )
     assert parents == [("grid", 1)] * 4
     params = {row[0]: row[2] for row in contents(results)["params"] if row[1] == "lr"}
-    assert params["lr 0.2, seed 1 of grid"] == "0.2"
+    assert params["lr 0.2 of grid, seed 1"] == "0.2"
     diverged = query(results, "SELECT r.name FROM tags t JOIN runs r USING (run_uuid) WHERE t.key = 'diverged'")
-    assert diverged == [("lr 0.2, seed 1 of grid",)]
+    assert diverged == [("lr 0.2 of grid, seed 1",)]
     again = write_run(
         results, "grid", table=first, description=describe(sweep={"lr": (0.1,), "seed": (0, 1)}), started_ms=7
     )
     tracking.mirror(again)
     assert [row[0] for row in query(results, "SELECT name FROM runs WHERE lifecycle_stage = 'active' ORDER BY 1")] == [
         "grid",
-        "lr 0.1, seed 0 of grid",
-        "lr 0.1, seed 1 of grid",
+        "lr 0.1 of grid, seed 0",
+        "lr 0.1 of grid, seed 1",
     ]
 
 
@@ -577,6 +577,38 @@ def test_rebuilt_equals_mirrored_live(results: Path, empty_store: Path) -> None:
         assert set(rows) ^ set(live[part]) == set(), part
         assert rows == live[part], part
     assert artifacts(results, summary) == names
+
+
+def test_figures_and_verdicts_arrive_while_the_others_are_still_to_come(results: Path) -> None:
+    follower, name = Follower(results), "wsd figures and claims"
+
+    def shown() -> tuple[dict[str, str], list[str]]:
+        follower.update(live=True)
+        follower.summarise(live=True)
+        tags = {key: value for run, key, value in contents(results)["tags"] if run == name}
+        return tags, [Path(file).name for file in artifacts(results, name)]
+
+    verdict = {"verdict": "supported", "estimate": 1.0, "low": 0.5, "high": None, "unit": "nats", "rule": "above 0.1"}
+    write_run(results, rows=4, status="running")
+    (results / "wsd" / "claims").mkdir()
+    (results / "wsd" / "claims" / "C8.json").write_text(json.dumps({"id": "C8", "runs": 4, "verdict": verdict}))
+    tags, files = shown()
+    assert (tags["C8.verdict"], files) == ("supported", ["C8.json"])
+    assert "| C8 | **supported** (just judged) | 1 [0.5, open] nats | above 0.1 |" in tags["mlflow.note.content"]
+
+    (results.parent / "figures").mkdir()
+    (results.parent / "figures" / "wsd_loss.png").write_text("a picture")
+    assert shown()[1] == ["C8.json", "wsd_loss.png"]
+
+    write_summary(results)
+    tags, files = shown()
+    assert tags["C8.estimate"] == "1 [0.5, open] nats", "the file is the newest verdict"
+    assert "| C8 | **supported** (paper, registered) |" in tags["mlflow.note.content"]
+    (results / "wsd" / "claims" / "C8.json").unlink()
+    (results / "wsd" / "claims" / "C9.json").write_text(json.dumps({"id": "C9", "runs": 4, "verdict": verdict}))
+    tags, files = shown()
+    assert tags["C8.estimate"].startswith("0.008 ") and "C9.verdict" not in tags, "it is no claim of the study now"
+    assert "claims.json" in files and "C9.json" not in files
 
 
 def test_changed_claims_replace_the_old_ones(results: Path) -> None:

@@ -28,6 +28,10 @@ class Board:
     done: dict[int, float | None] = field(default_factory=dict)
     """Seconds that those which are done have taken, where they are known."""
     failed: list[int] = field(default_factory=list)
+    stopped: list[int] = field(default_factory=list)
+    """Those that were running when somebody asked the build to end."""
+    ending: bool = False
+    """Whether somebody has."""
 
     @classmethod
     def of(cls, works: Iterable[Work], *, cores: int) -> "Board":
@@ -53,10 +57,10 @@ class Board:
         return self.works.get(number)
 
     def fail(self, number: int) -> Work | None:
-        """A job has failed; gives it, if it does something."""
+        """A job has failed, or was stopped; gives it, if it does something."""
         self.began.pop(number, None)
-        if number in self.works and number not in self.failed:
-            self.failed.append(number)
+        if number in self.works and number not in (*self.failed, *self.stopped):
+            (self.stopped if self.ending else self.failed).append(number)
         return self.works.get(number)
 
     def left(self, now: float, seen: Mapping[int, float]) -> float:
@@ -69,7 +73,7 @@ class Board:
         rate, typical = self._rate(), self._typical()
         rest = []
         for number, work in self.works.items():
-            if number in self.done or number in self.failed:
+            if number in self.done or number in self.failed or number in self.stopped:
                 continue
             whole = self.expected[number] * rate if number in self.expected else typical.get(work.kind, OTHER_SECONDS)
             spent = now - self.began[number] if number in self.began else 0.0

@@ -101,12 +101,19 @@ def summary(board: Board, before: Mapping[str, Verdicts], studies: Studies, *, s
     trained = f", {words.count(runs, 'run')} among them" if runs else ""
     yield f"{len(done)} of {words.count(len(board.works), 'job')} done in {words.time(seconds)}{trained}"
     if figures := [Path(work.output).name for work in done if work.kind == "figure"]:
-        yield f"figures: {words.some(figures, most=12)} in {Path('figures').resolve()}"
+        yield f"figures: {words.some(figures, most=12)} in {_place(Path('figures'))}"
     judged = list(dict.fromkeys(work.study for work in done if work.kind == "judgement"))
     for study in judged:
         yield from _compared(study, verdicts(study), before.get(study, {}), claims=studies[study].claims)
-    if board.failed:
-        yield f"failed: {words.some(sorted(board.works[number].name for number in board.failed), most=8)}"
+    for said, numbers in (("failed", board.failed), ("stopped", board.stopped)):
+        if numbers:
+            yield f"{said}: {words.some(sorted(board.works[number].name for number in numbers), most=8)}"
+
+
+def _place(folder: Path) -> Path:
+    """A folder from the root of the repository, or the whole of its path if it lies elsewhere."""
+    whole = folder.resolve()
+    return whole.relative_to(ROOT) if whole.is_relative_to(ROOT) else whole
 
 
 def _compared(study: str, now: Verdicts, before: Verdicts, *, claims: Iterable[str]) -> Iterator[str]:

@@ -36,7 +36,9 @@ CHATTER = ("Assuming unrestricted", "Restored previous version of", "Exiting bec
 """How messages begin that say nothing to a person, or what is told in other words."""
 TOLD = ("CalledProcessError", "At least one job did not complete successfully")
 """What is in messages about failures that are told as those of a run."""
-SAID = ("Terminating processes", "Will exit after finishing", "Nothing to be done", "Trying to restart")
+STOPPING = "Terminating processes"
+"""How the message begins that somebody has asked the build to end."""
+SAID = (STOPPING, "Will exit after finishing", "Nothing to be done", "Trying to restart")
 """How those messages begin that are told although they are no warnings."""
 
 
@@ -138,6 +140,8 @@ class Terminal(logging.Handler):
             self.build.finish(record.__dict__["job_id"], now)
         elif self.build is not None and event == "job_error":
             self.build.fail(record.__dict__["jobid"])
+        elif self.build is not None and str(record.msg).startswith(STOPPING):
+            self.build.stop()
         elif event in ("", "error") and (record.levelno > logging.INFO or str(record.msg).startswith(SAID)):
             self._pass(record)
 
@@ -211,10 +215,16 @@ class Build:
         """A job has failed; what has not been told of it is told."""
         with self.lock:
             work = self._end(number, self.board.fail(number))
-            if work is not None:
+            if work is not None and not self.board.ending:
                 reason, own = hints.reason(work.log, work.name, since=self.begun.get(number, 0.0))
                 if not own:
                     self._line(f"{work.name}: {reason} (log: {work.log})", "failed")
+
+    def stop(self) -> None:
+        """Somebody has asked for the end: what ends from now on has not failed."""
+        with self.lock:
+            self.board.ending = True
+            self._line("stopping; runs in training save their states first")
 
     def _end(self, number: int, work: Work | None) -> Work | None:
         self.watches.pop(number, None)

@@ -98,8 +98,7 @@ class Screen(Signs):
         self.terminal = os.fdopen(self.number, "w", encoding=sys.stderr.encoding, errors="replace")
         super().__init__(self.terminal, coloured=not environment.get("NO_COLOR"))
         self.lock = threading.RLock()
-        self.shown = ""
-        self.height = 0
+        self.lines: list[str] = []
         self.rest = b""
         self.ended = threading.Event()
         self.read, write = os.pipe()
@@ -112,17 +111,16 @@ class Screen(Signs):
     def line(self, text: str, mark: str = "") -> None:
         """Write a line above the table."""
         with self.lock:
-            self._write(f"{self._erased()}{self.marked(text, mark)}\x1b[K\n{self.shown}")
+            self._write(f"{self._erased()}{self.marked(text, mark)}\x1b[K\n{_drawn(self.lines)}")
 
     def table(self, draw: Callable[[int], Sequence[str]]) -> None:
         """Draw the table anew, in one stroke, if it has changed."""
         with self.lock:
             width, height = self._size()
             lines = [line[: width - 1] for line in draw(width - 1)][: max(height - 2, 1)]
-            shown = "".join(f"{line}\x1b[K\n" for line in lines)
-            if shown != self.shown:
-                self._write(f"{self._home()}{shown}\x1b[J")
-                self.shown, self.height = shown, len(lines)
+            if lines != self.lines:
+                self._write(f"{self._home()}{_drawn(lines)}\x1b[J")
+                self.lines = lines
 
     def close(self) -> None:
         """Take the table away and give standard error back."""
@@ -132,10 +130,13 @@ class Screen(Signs):
         self.reader.join(timeout=2)
         with self.lock:
             self._write(self._erased())
-            self.shown, self.height = "", 0
+            self.lines = []
 
     def _home(self) -> str:
-        return f"\x1b[{self.height}A\r" if self.height else "\r"
+        """To the first row of the table, whose lines a terminal that became narrower has broken into several rows."""
+        width, _ = self._size()
+        rows = sum(max(-(-len(line) // width), 1) for line in self.lines)
+        return f"\x1b[{rows}A\r" if rows else "\r"
 
     def _erased(self) -> str:
         return f"{self._home()}\x1b[J"
@@ -156,9 +157,9 @@ class Screen(Signs):
         """Write what the processes of the build say as lines above the table, until there is nothing more."""
         while True:
             ready, _, _ = select.select([self.read], [], [], 0.05)
-            if ready:
-                self._take(os.read(self.read, 1 << 16))
-            elif self.ended.is_set():
+            if text := os.read(self.read, 1 << 16) if ready else b"":
+                self._take(text)
+            elif ready or self.ended.is_set():  # nobody can write any more, or nobody is to be waited for
                 if self.rest:
                     self._take(b"\n")
                 return
@@ -167,6 +168,10 @@ class Screen(Signs):
         *lines, self.rest = (self.rest + text).split(b"\n")
         for line in lines:
             self.line(line.decode(errors="replace").rstrip("\r"))
+
+
+def _drawn(lines: Sequence[str]) -> str:
+    return "".join(f"{line}\x1b[K\n" for line in lines)
 
 
 def pen(stream: TextIO, environment: Mapping[str, str]) -> Pen:
