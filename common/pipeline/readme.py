@@ -55,7 +55,7 @@ def documents(studies: Studies) -> dict[Path, str]:
         blocks = {
             "figures": partial(figures, study, kept[name]),
             "claims": partial(verdicts, study, kept[name]),
-            "first_edition": partial(first_edition, study),
+            "first_edition": partial(first_edition, study, kept[name]),
         }
         found[study.folder / "README.md"] = filled(study.folder / "README.md", blocks)
     return found
@@ -167,14 +167,20 @@ def verdicts(study: Study, kept: Committed) -> str:
     return "\n\n".join(parts)
 
 
-def first_edition(study: Study) -> str:
-    """Claims, verdicts and numbers of a study's first edition, and what of each has changed since."""
+def first_edition(study: Study, kept: Committed) -> str:
+    """Claims, verdicts and numbers of a study's first edition, what of each has changed since, and the verdict now."""
     plain = json.loads((study.folder / FIRST_EDITION).read_text(encoding="utf-8"))
     rows = [
-        (name, old["statement"], old["verdict"], old["ours"], old["changed"]) for name, old in plain["claims"].items()
+        (name, old["statement"], old["verdict"], old["ours"], old["changed"], _now(kept.claims.get(name)))
+        for name, old in plain["claims"].items()
     ]
-    head = ("id", "claim as it stood", "verdict", "ours", "what changed")
+    head = ("id", "claim as it stood", "verdict", "ours", "what changed", "now")
     return f"Verdicts: {plain['from']}.\n\n{table(head, rows)}"
+
+
+def _now(kept: Kept | None) -> str:
+    """The verdict of today with its number."""
+    return f"{SIGN[kept.verdict]} {kept.verdict}: {kept.ours}" if kept else "no claim any more"
 
 
 def by_kind(study: Study) -> dict[Kind, dict[str, Claim]]:

@@ -190,10 +190,11 @@ def note(ax: Axes, text: str, *, corner: str = "lower left", width: int = 60) ->
     ax.text(x, y, "\n".join(lines), transform=ax.transAxes, fontsize=7, in_layout=False, **place)
 
 
-def mark(ax: Axes, *judged: Judged) -> None:
+def mark(ax: Axes, *judged: Judged, inside: bool = False) -> None:
     """Name the claims that a panel shows, with a sign and a colour for each verdict, at the right above it.
 
-    What they say stands in the caption. A panel with a title is not moved; above one without, room is made.
+    What they say stands in the caption. A panel with a title is not moved; above one without, room is made. `inside` it
+    they stand where the words above it leave no room.
     """
     parts: list[Artist] = [
         TextArea(
@@ -203,7 +204,7 @@ def mark(ax: Axes, *judged: Judged) -> None:
         for item in judged
     ]
     box = AnchoredOffsetbox(
-        "lower right",
+        "upper right" if inside else "lower right",
         child=HPacker(children=parts, sep=5, pad=0),
         frameon=False,
         pad=0,
@@ -213,7 +214,7 @@ def mark(ax: Axes, *judged: Judged) -> None:
     )
     box.set_in_layout(False)
     ax.add_artist(box)
-    if not any(ax.get_title(loc=side) for side in ("left", "center", "right")):
+    if not inside and not any(ax.get_title(loc=side) for side in ("left", "center", "right")):
         ax.set_title(" ", loc="right", fontsize=7, pad=3)  # room for it, as a title has
 
 

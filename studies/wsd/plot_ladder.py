@@ -64,6 +64,6 @@ def draw(runs: pd.DataFrame, averaging: pd.DataFrame, verdicts: dict[str, Judged
         )
         tables.append(drawn.assign(panel=panel.title[0]))
     axes.flat[-1].set_axis_off()
-    mark(axes.flat[0], verdicts["W19"])
-    mark(axes.flat[4], verdicts["W20"])
+    mark(axes.flat[0], verdicts["W19"], inside=True)
+    mark(axes.flat[4], verdicts["W20"], inside=True)
     return fig, pd.concat(tables)

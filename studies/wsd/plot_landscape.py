@@ -63,9 +63,9 @@ def draw(
         draw_ranks(panels[1], shares, "way", "stable", color=PALETTE["reference"], label="way into the decay")
     )
     tables.append(draw_lines(panels[2], lines))
-    titles = ("a  Curvature", "b  Share along the sharpest", "c  Loss along hill and river")
+    titles = ("a  Curvature", "b  Gradient", "c  Loss along hill and river")
     for ax, title, ylabel in zip(
-        panels, titles, ("eigenvalue", "share", "loss above the decayed state (nats/byte)"), strict=True
+        panels, titles, ("eigenvalue", "share along the sharpest", "loss, above the decayed (nats/byte)"), strict=True
     ):
         ax.set(title=title, ylabel=ylabel, xlabel="rank")
     panels[1].set_ylim(bottom=0)
