@@ -62,7 +62,7 @@ def prepare(root: Path, *, executing: bool) -> None:
     """
     paths = [str(root), *os.environ.get("PYTHONPATH", "").split(os.pathsep)]
     os.environ["PYTHONPATH"] = os.pathsep.join(dict.fromkeys(path for path in paths if path))
-    os.environ[owner.OWNER] = str(os.getpid())
+    os.environ[owner.OWNER] = owner.this()
     os.environ |= dict.fromkeys(ONE_THREAD, "1")
     if executing:
         _check_paths(root)
@@ -92,6 +92,12 @@ def _check_folders() -> None:
         free = shutil.disk_usage(folder).free
         if free < FREE_BYTES:
             sys.exit(f"{folder.resolve()}: {free / 1e6:.0f} MB free; a build needs {FREE_BYTES / 1e6:.0f} MB")
+
+
+def cores(workflow: Any) -> int:
+    """Cores on which jobs run at once: those of this machine or, where it has none, one for each job of a cluster."""
+    settings = workflow.resource_settings
+    return settings.cores or settings.nodes or 1
 
 
 def announce(studies: Studies, jobs: Iterable[Any], *, cores: int) -> None:
@@ -150,10 +156,15 @@ class Companions:
     def __init__(self) -> None:
         self.processes: list[subprocess.Popen[bytes]] = []
 
-    def start(self, jobs: Iterable[Any]) -> None:
-        """Start in the background those that these Snakemake jobs need: importing torch takes longer than a picture."""
+    def start(self, jobs: Iterable[Any], *, elsewhere: bool = False) -> None:
+        """Start in the background those that these Snakemake jobs need: importing torch takes longer than a picture.
+
+        Args:
+            jobs: all that are to be done.
+            elsewhere: whether trainings and measurements are sent to a cluster, where no server of ours listens.
+        """
         owner = ["--owner", str(os.getpid())]
-        needed = {SERVED.get(script_of(job), "pictures") for job in jobs}
+        needed = {SERVED.get(script_of(job), "pictures") for job in jobs} - ({"training"} if elsewhere else set())
         servers = [["common.runs.forkserver", name, "--preload", SERVERS[name]] for name in SERVERS if name in needed]
         mirror = [] if os.environ.get(MIRROR) == "no" else [["common.tracking", "watch"]]
         for command in (*servers, *mirror):

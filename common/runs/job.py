@@ -134,8 +134,11 @@ class Session:
 
     def _begin(self) -> None:
         _remove_all(self.job.place.progress, but=(LOCK,))
-        records.write_json(self.job.place.progress / "run.json", self.record)
+        self._record()
         self._open()
+
+    def _record(self) -> None:
+        records.write_json(self.job.place.progress / "run.json", self.record)
 
     def _open(self, size: int | None = None) -> None:
         """Begin metrics.csv, or go on at a size, with nothing beside it that an earlier process was writing."""
@@ -153,6 +156,9 @@ class Session:
             if (label := f"{CURRENT}{index}") in self.states
         }
         self.reasons = dict(zip(self.current, saved["reasons"], strict=True))
+        if here := origin.scheduled():
+            self.record["attempts"] = [*self.record.get("attempts", []), here]
+            self._record()
         self._open(saved["rows_size"])
 
     def _columns(self) -> list[str]:
@@ -354,6 +360,7 @@ def facts_of(job: Job, datasets: Datasets) -> dict[str, Any]:
         **({"parent_states": parent.digests(job.members)} if parent else {}),
         **contents(datasets),
         **origin.here(),
+        **({"attempts": [here]} if (here := origin.scheduled()) else {}),
         "device": torch.cuda.get_device_name() if job.run.device == "cuda" else "cpu",
         "cpu": torch.backends.cpu.get_cpu_capability(),
         "threads": job.run.threads,

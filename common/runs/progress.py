@@ -10,9 +10,14 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TextIO
 
+from common.runs import origin
+
+ATTEMPT = "-- another attempt: "
+"""Begins the line of a log under which the output of a further attempt stands."""
+
 
 @contextmanager
-def logged(path: str | Path, *, what: str) -> Iterator[TextIO]:
+def logged(path: str | Path, *, what: str, further: bool = False) -> Iterator[TextIO]:
     """Send all output of this process to a log file; yields a stream that still reaches the terminal.
 
     A failure within is told there in one line, and ends the process.
@@ -20,9 +25,14 @@ def logged(path: str | Path, *, what: str) -> Iterator[TextIO]:
     Args:
         path: the log.
         what: whose it is, as a person knows it: a run, a figure.
+        further: whether this goes on with what an earlier process had begun, whose output stays in the log.
     Raises: SystemExit if anything was raised within.
     """
-    with os.fdopen(os.dup(2), "w") as terminal, Path(path).open("w", encoding="utf-8", buffering=1) as log:
+    mode = "a" if further else "w"
+    with os.fdopen(os.dup(2), "w") as terminal, Path(path).open(mode, encoding="utf-8", buffering=1) as log:
+        if further:
+            where = "".join(f", {name} {value}" for name, value in origin.scheduled().items())
+            print(f"{ATTEMPT}process {os.getpid()}{where.replace('_', ' ')}", file=log)
         sys.stdout.flush()
         sys.stderr.flush()
         os.dup2(log.fileno(), 1)

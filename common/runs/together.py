@@ -65,6 +65,9 @@ class Follower(Leader):
     def _begin(self) -> None:
         pass
 
+    def _record(self) -> None:
+        pass
+
     def _open(self, size: int | None = None) -> None:
         pass
 

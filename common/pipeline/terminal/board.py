@@ -48,12 +48,14 @@ class Board:
     def finish(self, number: int, now: float) -> Work | None:
         """A job is done; gives it, if it does something."""
         began = self.began.pop(number, None)
+        if number in self.failed:
+            self.failed.remove(number)  # an earlier attempt
         if number in self.works:
             self.done[number] = None if began is None else now - began
         return self.works.get(number)
 
     def fail(self, number: int) -> Work | None:
-        """A job has failed; gives it, if it does something."""
+        """A job, or an attempt of it, has failed; gives it, if it does something."""
         self.began.pop(number, None)
         if number in self.works and number not in self.failed:
             self.failed.append(number)

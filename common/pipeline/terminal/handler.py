@@ -120,7 +120,7 @@ class Terminal(logging.Handler):
             if wish == "json":
                 print(plan.as_json(found), flush=True)
                 return
-            cores = self.workflow.cores
+            cores = build.cores(self.workflow)
             told = plan.lines(found, self.studies, cores=cores, results=RESULTS, whole=wish == "whole")
             print("\n".join(told) or "only targets without files of their own: nothing to be made", flush=True)
         elif event == "" and (record.levelno > logging.INFO or str(record.msg).startswith(SAID)):
@@ -163,8 +163,9 @@ class Build:
 
     def __init__(self, workflow: Any, studies: Studies) -> None:
         self.studies = studies
+        self.elsewhere = workflow.non_local_exec
         self.began, self.heard, self.totals = time.monotonic(), time.monotonic(), MINUTE
-        self.board = Board.of(works(workflow.dag.needrun_jobs(), studies), cores=workflow.cores or 1)
+        self.board = Board.of(works(workflow.dag.needrun_jobs(), studies), cores=build.cores(workflow))
         judged = {work.study for work in self.board.works.values() if work.kind == "judgement"}
         self.before = {study: self._before(study) for study in judged}
         self.begun: dict[int, float] = {}
@@ -213,7 +214,7 @@ class Build:
             work = self._end(number, self.board.fail(number))
             if work is not None:
                 reason, own = hints.reason(work.log, work.name, since=self.begun.get(number, 0.0))
-                if not own:
+                if not own or self.elsewhere:
                     self._line(f"{work.name}: {reason} (log: {work.log})", "failed")
 
     def _end(self, number: int, work: Work | None) -> Work | None:
