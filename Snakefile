@@ -37,7 +37,9 @@ wildcard_constraints:
 onstart:
     editions.set_aside()
     unfinished.remember(workflow)
-    build.announce(STUDIES, workflow.dag.needrun_jobs(), cores=build.cores(workflow))
+    build.announce(
+        STUDIES, workflow.dag.needrun_jobs(), cores=build.cores(workflow)
+    )
     standing.note(STUDIES, build.trained(workflow.dag.needrun_jobs()))
     COMPANIONS.start(workflow.dag.needrun_jobs(), elsewhere=workflow.non_local_exec)
 
