@@ -38,7 +38,10 @@ onstart:
     editions.set_aside()
     unfinished.remember(workflow)
     build.announce(
-        STUDIES, workflow.dag.needrun_jobs(), cores=build.cores(workflow)
+        STUDIES,
+        workflow.dag.needrun_jobs(),
+        cores=build.cores(workflow),
+        elsewhere=workflow.non_local_exec,
     )
     standing.note(STUDIES, build.trained(workflow.dag.needrun_jobs()))
     COMPANIONS.start(workflow.dag.needrun_jobs(), elsewhere=workflow.non_local_exec)

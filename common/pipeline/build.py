@@ -100,13 +100,22 @@ def cores(workflow: Any) -> int:
     return settings.cores or settings.nodes or 1
 
 
-def announce(studies: Studies, jobs: Iterable[Any], *, cores: int) -> None:
-    """Print what training the runs of these Snakemake jobs will cost, if there are any, and what results hold now."""
+def announce(studies: Studies, jobs: Iterable[Any], *, cores: int, elsewhere: bool = False) -> None:
+    """Print what training the runs of these Snakemake jobs will cost, if there are any, and what results hold now.
+
+    Args:
+        studies: all of them.
+        jobs: all that are to be done.
+        cores: so many runs are trained at once.
+        elsewhere: whether they are sent to a cluster, which finds each its memory, and may let it wait.
+    """
     names = [(job.wildcards.study, job.wildcards.run) for job in jobs if job.rule.name == "train"]
     runs = [studies.run(*name) for name in names]
     if runs:
-        print(cost.estimate(runs, cores=cores, results=place.RESULTS), file=sys.stderr, flush=True)
-        print(cost.memory(runs, cores=cores, results=place.RESULTS), file=sys.stderr, flush=True)
+        used = min(cores, len(runs)) if elsewhere else cores
+        print(cost.estimate(runs, cores=used, results=place.RESULTS), file=sys.stderr, flush=True)
+        if not elsewhere:
+            print(cost.memory(runs, cores=cores, results=place.RESULTS), file=sys.stderr, flush=True)
         alone = sum(studies.lineage_updates(*name) for name in names)
         if alone > cost.own_updates(runs):
             print(cost.saving(runs, alone=alone), file=sys.stderr, flush=True)

@@ -163,7 +163,7 @@ def priced(each: Sequence[float], updates: int, *, cores: int, known: bool) -> s
     """
     count = f"{len(each)} run{'s' * (len(each) != 1)} to train, {updates:,} updates"
     how = "from measured speed" if known else "a first guess"
-    return f"{count}: about {shared(each, cores=cores) / 60:.1f} min on {cores} cores ({how})"
+    return f"{count}: about {shared(each, cores=cores) / 60:.1f} min on {cores} core{'s' * (cores != 1)} ({how})"
 
 
 def shared(each: Sequence[float], *, cores: int) -> float:

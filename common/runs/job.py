@@ -21,7 +21,7 @@ from common import config, data
 from common.config import Data, Run
 from common.data import Dataset
 from common.optim import optimizers
-from common.runs import checkpoint, damage, origin, published, ranks, records
+from common.runs import checkpoint, damage, gpus, origin, published, ranks, records
 from common.runs.damage import Damaged
 from common.runs.owner import end_with_owner
 from common.runs.parent import Parent, contents
@@ -88,6 +88,9 @@ def preload() -> None:
 def run(job: Mapping[str, Any], *, terminal: TextIO) -> None:
     """Train the job that plain values describe (see `Job.from_plain`), with its progress on the terminal."""
     made = Job.from_plain(job, terminal=terminal)
+    if made.run.device == "cuda":
+        gpus.lease(made.run.ranks)
+        gpus.repeatable()
     if made.run.ranks > 1:
         ranks.launch(job, count=made.run.ranks, terminal=terminal)
     else:

@@ -202,6 +202,9 @@ def test_the_price_is_told_for_trainings_only(tmp_path, monkeypatch, capsys):
     line, memory = capsys.readouterr().err.splitlines()
     assert line.startswith(f"1 run to train, {own_updates([run]):,} updates: about ")
     assert memory.startswith("memory: about ")
+    build.announce(studies, [job("train", name)], cores=500, elsewhere=True)
+    [line] = capsys.readouterr().err.splitlines()
+    assert line.startswith("1 run to train, ") and "on 1 core (" in line
     build.announce(studies, [job("claims", name)], cores=2)
     assert capsys.readouterr().err == ""
 
