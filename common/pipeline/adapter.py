@@ -26,7 +26,7 @@ def run(job: Any, code: str, *, server: str = "pictures") -> NoReturn:
 
 
 def call(
-    job: Any, code: str, arguments: Mapping[str, Any], *, what: str, server: str, further: bool = False
+    job: Any, code: str, arguments: Mapping[str, Any], *, what: str, server: str, further: bool | None = None
 ) -> NoReturn:
     """As `run`, with arguments that are known; `what` and `further` are those of `common.runs.progress.logged`."""
     with logged(job.log[0], what=what, further=further) as terminal:

@@ -17,7 +17,7 @@ ATTEMPT = "-- another attempt: "
 
 
 @contextmanager
-def logged(path: str | Path, *, what: str, further: bool = False) -> Iterator[TextIO]:
+def logged(path: str | Path, *, what: str, further: bool | None = None) -> Iterator[TextIO]:
     """Send all output of this process to a log file; yields a stream that still reaches the terminal.
 
     A failure within is told there in one line, and ends the process.
@@ -25,11 +25,12 @@ def logged(path: str | Path, *, what: str, further: bool = False) -> Iterator[Te
     Args:
         path: the log.
         what: whose it is, as a person knows it: a run, a figure.
-        further: whether this goes on with what an earlier process had begun, whose output stays in the log.
+        further: whether this goes on with what an earlier process had begun, whose output stays in the log; None of
+            what always begins anew.
     Raises: SystemExit if anything was raised within.
     """
-    mode = "a" if further else "w"
-    with os.fdopen(os.dup(2), "w") as terminal, Path(path).open(mode, encoding="utf-8", buffering=1) as log:
+    file, mode = Path(path) if further is None else _kept(Path(path)), "a" if further else "w"
+    with os.fdopen(os.dup(2), "w") as terminal, file.open(mode, encoding="utf-8", buffering=1) as log:
         if further:
             where = "".join(f", {name} {value}" for name, value in origin.scheduled().items())
             print(f"{ATTEMPT}process {os.getpid()}{where.replace('_', ' ')}", file=log)
@@ -49,6 +50,14 @@ def logged(path: str | Path, *, what: str, further: bool = False) -> Iterator[Te
                     traceback.print_exc(file=log)
                 print(line, file=log)
             raise SystemExit(1) from None
+
+
+def _kept(path: Path) -> Path:
+    """Where all attempts of a job write; its log leads there, since Snakemake removes a log before each attempt."""
+    kept = path.with_name(f".{path.name}")
+    path.unlink(missing_ok=True)
+    path.symlink_to(kept.name)
+    return kept
 
 
 def reason(problem: BaseException) -> str:

@@ -37,7 +37,9 @@ def test_a_log_takes_everything_and_the_terminal_stays_reachable(tmp_path):
 
 def test_a_further_attempt_leaves_what_the_one_before_has_said(tmp_path):
     log = tmp_path / "log"
+    (tmp_path / ".log").write_text("of another training\n")
     for further in (False, True):
+        log.unlink(missing_ok=True)  # as Snakemake does
         code = (
             "from common.runs.progress import logged\n"
             f"with logged({str(log)!r}, what='wsd/a', further={further}):\n    print('{further}')\n"

@@ -41,15 +41,15 @@ class Board:
         }
 
     def start(self, number: int, now: float) -> None:
-        """A job begins."""
+        """A job begins, or is tried once more."""
+        if number in self.failed:
+            self.failed.remove(number)
         if number in self.works:
             self.began[number] = now
 
     def finish(self, number: int, now: float) -> Work | None:
         """A job is done; gives it, if it does something."""
         began = self.began.pop(number, None)
-        if number in self.failed:
-            self.failed.remove(number)  # an earlier attempt
         if number in self.works:
             self.done[number] = None if began is None else now - began
         return self.works.get(number)

@@ -32,7 +32,17 @@ OWN = "DefaultStreamHandler"
 MINUTE = 60.0
 """Seconds without a word after which a log has the totals; they come at 1, 2, 4, 8, ... minutes anyway."""
 
-CHATTER = ("Assuming unrestricted", "Restored previous version of", "Exiting because a job execution failed")
+CHATTER = (
+    "Assuming unrestricted",
+    "Restored previous version of",
+    "Cannot restore",
+    "Exiting because a job execution failed",
+)
+    "Assuming unrestricted",
+    "Restored previous version of",
+    "Cannot restore",
+    "Exiting because a job execution failed",
+)
 """How messages begin that say nothing to a person, or what is told in other words."""
 TOLD = ("CalledProcessError", "At least one job did not complete successfully")
 """What is in messages about failures that are told as those of a run."""
