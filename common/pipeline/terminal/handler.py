@@ -38,11 +38,6 @@ CHATTER = (
     "Cannot restore",
     "Exiting because a job execution failed",
 )
-    "Assuming unrestricted",
-    "Restored previous version of",
-    "Cannot restore",
-    "Exiting because a job execution failed",
-)
 """How messages begin that say nothing to a person, or what is told in other words."""
 TOLD = ("CalledProcessError", "At least one job did not complete successfully")
 """What is in messages about failures that are told as those of a run."""
