@@ -4,6 +4,7 @@ import sys
 from pathlib import Path
 
 from common.pipeline import adopted, build, editions, provenance, standing, unfinished
+from common.pipeline.needs import Needs
 from common.pipeline.studies import Studies
 from common.pipeline.terminal import attach
 
@@ -13,6 +14,7 @@ STUDIES = Studies.load(
     block=config.get("seeds"),
 )
 config["scale"] = STUDIES.scale
+NEEDS = Needs()
 COMPANIONS = build.Companions()
 
 EXECUTING = build.executes(workflow, sys.argv)
@@ -35,9 +37,14 @@ wildcard_constraints:
 onstart:
     editions.set_aside()
     unfinished.remember(workflow)
-    build.announce(STUDIES, workflow.dag.needrun_jobs(), cores=workflow.cores)
+    build.announce(
+        STUDIES,
+        workflow.dag.needrun_jobs(),
+        cores=build.cores(workflow),
+        elsewhere=workflow.non_local_exec,
+    )
     standing.note(STUDIES, build.trained(workflow.dag.needrun_jobs()))
-    COMPANIONS.start(workflow.dag.needrun_jobs())
+    COMPANIONS.start(workflow.dag.needrun_jobs(), elsewhere=workflow.non_local_exec)
 
 
 onsuccess:

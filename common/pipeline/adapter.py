@@ -25,9 +25,11 @@ def run(job: Any, code: str, *, server: str = "pictures") -> NoReturn:
     call(job, code, arguments, what=job.rule, server=server)
 
 
-def call(job: Any, code: str, arguments: Mapping[str, Any], *, what: str, server: str) -> NoReturn:
-    """As `run`, with arguments that are known; `what` is the name of the job for people."""
-    with logged(job.log[0], what=what) as terminal:
+def call(
+    job: Any, code: str, arguments: Mapping[str, Any], *, what: str, server: str, further: bool | None = None
+) -> NoReturn:
+    """As `run`, with arguments that are known; `what` and `further` are those of `common.runs.progress.logged`."""
+    with logged(job.log[0], what=what, further=further) as terminal:
         failure = forkserver.call(server, code, arguments, terminal=terminal.fileno())
         dates.correct(job.input)  # at the end, since the clock may have been set back meanwhile
         sys.exit(failure)

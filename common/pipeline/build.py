@@ -62,7 +62,7 @@ def prepare(root: Path, *, executing: bool) -> None:
     """
     paths = [str(root), *os.environ.get("PYTHONPATH", "").split(os.pathsep)]
     os.environ["PYTHONPATH"] = os.pathsep.join(dict.fromkeys(path for path in paths if path))
-    os.environ[owner.OWNER] = str(os.getpid())
+    os.environ[owner.OWNER] = owner.this()
     os.environ |= dict.fromkeys(ONE_THREAD, "1")
     if executing:
         _check_paths(root)
@@ -94,13 +94,28 @@ def _check_folders() -> None:
             sys.exit(f"{folder.resolve()}: {free / 1e6:.0f} MB free; a build needs {FREE_BYTES / 1e6:.0f} MB")
 
 
-def announce(studies: Studies, jobs: Iterable[Any], *, cores: int) -> None:
-    """Print what training the runs of these Snakemake jobs will cost, if there are any, and what results hold now."""
+def cores(workflow: Any) -> int:
+    """Cores on which jobs run at once: those of this machine or, where it has none, one for each job of a cluster."""
+    settings = workflow.resource_settings
+    return settings.cores or settings.nodes or 1
+
+
+def announce(studies: Studies, jobs: Iterable[Any], *, cores: int, elsewhere: bool = False) -> None:
+    """Print what training the runs of these Snakemake jobs will cost, if there are any, and what results hold now.
+
+    Args:
+        studies: all of them.
+        jobs: all that are to be done.
+        cores: so many runs are trained at once.
+        elsewhere: whether they are sent to a cluster, which finds each its memory, and may let it wait.
+    """
     names = [(job.wildcards.study, job.wildcards.run) for job in jobs if job.rule.name == "train"]
     runs = [studies.run(*name) for name in names]
     if runs:
-        print(cost.estimate(runs, cores=cores, results=place.RESULTS), file=sys.stderr, flush=True)
-        print(cost.memory(runs, cores=cores, results=place.RESULTS), file=sys.stderr, flush=True)
+        used = min(cores, len(runs)) if elsewhere else cores
+        print(cost.estimate(runs, cores=used, results=place.RESULTS), file=sys.stderr, flush=True)
+        if not elsewhere:
+            print(cost.memory(runs, cores=cores, results=place.RESULTS), file=sys.stderr, flush=True)
         alone = sum(studies.lineage_updates(*name) for name in names)
         if alone > cost.own_updates(runs):
             print(cost.saving(runs, alone=alone), file=sys.stderr, flush=True)
@@ -150,10 +165,15 @@ class Companions:
     def __init__(self) -> None:
         self.processes: list[subprocess.Popen[bytes]] = []
 
-    def start(self, jobs: Iterable[Any]) -> None:
-        """Start in the background those that these Snakemake jobs need: importing torch takes longer than a picture."""
+    def start(self, jobs: Iterable[Any], *, elsewhere: bool = False) -> None:
+        """Start in the background those that these Snakemake jobs need: importing torch takes longer than a picture.
+
+        Args:
+            jobs: all that are to be done.
+            elsewhere: whether trainings and measurements are sent to a cluster, where no server of ours listens.
+        """
         owner = ["--owner", str(os.getpid())]
-        needed = {SERVED.get(script_of(job), "pictures") for job in jobs}
+        needed = {SERVED.get(script_of(job), "pictures") for job in jobs} - ({"training"} if elsewhere else set())
         servers = [["common.runs.forkserver", name, "--preload", SERVERS[name]] for name in SERVERS if name in needed]
         mirror = [] if os.environ.get(MIRROR) == "no" else [["common.tracking", "watch"]]
         for command in (*servers, *mirror):

@@ -114,21 +114,21 @@ def expected(run: Run) -> float:
 
 def seconds(run: Run, speed: Speed) -> float:
     """Seconds of one job on this machine, as far as its speed is known."""
-    return START_SECONDS + expected(run) * speed.get(_key(run.model), speed.get("", 1.0))
+    return START_SECONDS + expected(run) * speed.get(key(run.model), speed.get("", 1.0))
 
 
 def measured(results: Path) -> Speed:
     """Measured over expected seconds, from all complete runs that are recorded in a results folder."""
     spent: dict[str, float] = defaultdict(float)
     guessed: dict[str, float] = defaultdict(float)
-    for run, record in _recorded(results):
-        for name in (_key(run.model), ""):
+    for run, record in recorded(results):
+        for name in (key(run.model), ""):
             spent[name] += record["seconds"]
             guessed[name] += expected(run)
     return {name: spent[name] / guessed[name] for name in spent}
 
 
-def _recorded(results: Path) -> Iterator[tuple[Run, dict[str, Any]]]:
+def recorded(results: Path) -> Iterator[tuple[Run, dict[str, Any]]]:
     """Complete runs of a results folder with what their records say."""
     for file in sorted(results.glob(f"*/*/{FILES[0]}")):
         record = identities.read(file) or {}
@@ -140,7 +140,8 @@ def _recorded(results: Path) -> Iterator[tuple[Run, dict[str, Any]]]:
             yield run, record
 
 
-def _key(model: Model) -> str:
+def key(model: Model) -> str:
+    """What tells a model from others in `Speed`."""
     return json.dumps(identity(model), sort_keys=True)
 
 
@@ -162,7 +163,7 @@ def priced(each: Sequence[float], updates: int, *, cores: int, known: bool) -> s
     """
     count = f"{len(each)} run{'s' * (len(each) != 1)} to train, {updates:,} updates"
     how = "from measured speed" if known else "a first guess"
-    return f"{count}: about {shared(each, cores=cores) / 60:.1f} min on {cores} cores ({how})"
+    return f"{count}: about {shared(each, cores=cores) / 60:.1f} min on {cores} core{'s' * (cores != 1)} ({how})"
 
 
 def shared(each: Sequence[float], *, cores: int) -> float:
@@ -172,7 +173,7 @@ def shared(each: Sequence[float], *, cores: int) -> float:
 
 def memory(runs: Sequence[Run], *, cores: int, results: Path) -> str:
     """One line that says what a build of these runs needs in memory, from what the jobs before it needed."""
-    needed = [float(record["memory_mb"]) for _, record in _recorded(results) if record.get("memory_mb")]
+    needed = [float(record["memory_mb"]) for _, record in recorded(results) if record.get("memory_mb")]
     job = max(needed, default=JOB_MB)
     total = BUILD_MB + job * min(cores, len(runs))
     known = "measured" if needed else "a first guess"

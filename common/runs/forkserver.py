@@ -19,14 +19,14 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NoReturn
 
-from common.runs.owner import OWNER, alive
+from common.runs.owner import OWNER, alive, lives, process_of, this
 from common.runs.progress import reason
 
 DONE = "\n"
 """Answer of a fork whose call came to its end; any other is one line that says why it did not."""
 
 
-def socket_of(server: str, owner: int | str) -> Path:
+def socket_of(server: str, owner: int | None) -> Path:
     """Where a server of a build listens, by the process id of its Snakemake (relative: socket paths are short)."""
     return Path(f".snakemake/{server}-{owner}")
 
@@ -47,7 +47,7 @@ def call(server: str, code: str, arguments: Mapping[str, Any], *, terminal: int)
         for number in (signal.SIGINT, signal.SIGTERM):
             signal.signal(number, lambda *_: client.shutdown(socket.SHUT_WR))
         client.settimeout(0.5)
-        while alive(int(os.environ.get(OWNER, os.getpid()))):
+        while lives(os.environ.get(OWNER, this())):
             own.collect()
             with contextlib.suppress(TimeoutError):
                 answer = client.recv(1 << 12).decode() or "ended without a word; perhaps it was killed"
@@ -59,7 +59,7 @@ def _connected(server: str, own: "Forks") -> socket.socket:
     """A socket whose other end is a fork of the server or, where it does not answer, one of this process."""
     client = socket.socket(socket.AF_UNIX)
     try:
-        client.connect(str(socket_of(server, os.environ.get(OWNER, "none"))))
+        client.connect(str(socket_of(server, process_of(os.environ.get(OWNER, this())))))
         return client
     except OSError:
         client.close()

@@ -21,7 +21,7 @@ from common import config, data
 from common.config import Data, Run
 from common.data import Dataset
 from common.optim import optimizers
-from common.runs import checkpoint, damage, origin, published, ranks, records
+from common.runs import checkpoint, damage, gpus, origin, published, ranks, records
 from common.runs.damage import Damaged
 from common.runs.owner import end_with_owner
 from common.runs.parent import Parent, contents
@@ -88,6 +88,9 @@ def preload() -> None:
 def run(job: Mapping[str, Any], *, terminal: TextIO) -> None:
     """Train the job that plain values describe (see `Job.from_plain`), with its progress on the terminal."""
     made = Job.from_plain(job, terminal=terminal)
+    if made.run.device == "cuda":
+        gpus.lease(made.run.ranks)
+        gpus.repeatable()
     if made.run.ranks > 1:
         ranks.launch(job, count=made.run.ranks, terminal=terminal)
     else:
@@ -134,8 +137,11 @@ class Session:
 
     def _begin(self) -> None:
         _remove_all(self.job.place.progress, but=(LOCK,))
-        records.write_json(self.job.place.progress / "run.json", self.record)
+        self._record()
         self._open()
+
+    def _record(self) -> None:
+        records.write_json(self.job.place.progress / "run.json", self.record)
 
     def _open(self, size: int | None = None) -> None:
         """Begin metrics.csv, or go on at a size, with nothing beside it that an earlier process was writing."""
@@ -153,6 +159,9 @@ class Session:
             if (label := f"{CURRENT}{index}") in self.states
         }
         self.reasons = dict(zip(self.current, saved["reasons"], strict=True))
+        if here := origin.scheduled():
+            self.record["attempts"] = [*self.record.get("attempts", []), here]
+            self._record()
         self._open(saved["rows_size"])
 
     def _columns(self) -> list[str]:
@@ -354,6 +363,7 @@ def facts_of(job: Job, datasets: Datasets) -> dict[str, Any]:
         **({"parent_states": parent.digests(job.members)} if parent else {}),
         **contents(datasets),
         **origin.here(),
+        **({"attempts": [here]} if (here := origin.scheduled()) else {}),
         "device": torch.cuda.get_device_name() if job.run.device == "cuda" else "cpu",
         "cpu": torch.backends.cpu.get_cpu_capability(),
         "threads": job.run.threads,

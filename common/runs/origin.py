@@ -3,6 +3,7 @@
 import os
 import platform
 import re
+import socket
 import subprocess
 from functools import cache
 from importlib import metadata
@@ -22,6 +23,12 @@ LIBRARIES = ("torch", "numpy", "scipy", "safetensors", "snakemake", "mlflow", "m
 def here() -> dict[str, dict[str, Any]]:
     """State of this checkout and the libraries, looked up once: a job that was forked has the code of its server."""
     return {"git": git_state(), "versions": versions()}
+
+
+def scheduled() -> dict[str, str]:
+    """Where a scheduler has put this process: its host and the job's id; empty where there is none (Slurm is known)."""
+    job = os.environ.get("SLURM_JOB_ID")
+    return {"host": os.environ.get("SLURMD_NODENAME", socket.gethostname()), "slurm_job": job} if job else {}
 
 
 def git_state(root: Path = ROOT) -> dict[str, str | bool | None]:

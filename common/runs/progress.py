@@ -10,9 +10,14 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TextIO
 
+from common.runs import origin
+
+ATTEMPT = "-- another attempt: "
+"""Begins the line of a log under which the output of a further attempt stands."""
+
 
 @contextmanager
-def logged(path: str | Path, *, what: str) -> Iterator[TextIO]:
+def logged(path: str | Path, *, what: str, further: bool | None = None) -> Iterator[TextIO]:
     """Send all output of this process to a log file; yields a stream that still reaches the terminal.
 
     A failure within is told there in one line, and ends the process.
@@ -20,9 +25,15 @@ def logged(path: str | Path, *, what: str) -> Iterator[TextIO]:
     Args:
         path: the log.
         what: whose it is, as a person knows it: a run, a figure.
+        further: whether this goes on with what an earlier process had begun, whose output stays in the log; None of
+            what always begins anew.
     Raises: SystemExit if anything was raised within.
     """
-    with os.fdopen(os.dup(2), "w") as terminal, Path(path).open("w", encoding="utf-8", buffering=1) as log:
+    file, mode = Path(path) if further is None else _kept(Path(path)), "a" if further else "w"
+    with os.fdopen(os.dup(2), "w") as terminal, file.open(mode, encoding="utf-8", buffering=1) as log:
+        if further:
+            where = "".join(f", {name} {value}" for name, value in origin.scheduled().items())
+            print(f"{ATTEMPT}process {os.getpid()}{where.replace('_', ' ')}", file=log)
         sys.stdout.flush()
         sys.stderr.flush()
         os.dup2(log.fileno(), 1)
@@ -39,6 +50,14 @@ def logged(path: str | Path, *, what: str) -> Iterator[TextIO]:
                     traceback.print_exc(file=log)
                 print(line, file=log)
             raise SystemExit(1) from None
+
+
+def _kept(path: Path) -> Path:
+    """Where all attempts of a job write; its log leads there, since Snakemake removes a log before each attempt."""
+    kept = path.with_name(f".{path.name}")
+    path.unlink(missing_ok=True)
+    path.symlink_to(kept.name)
+    return kept
 
 
 def reason(problem: BaseException) -> str:

@@ -8,7 +8,7 @@ import sys
 from collections.abc import Mapping
 from typing import Any, TextIO
 
-from common.runs.owner import OWNER
+from common.runs.owner import OWNER, this
 
 FAILED = "failed: "
 """Begins the line in which a process says why it ends."""
@@ -27,7 +27,7 @@ def launch(job: Mapping[str, Any], *, count: int, terminal: TextIO) -> None:
     """
     command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--local-addr", "127.0.0.1"]
     command += ["--nproc-per-node", str(count), "-m", "common.runs.together", json.dumps(job)]
-    environment = os.environ | {OWNER: str(os.getpid())}
+    environment = os.environ | {OWNER: this()}
     reasons = []
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=environment) as processes:
         for number in (signal.SIGINT, signal.SIGTERM):

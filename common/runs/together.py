@@ -17,6 +17,7 @@ import torch
 from torch import distributed
 
 from common import data
+from common.runs import gpus
 from common.runs.job import Job, Session, facts_of, train
 from common.runs.owner import end_with_owner
 from common.runs.progress import reason
@@ -65,6 +66,9 @@ class Follower(Leader):
     def _begin(self) -> None:
         pass
 
+    def _record(self) -> None:
+        pass
+
     def _open(self, size: int | None = None) -> None:
         pass
 
@@ -94,6 +98,7 @@ def main() -> None:
     distributed.init_process_group("nccl" if on_gpu else "gloo")
     if on_gpu:
         torch.cuda.set_device(int(os.environ["LOCAL_RANK"]))
+        gpus.repeatable()
     try:
         if distributed.get_rank() == 0:
             train(Job.from_plain(plain, terminal=sys.stdout), session=Leader, told=shared)

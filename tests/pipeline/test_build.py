@@ -1,6 +1,7 @@
 """One build per directory, told in one line; what a killed build left is no obstacle."""
 
 import os
+import socket
 import subprocess
 import sys
 import time
@@ -14,7 +15,7 @@ from common.pipeline import build, new_study
 from common.pipeline.cost import own_updates
 from common.pipeline.studies import Studies
 from common.runs.origin import ROOT
-from common.runs.owner import OWNER
+from common.runs.owner import OWNER, this
 
 OWN = """
 import sys
@@ -85,7 +86,7 @@ def test_a_killed_build_leaves_no_obstacle(start, tmp_path):
     second = start()
     assert second.ready()
     assert not locks.exists()
-    assert (tmp_path / ".snakemake/owner").read_text() == str(second.process.pid)
+    assert (tmp_path / ".snakemake/owner").read_text() == f"{second.process.pid}@{socket.gethostname()}"
 
 
 def test_locks_of_a_living_build_stay(start, tmp_path):
@@ -129,7 +130,7 @@ def test_jobs_find_the_repository_and_the_owner(tmp_path, monkeypatch):
     for _ in range(2):
         build.prepare(tmp_path, executing=False)
     assert os.environ["PYTHONPATH"] == f"{tmp_path}{os.pathsep}/elsewhere"
-    assert os.environ[OWNER] == str(os.getpid())
+    assert os.environ[OWNER] == this()
     assert {os.environ[name] for name in build.ONE_THREAD} == {"1"}
     assert not (tmp_path / ".snakemake").exists()
 
@@ -201,6 +202,9 @@ def test_the_price_is_told_for_trainings_only(tmp_path, monkeypatch, capsys):
     line, memory = capsys.readouterr().err.splitlines()
     assert line.startswith(f"1 run to train, {own_updates([run]):,} updates: about ")
     assert memory.startswith("memory: about ")
+    build.announce(studies, [job("train", name)], cores=500, elsewhere=True)
+    [line] = capsys.readouterr().err.splitlines()
+    assert line.startswith("1 run to train, ") and "on 1 core (" in line
     build.announce(studies, [job("claims", name)], cores=2)
     assert capsys.readouterr().err == ""
 
@@ -294,6 +298,22 @@ def test_only_servers_that_have_something_to_do_are_started(monkeypatch, scripts
     build.Companions().start(map(scripted, scripts))
     assert [command[3] for command in started if "common.runs.forkserver" in command] == servers
     assert sum("common.tracking" in command for command in started) == 1
+
+
+def test_where_trainings_run_elsewhere_no_server_waits_for_them(monkeypatch):
+    started = []
+    monkeypatch.setattr(build.subprocess, "Popen", lambda command, **_: started.append(command))
+    build.Companions().start(map(scripted, ["train.py", "measure.py", "figure.py"]), elsewhere=True)
+    assert [command[2:4] for command in started] == [
+        ["common.runs.forkserver", "pictures"],
+        ["common.tracking", "watch"],
+    ]
+
+
+@pytest.mark.parametrize(("settings", "cores"), [((4, None), 4), ((None, 500), 500), ((None, None), 1)])
+def test_the_price_counts_cores_or_the_jobs_of_a_cluster(settings, cores):
+    workflow = SimpleNamespace(resource_settings=SimpleNamespace(cores=settings[0], nodes=settings[1]))
+    assert build.cores(workflow) == cores
 
 
 def test_companions_know_the_build_and_end_with_it(monkeypatch):

@@ -19,7 +19,7 @@ from common.pipeline.terminal.board import Board
 from common.pipeline.terminal.running import Watch
 from common.pipeline.terminal.work import Work
 from common.runs.place import Place
-from common.runs.progress import SHOWN, reason
+from common.runs.progress import ATTEMPT, SHOWN, reason
 
 RUN = Run(
     model=MLP(width=8, depth=2), data=Digits(), optimizer=SGD(), lr=0.1, steps=100, batch_size=10, seed=0, name="a"
@@ -41,7 +41,8 @@ def build(tmp_path, monkeypatch):
     monkeypatch.setattr(handler, "works", lambda *_: [work(1), work(2, name="tiny/b"), figure])
     dag = SimpleNamespace(needrun_jobs=list)
     problems = SimpleNamespace(scale="smoke", problems=[], report=lambda: None)
-    made = handler.Build(SimpleNamespace(dag=dag, cores=2), problems)
+    settings = SimpleNamespace(cores=2)
+    made = handler.Build(SimpleNamespace(dag=dag, resource_settings=settings, non_local_exec=False), problems)
     made.paper = paper
     yield made
     made.ended.set()
@@ -105,6 +106,26 @@ def test_the_message_of_ctrl_c_ends_a_build_in_our_words(build):
     text = "Terminating processes on user request, this might take some time."
     terminal.emit(logging.LogRecord("x", logging.INFO, "", 0, text, None, None))
     assert build.board.ending and told(build) == ["stopping; runs in training save their states first"]
+
+
+def test_what_a_job_on_another_host_has_said_in_its_log_is_told_here(build, tmp_path):
+    build.elsewhere = True
+    (tmp_path / "logs/tiny").mkdir(parents=True)
+    build.begin(1, 0.0)
+    (tmp_path / "logs/tiny/a.log").write_text("tiny/a: stopped after update 3; its state is saved\n")
+    build.fail(1)
+    build.begin(1, 1.0)
+    build.finish(1, 2.0)
+    sign = build.pen.sign("failed")
+    assert told(build)[0] == f"{sign} tiny/a: stopped after update 3; its state is saved (log: logs/tiny/a.log)"
+    build.close([])
+    assert not any(line.startswith("failed") for line in told(build)), "a later attempt has come to its end"
+
+
+def test_a_further_attempt_that_said_nothing_is_not_told_by_the_words_of_the_one_before(tmp_path):
+    log = tmp_path / "a.log"
+    log.write_text(f"a: stopped\n{ATTEMPT}process 3\n")
+    assert hints.reason(str(log), "a", since=0.0) == ("ended without a word; perhaps it was killed", False)
 
 
 def test_an_old_log_or_none_says_nothing_of_a_job_that_was_killed(tmp_path):

@@ -1,5 +1,6 @@
 """What a result says of the checkout and the libraries that made it."""
 
+import socket
 import subprocess
 
 from common.runs import origin
@@ -42,3 +43,13 @@ def test_git_state_says_whether_the_tree_was_changed(tmp_path):
 
 def test_versions_name_python_and_the_libraries():
     assert origin.versions().keys() == {"python", *origin.LIBRARIES}
+
+
+def test_a_job_of_a_scheduler_says_where_it_is_and_no_other_process_does(monkeypatch):
+    for name in ("SLURM_JOB_ID", "SLURMD_NODENAME"):
+        monkeypatch.delenv(name, raising=False)
+    assert origin.scheduled() == {}
+    monkeypatch.setenv("SLURM_JOB_ID", "17")
+    assert origin.scheduled() == {"host": socket.gethostname(), "slurm_job": "17"}
+    monkeypatch.setenv("SLURMD_NODENAME", "n2")
+    assert origin.scheduled()["host"] == "n2"

@@ -1,4 +1,6 @@
 import io
+import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -6,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from common.data import DataError
-from common.runs.progress import Progress, reason
+from common.runs.progress import ATTEMPT, Progress, reason
 
 
 def test_lines_come_after_their_interval_and_not_before():
@@ -31,6 +33,23 @@ def test_a_log_takes_everything_and_the_terminal_stays_reachable(tmp_path):
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert (done.stdout, done.stderr) == ("", "seen\n")
     assert sorted((tmp_path / "log").read_text().split()) == ["child", "err", "out"]
+
+
+def test_a_further_attempt_leaves_what_the_one_before_has_said(tmp_path):
+    log = tmp_path / "log"
+    (tmp_path / ".log").write_text("of another training\n")
+    for further in (False, True):
+        log.unlink(missing_ok=True)  # as Snakemake does
+        code = (
+            "from common.runs.progress import logged\n"
+            f"with logged({str(log)!r}, what='wsd/a', further={further}):\n    print('{further}')\n"
+        )
+        subprocess.run(
+            [sys.executable, "-c", code], check=True, env=os.environ | {"SLURM_JOB_ID": "8", "SLURMD_NODENAME": "n1"}
+        )
+    first, heading, second = log.read_text().splitlines()
+    assert (first, second) == ("False", "True")
+    assert re.fullmatch(rf"{ATTEMPT}process \d+, host n1, slurm job 8", heading)
 
 
 @pytest.mark.parametrize(

@@ -6,6 +6,7 @@ rule claims:
         "results/{study}/claims.json",
     log:
         "logs/{study}/claims.log",
+    localrule: True
     conda:
         "../../../envs/environment.yml"
     params:
@@ -25,6 +26,7 @@ rule scoreboard:
         "results/claims.md",
     log:
         "logs/claims.log",
+    localrule: True
     conda:
         "../../../envs/environment.yml"
     params:
@@ -43,6 +45,7 @@ rule claims_figure:
         multiext("figures/claims", ".png", ".csv", ".json"),
     log:
         "logs/figures/claims.log",
+    localrule: True
     conda:
         "../../../envs/environment.yml"
     params:
@@ -61,6 +64,7 @@ rule verdicts_figure:
         multiext("figures/verdicts", ".png", ".csv", ".json"),
     log:
         "logs/figures/verdicts.log",
+    localrule: True
     conda:
         "../../../envs/environment.yml"
     params:

@@ -6,6 +6,7 @@ rule corpus:
         manifest="results/data/{corpus}/manifest.json",
     log:
         "logs/data/{corpus}.log",
+    localrule: True
     conda:
         "../../../envs/environment.yml"
     threads: 1

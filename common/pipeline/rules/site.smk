@@ -5,6 +5,7 @@ rule site:
         STUDIES.figures(),
     log:
         "logs/site.log",
+    localrule: True
     conda:
         "../../../envs/environment.yml"
     params:

@@ -25,6 +25,7 @@ for study, figure in STUDIES.every("figures"):
             multiext(f"figures/{study}_{figure.name}", ".png", ".csv", ".json", ".rst"),
         log:
             f"logs/figures/{study}_{figure.name}.log",
+        localrule: True
         conda:
             "../../../envs/environment.yml"
         params:
@@ -73,6 +74,7 @@ for judgement in STUDIES.judgements():
             STUDIES.verdicts(judgement.study, judgement.functions),
         log:
             f"logs/{judgement.study}/{judgement.rule}.log",
+        localrule: True
         conda:
             "../../../envs/environment.yml"
         params:

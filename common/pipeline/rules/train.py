@@ -3,12 +3,13 @@
 from common.pipeline import adapter
 from common.runs import place
 
+here = place.Place(snakemake.wildcards.study, snakemake.wildcards.run)
 run = {
-    "study": snakemake.wildcards.study,
-    "name": snakemake.wildcards.run,
+    "study": here.study,
+    "name": here.run,
     "run": snakemake.params.run,
     "code": snakemake.params.code,
-    "results": str(place.RESULTS),
+    "results": str(here.results),
     "scale": snakemake.config.get("scale", "default"),
     "save_seconds": snakemake.config.get("save_seconds", 10),
 }
@@ -16,6 +17,7 @@ adapter.call(
     snakemake,
     "common.runs.job:run",
     {"job": run},
-    what=f"{snakemake.wildcards.study}/{snakemake.wildcards.run}",
+    what=here.label,
     server="training",
+    further=here.progress.exists(),
 )

@@ -12,6 +12,14 @@ rule train:
     conda:
         "../../../envs/environment.yml"
     threads: lambda wildcards: STUDIES.cores(wildcards.study, wildcards.run)
+    resources:
+        mem_mb=lambda wildcards, attempt: NEEDS.memory_mb(
+            STUDIES.run(wildcards.study, wildcards.run), attempt=attempt
+        ),
+        runtime=lambda wildcards: NEEDS.minutes(
+            STUDIES.run(wildcards.study, wildcards.run)
+        ),
+        gpu=lambda wildcards: NEEDS.gpus(STUDIES.run(wildcards.study, wildcards.run)),
     params:
         run=lambda wildcards: STUDIES.describe(wildcards.study, wildcards.run),
         code=lambda wildcards: STUDIES.code(wildcards.study, wildcards.run),

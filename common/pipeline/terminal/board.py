@@ -45,7 +45,9 @@ class Board:
         }
 
     def start(self, number: int, now: float) -> None:
-        """A job begins."""
+        """A job begins, or is tried once more."""
+        if number in self.failed:
+            self.failed.remove(number)
         if number in self.works:
             self.began[number] = now
 
@@ -57,7 +59,7 @@ class Board:
         return self.works.get(number)
 
     def fail(self, number: int) -> Work | None:
-        """A job has failed, or was stopped; gives it, if it does something."""
+        """A job, or an attempt of it, has failed or was stopped; gives it, if it does something."""
         self.began.pop(number, None)
         if number in self.works and number not in (*self.failed, *self.stopped):
             (self.stopped if self.ending else self.failed).append(number)

@@ -32,7 +32,12 @@ OWN = "DefaultStreamHandler"
 MINUTE = 60.0
 """Seconds without a word after which a log has the totals; they come at 1, 2, 4, 8, ... minutes anyway."""
 
-CHATTER = ("Assuming unrestricted", "Restored previous version of", "Exiting because a job execution failed")
+CHATTER = (
+    "Assuming unrestricted",
+    "Restored previous version of",
+    "Cannot restore",
+    "Exiting because a job execution failed",
+)
 """How messages begin that say nothing to a person, or what is told in other words."""
 TOLD = ("CalledProcessError", "At least one job did not complete successfully")
 """What is in messages about failures that are told as those of a run."""
@@ -122,7 +127,7 @@ class Terminal(logging.Handler):
             if wish == "json":
                 print(plan.as_json(found), flush=True)
                 return
-            cores = self.workflow.cores
+            cores = build.cores(self.workflow)
             told = plan.lines(found, self.studies, cores=cores, results=RESULTS, whole=wish == "whole")
             print("\n".join(told) or "only targets without files of their own: nothing to be made", flush=True)
         elif event == "" and (record.levelno > logging.INFO or str(record.msg).startswith(SAID)):
@@ -167,8 +172,9 @@ class Build:
 
     def __init__(self, workflow: Any, studies: Studies) -> None:
         self.studies = studies
+        self.elsewhere = workflow.non_local_exec
         self.began, self.heard, self.totals = time.monotonic(), time.monotonic(), MINUTE
-        self.board = Board.of(works(workflow.dag.needrun_jobs(), studies), cores=workflow.cores or 1)
+        self.board = Board.of(works(workflow.dag.needrun_jobs(), studies), cores=build.cores(workflow))
         judged = {work.study for work in self.board.works.values() if work.kind == "judgement"}
         self.before = {study: self._before(study) for study in judged}
         self.begun: dict[int, float] = {}
@@ -217,7 +223,7 @@ class Build:
             work = self._end(number, self.board.fail(number))
             if work is not None and not self.board.ending:
                 reason, own = hints.reason(work.log, work.name, since=self.begun.get(number, 0.0))
-                if not own:
+                if not own or self.elsewhere:
                     self._line(f"{work.name}: {reason} (log: {work.log})", "failed")
 
     def stop(self) -> None:

@@ -8,6 +8,7 @@ from typing import Any
 
 from common.pipeline.studies import Studies
 from common.runs.place import FILES, Place
+from common.runs.progress import ATTEMPT
 
 MISSING_RULE = re.compile(r"No rule to produce (.+?) \(if you use input functions")
 LOOKUP = re.compile(r"^\s*LookupError: (.+)$", re.MULTILINE)
@@ -73,7 +74,7 @@ def reason(log: str, name: str, *, since: float) -> tuple[str, bool]:
     except OSError:
         lines, old = [], True
     last = next((line.strip() for line in reversed(lines) if line.strip()), "")
-    if old or not last:
+    if old or not last or last.startswith(ATTEMPT):
         return "ended without a word; perhaps it was killed", False
     own = last.startswith(f"{name}: ")
     return last.removeprefix(f"{name}: "), own
