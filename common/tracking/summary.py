@@ -83,8 +83,9 @@ class Summary:
 
     @cached_property
     def digest(self) -> str:
-        """Changes with any of the files."""
+        """Changes with any of the files, and with the runs that feed the figures, to which the note links."""
         parts = [f"{folder}/{file.name} {digest(file.read_bytes())}" for folder, file in self.files]
+        parts += [f"{run.name} {run.figures}" for run in self.runs]
         return digest("\n".join([EDITION, str(self.ended_ms), *parts]).encode())
 
     def views(self, checkout: str | None) -> list[views.View]:

@@ -27,6 +27,7 @@ from common.tracking.address import store_uri
 from common.tracking.follow import Follower
 from common.tracking.record import Record, RecordError
 from common.tracking.store import BATCH, Store
+from common.tracking.summary import Summary
 
 STARTED_MS = 1_700_000_000_000
 
@@ -707,3 +708,14 @@ def test_ui_refuses_a_folder_with_nothing_in_it_and_leaves_it_so(tmp_path: Path)
     with pytest.raises(SystemExit, match="has no results and no store: build something first"):
         ui(tmp_path, port=1)
     assert not list(tmp_path.iterdir())
+
+
+def test_what_a_study_shows_changes_with_the_runs_that_feed_its_figures(results: Path) -> None:
+    run_dir = write_run(results)
+    (results / "wsd/claims.json").write_text('{"claims": []}')
+    found = [
+        Summary.read(results, "wsd", [Record.read(run_dir, live=False, figures=figures)])
+        for figures in ("", "wsd_loss;", "wsd_loss;")
+    ]
+    first, second, third = (each.digest for each in found)
+    assert first != second == third
