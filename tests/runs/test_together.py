@@ -3,6 +3,7 @@
 import dataclasses
 import json
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -72,3 +73,13 @@ def test_what_processes_say_reaches_the_terminal_and_the_first_failure_is_the_re
     with (tmp_path / "said").open("w+") as terminal, pytest.raises(SystemExit, match=f"^{reason}$"):
         ranks.launch({"name": "run"}, count=2, terminal=terminal)
     assert (tmp_path / "said").read_text() == "step 1\n"
+
+
+def test_on_several_nodes_each_has_as_many_processes(monkeypatch):
+    monkeypatch.setenv("SLURM_JOB_NUM_NODES", "2")
+    monkeypatch.setenv("SLURM_JOB_ID", "29504")
+    command = " ".join(ranks._torchrun(4, threads=3))
+    assert command.startswith("srun --overlap --nodes=2 --ntasks=2 --ntasks-per-node=1 --cpus-per-task=6 ")
+    assert "--nnodes 2 --nproc-per-node 2 " in command and f"--rdzv-endpoint {socket.gethostname()}:39004 " in command
+    with pytest.raises(SystemExit, match="ranks=3 cannot be shared evenly by 2 nodes"):
+        ranks.launch({"name": "run"}, count=3, terminal=sys.stderr)
