@@ -50,7 +50,7 @@ def launch(job: Mapping[str, Any], *, count: int, terminal: TextIO) -> None:
 def _torchrun(count: int, *, threads: int) -> list[str]:
     """How so many processes are started: all here, or as many on each node of this Slurm job."""
     program = [sys.executable, "-m", "torch.distributed.run"]
-    nodes = int(os.environ.get("SLURM_JOB_NUM_NODES", "1"))
+    nodes = _nodes()
     if nodes == 1:
         return [*program, "--standalone", "--local-addr", "127.0.0.1", "--nproc-per-node", str(count)]
     each, rest = divmod(count, nodes)
@@ -62,3 +62,12 @@ def _torchrun(count: int, *, threads: int) -> list[str]:
     meeting = f"{socket.gethostname()}:{PORTS[int(job) % len(PORTS)]}"
     place = ["--rdzv-backend", "c10d", "--rdzv-endpoint", meeting, "--rdzv-id", job]
     return [*steps, *program, "--nnodes", str(nodes), "--nproc-per-node", str(each), *place]
+
+
+def _nodes() -> int:
+    """Nodes of the Slurm job that this process is in, which a Snakemake within may have forgotten; 1 without one."""
+    job, known = os.environ.get("SLURM_JOB_ID"), os.environ.get("SLURM_JOB_NUM_NODES")
+    if job and not known:
+        asked = ["squeue", "--noheader", "--jobs", job, "--format", "%D"]
+        known = subprocess.run(asked, check=True, capture_output=True, text=True).stdout
+    return int(known or "1")

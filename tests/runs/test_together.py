@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import os
 import signal
 import socket
 import subprocess
@@ -75,9 +76,13 @@ def test_what_processes_say_reaches_the_terminal_and_the_first_failure_is_the_re
     assert (tmp_path / "said").read_text() == "step 1\n"
 
 
-def test_on_several_nodes_each_has_as_many_processes(monkeypatch):
-    monkeypatch.setenv("SLURM_JOB_NUM_NODES", "2")
+def test_on_several_nodes_each_has_as_many_processes(monkeypatch, tmp_path):
+    monkeypatch.delenv("SLURM_JOB_NUM_NODES", raising=False)
     monkeypatch.setenv("SLURM_JOB_ID", "29504")
+    squeue = tmp_path / "squeue"
+    squeue.write_text('#!/bin/sh\n[ "$3" = 29504 ] && echo 2\n')
+    squeue.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
     command = " ".join(ranks._torchrun(4, threads=3))
     assert command.startswith("srun --overlap --nodes=2 --ntasks=2 --ntasks-per-node=1 --cpus-per-task=6 ")
     assert "--nnodes 2 --nproc-per-node 2 " in command and f"--rdzv-endpoint {socket.gethostname()}:39004 " in command
