@@ -5,7 +5,7 @@ BIN := .venv/bin
 STUDIES := $(patsubst studies/%/study.py,%,$(wildcard studies/*/study.py))
 READY := .venv/ready
 
-.PHONY: help all smoke large pilot register replicate archive unpack crate test check types style pytest verdicts readme site sizes clean clean-states clean-store clean-smoke ui FORCE $(STUDIES)
+.PHONY: help all smoke large pilot register replicate archive unpack crate test test-clusters check types style pytest verdicts readme site sizes clean clean-states clean-store clean-smoke ui FORCE $(STUDIES)
 .DEFAULT_GOAL := help
 
 help:
@@ -15,6 +15,7 @@ help:
 	@echo "make large                  the same with the large rungs of the studies' ladders"
 	@echo "make smoke                  the whole graph at the smoke scale, in scales/smoke"
 	@echo "make test                   style, types, workflow and unit tests"
+	@echo "make test-clusters          tests on a Slurm, a PostgreSQL and an MLflow server that they start here (root, Debian)"
 	@echo "make pilot STUDY=wsd        train the pilot seeds of a study, in scales/pilot; its verdicts count nowhere"
 	@echo "make register STUDY=wsd     write down what it claims and draw its seeds (UNDERPOWERED=\"W3 W4\" for what they will not decide)"
 	@echo "make replicate STUDY=wsd    train its claims on the next block of unseen seeds and compare the verdicts"
@@ -82,6 +83,14 @@ pytest: style
 # Types beside the tests: the one takes a core for most of a minute, the others begin by waiting for a build.
 test: $(READY)
 	$(MAKE) --no-print-directory --jobs 2 types pytest
+
+.venv/clusters: $(READY) envs/clusters.txt
+	$(BIN)/pip install --quiet --disable-pip-version-check --requirement envs/clusters.txt
+	touch $@
+
+# Packages of Debian that these tests want: slurmctld slurmd slurm-client munge postgresql. What is missing is told.
+test-clusters: .venv/clusters
+	$(BIN)/pytest --override-ini addopts="-q -rs" tests/clusters
 
 pilot: $(READY)
 	$(BIN)/snakemake --workflow-profile profiles/pilot -- results/$(STUDY)/claims.json

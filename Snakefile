@@ -22,6 +22,8 @@ build.prepare(
     Path(workflow.basedir),
     executing=EXECUTING,
 )
+if EXECUTING:
+    build.check_storage(workflow)
 provenance.remember(Path(".snakemake/digests.json"))
 TERMINAL = attach(workflow, STUDIES)
 if workflow.is_main_process:

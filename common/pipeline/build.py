@@ -94,6 +94,21 @@ def _check_folders() -> None:
             sys.exit(f"{folder.resolve()}: {free / 1e6:.0f} MB free; a build needs {FREE_BYTES / 1e6:.0f} MB")
 
 
+def check_storage(workflow: Any) -> None:
+    """Refuse to begin where jobs would not see the folder of this build, as with a storage provider of Snakemake.
+
+    A run reads more than its rule can name (the records and rows of all of its parents), and goes on from a folder that
+    is no output.
+    """
+    shared = {use.name for use in workflow.storage_settings.shared_fs_usage}
+    provider = workflow.storage_settings.default_storage_provider
+    if provider or "INPUT_OUTPUT" not in shared:
+        sys.exit(
+            f"default_storage_provider={provider!r}, shared_fs_usage={sorted(shared)}: jobs have to see the folder "
+            f"{Path.cwd()} itself; mount it where they run, and leave both out (docs/clusters.md)"
+        )
+
+
 def cores(workflow: Any) -> int:
     """Cores on which jobs run at once: those of this machine or, where it has none, one for each job of a cluster."""
     settings = workflow.resource_settings

@@ -14,7 +14,7 @@ from tests.repository import Repository
 LONG = """\
 LONG = [
     Run(f"long-s{seed}", **SETTINGS | {"evaluate_every": 1000}, arm="long", steps=steps, seed=seed)
-    for seed, steps in enumerate((9000, 60000))
+    for seed, steps in enumerate((9000, 90000))
 ]
 PAIR = Run("pair", **SETTINGS, arm="pair", steps=100, seed=1, ranks=2)
 RUNS = [*TRUNKS, *BRANCHES, SWEEP, *LONG, PAIR]

@@ -7,19 +7,17 @@ import time
 import pytest
 
 from tests.clusters import tracking
-from tests.clusters.conftest import SHORT, Checkout
+from tests.clusters.conftest import LONGER, Checkout
 from tests.clusters.slurm import wait
 from tests.clusters.tracking import Database, Server
 
-MEASURED = """
-    select count(*) from metrics natural join runs where lifecycle_stage = 'active'
-    and key not in ('best_val_loss', 'mean_val_loss')
-    and run_uuid in (select run_uuid from tags where key = 'checkout' and value like '%:{folder}')
+TAGGED = "select run_uuid from tags where key = 'checkout' and value like '%:{folder}'"
+RUNS = f"""
+    select run_uuid from runs where lifecycle_stage = 'active' and (run_uuid in ({TAGGED})
+    or run_uuid in (select run_uuid from tags where key = 'mlflow.parentRunId' and value in ({TAGGED})))
 """
-RUNS = """
-    select run_uuid from runs where lifecycle_stage = 'active'
-    and run_uuid in (select run_uuid from tags where key = 'checkout' and value like '%:{folder}')
-"""
+"""Runs of a checkout, the members of its sweeps among them."""
+MEASURED = f"select count(*) from metrics where key not in ('best_val_loss', 'mean_val_loss') and run_uuid in ({RUNS})"
 
 
 @pytest.fixture(scope="module")
@@ -37,8 +35,9 @@ def server(database, tmp_path, monkeypatch):
     made = Server(database, tmp_path / "server")
     monkeypatch.setattr(Shared, "uri", made.uri)
     yield made
-    made.send(signal.SIGCONT)
-    made.kill()
+    if made.process.poll() is None:
+        made.send(signal.SIGCONT)
+        made.kill()
 
 
 class Shared(Checkout):
@@ -87,11 +86,12 @@ def test_two_checkouts_fill_one_store_and_neither_touches_the_other(database, se
 
 def test_a_server_that_is_killed_and_comes_back_has_everything_in_the_end(database, server, tmp_path, build):
     checkout = Shared(tmp_path / "one")
-    building = build(checkout, SHORT, "--config", "scale=default", "save_seconds=1")
+    checkout.edit("studies/tiny/study.py", '"evaluate_every": 1000', '"evaluate_every": 1000, "log_every": 50')
+    building = build(checkout, LONGER)
     wait(lambda: arrived(database, checkout) > 0, "the first rows have arrived", seconds=120)
     server.kill()
     time.sleep(3)
-    assert building.process.poll() is None, "the training outlasts this test's patience"
+    assert building.process.poll() is None, "the training has ended too soon for this test"
     server.start()
     told = building.end()
     assert told.count("training goes on") <= 1

@@ -310,6 +310,23 @@ def test_where_trainings_run_elsewhere_no_server_waits_for_them(monkeypatch):
     ]
 
 
+EVERYWHERE = [SimpleNamespace(name=name) for name in ("INPUT_OUTPUT", "PERSISTENCE", "SOURCES")]
+
+
+@pytest.mark.parametrize(
+    ("provider", "shared", "refused"), [(None, EVERYWHERE, False), ("fs", EVERYWHERE, True), (None, [], True)]
+)
+def test_jobs_that_would_not_see_the_folder_are_refused_with_one_line(provider, shared, refused):
+    settings = SimpleNamespace(default_storage_provider=provider, shared_fs_usage=shared)
+    workflow = SimpleNamespace(storage_settings=settings)
+    if not refused:
+        build.check_storage(workflow)
+        return
+    with pytest.raises(SystemExit, match=r"jobs have to see the folder .* itself; mount it where they run") as end:
+        build.check_storage(workflow)
+    assert "\n" not in str(end.value)
+
+
 @pytest.mark.parametrize(("settings", "cores"), [((4, None), 4), ((None, 500), 500), ((None, None), 1)])
 def test_the_price_counts_cores_or_the_jobs_of_a_cluster(settings, cores):
     workflow = SimpleNamespace(resource_settings=SimpleNamespace(cores=settings[0], nodes=settings[1]))

@@ -2,7 +2,9 @@
 
 import dataclasses
 import json
+import os
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -72,3 +74,17 @@ def test_what_processes_say_reaches_the_terminal_and_the_first_failure_is_the_re
     with (tmp_path / "said").open("w+") as terminal, pytest.raises(SystemExit, match=f"^{reason}$"):
         ranks.launch({"name": "run"}, count=2, terminal=terminal)
     assert (tmp_path / "said").read_text() == "step 1\n"
+
+
+def test_on_several_nodes_each_has_as_many_processes(monkeypatch, tmp_path):
+    monkeypatch.delenv("SLURM_JOB_NUM_NODES", raising=False)
+    monkeypatch.setenv("SLURM_JOB_ID", "29504")
+    squeue = tmp_path / "squeue"
+    squeue.write_text('#!/bin/sh\n[ "$3" = 29504 ] && echo 2\n')
+    squeue.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
+    command = " ".join(ranks._torchrun(4, threads=3))
+    assert command.startswith("srun --overlap --nodes=2 --ntasks=2 --ntasks-per-node=1 --cpus-per-task=6 ")
+    assert "--nnodes 2 --nproc-per-node 2 " in command and f"--rdzv-endpoint {socket.gethostname()}:39004 " in command
+    with pytest.raises(SystemExit, match="ranks=3 cannot be shared evenly by 2 nodes"):
+        ranks.launch({"name": "run"}, count=3, terminal=sys.stderr)
