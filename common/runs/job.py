@@ -89,7 +89,7 @@ def run(job: Mapping[str, Any], *, terminal: TextIO) -> None:
     """Train the job that plain values describe (see `Job.from_plain`), with its progress on the terminal."""
     made = Job.from_plain(job, terminal=terminal)
     if made.run.device == "cuda":
-        gpus.lease(made.run.ranks)
+        gpus.lease(ranks.on_each_node(made.run.ranks))
         gpus.repeatable()
     if made.run.ranks > 1:
         ranks.launch(job, count=made.run.ranks, terminal=terminal)
@@ -137,10 +137,10 @@ class Session:
 
     def _begin(self) -> None:
         _remove_all(self.job.place.progress, but=(LOCK,))
-        self._record()
+        self._write_record()
         self._open()
 
-    def _record(self) -> None:
+    def _write_record(self) -> None:
         records.write_json(self.job.place.progress / "run.json", self.record)
 
     def _open(self, size: int | None = None) -> None:
@@ -161,7 +161,7 @@ class Session:
         self.reasons = dict(zip(self.current, saved["reasons"], strict=True))
         if here := origin.scheduled():
             self.record["attempts"] = [*self.record.get("attempts", []), here]
-            self._record()
+            self._write_record()
         self._open(saved["rows_size"])
 
     def _columns(self) -> list[str]:

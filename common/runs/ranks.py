@@ -50,18 +50,26 @@ def launch(job: Mapping[str, Any], *, count: int, terminal: TextIO) -> None:
 def _torchrun(count: int, *, threads: int) -> list[str]:
     """How so many processes are started: all here, or as many on each node of this Slurm job."""
     program = [sys.executable, "-m", "torch.distributed.run"]
-    nodes = _nodes()
-    if nodes == 1:
+    each = on_each_node(count)
+    if each == count:
         return [*program, "--standalone", "--local-addr", "127.0.0.1", "--nproc-per-node", str(count)]
-    each, rest = divmod(count, nodes)
-    if rest:
-        raise SystemExit(f"ranks={count} cannot be shared evenly by {nodes} nodes; ask for a number that divides it")
-    job = os.environ["SLURM_JOB_ID"]
+    nodes, job = count // each, os.environ["SLURM_JOB_ID"]
     steps = ["srun", "--overlap", f"--nodes={nodes}", f"--ntasks={nodes}", "--ntasks-per-node=1"]
     steps += [f"--cpus-per-task={each * threads}", "--kill-on-bad-exit=1"]
     meeting = f"{socket.gethostname()}:{PORTS[int(job) % len(PORTS)]}"
     place = ["--rdzv-backend", "c10d", "--rdzv-endpoint", meeting, "--rdzv-id", job]
     return [*steps, *program, "--nnodes", str(nodes), "--nproc-per-node", str(each), *place]
+
+
+def on_each_node(count: int) -> int:
+    """How many of so many processes each node of this Slurm job has; all of them where there is none.
+
+    Raises: SystemExit if they cannot be shared evenly.
+    """
+    nodes = _nodes() if count > 1 else 1
+    if count % nodes:
+        raise SystemExit(f"ranks={count} cannot be shared evenly by {nodes} nodes; ask for a number that divides it")
+    return count // nodes
 
 
 def _nodes() -> int:

@@ -66,7 +66,7 @@ class Follower(Leader):
     def _begin(self) -> None:
         pass
 
-    def _record(self) -> None:
+    def _write_record(self) -> None:
         pass
 
     def _open(self, size: int | None = None) -> None:

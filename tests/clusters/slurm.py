@@ -11,6 +11,7 @@ import socket
 import subprocess
 import time
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 
 CONFIGURATION = Path("/etc/slurm/slurm.conf")
@@ -135,7 +136,9 @@ class Slurm:
         wait(lambda: not self.jobs() and set(self.states()) == {"idle"}, "all jobs are gone", seconds=60)
 
     def stop(self) -> None:
-        """End all that was started, by process id, and put the configuration back."""
+        """End all jobs and all that was started, by process id, and put the configuration back."""
+        with suppress(AssertionError, OSError, subprocess.SubprocessError):  # it may never have come up
+            self.clear()
         for file in sorted(self.folder.glob("*.pid"), reverse=True):  # the nodes before the controller
             _end(file)
         if self.before is None:

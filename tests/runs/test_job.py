@@ -246,6 +246,21 @@ def test_a_stopped_job_goes_on_to_the_same_bytes(tmp_path, text_run, monkeypatch
         assert all(torch.equal(left[name], right[name]) for name in left)
 
 
+def test_under_a_scheduler_each_attempt_that_went_into_a_run_is_recorded(tmp_path, digits_run, monkeypatch):
+    monkeypatch.delenv("SLURM_JOB_ID", raising=False)
+    monkeypatch.setenv("SLURMD_NODENAME", "n1")
+    calm, stopped = make(tmp_path, digits_run, "calm"), make(tmp_path, digits_run, "stopped")
+    train(calm)
+    monkeypatch.setenv("SLURM_JOB_ID", "7")
+    interrupted(stopped, 3, monkeypatch)
+    monkeypatch.setenv("SLURM_JOB_ID", "8")
+    train(stopped)
+    assert "attempts" not in record_of(calm)
+    assert record_of(stopped)["attempts"] == [{"host": "n1", "slurm_job": "7"}, {"host": "n1", "slurm_job": "8"}]
+    assert stopped.place.metrics.read_bytes() == calm.place.metrics.read_bytes()
+    assert stopped.place.state.read_bytes() == calm.place.state.read_bytes()
+
+
 def test_a_compiled_job_ends_in_the_same_bytes_compiled_anew_and_after_a_stop(tmp_path, digits_run, monkeypatch):
     if not process.compiles(run := dataclasses.replace(digits_run, compile=True)):
         pytest.skip("torch.compile needs a C++ compiler")
