@@ -123,10 +123,10 @@ def mean_band(rows: pd.DataFrame, *, by: Sequence[str], value: str) -> pd.DataFr
     return table.assign(low=table["mean"] - half, high=table["mean"] + half).drop(columns="sem")
 
 
-def draw_band(ax: Axes, curve: pd.DataFrame, color: Any, **style: Any) -> None:
-    """A curve from `mean_band` against its column step: the mean as a line, the interval as a band."""
-    ax.plot(curve["step"], curve["mean"], color=color, **style)
-    ax.fill_between(curve["step"], curve["low"], curve["high"], color=color, alpha=0.2, linewidth=0)
+def draw_band(ax: Axes, curve: pd.DataFrame, color: Any, *, against: str = "step", **style: Any) -> None:
+    """A curve from `mean_band` against one of its columns: the mean as a line, the interval as a band."""
+    ax.plot(curve[against], curve["mean"], color=color, **style)
+    ax.fill_between(curve[against], curve["low"], curve["high"], color=color, alpha=0.2, linewidth=0)
 
 
 def draw_points(ax: Axes, places: Any, rows: pd.DataFrame, color: Any, *, across: bool = False, **style: Any) -> None:

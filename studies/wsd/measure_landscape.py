@@ -47,6 +47,10 @@ class Point:
     way: Vector | None = None
     """From here to the end of its decay, for a branch point."""
 
+    def about(self, kind: str) -> dict[str, object]:
+        """What its rows of a kind begin with."""
+        return {"kind": kind, "seed": self.after.run.seed, "phase": self.phase, "step": self.after.state.step}
+
 
 def flat(after: Trained) -> Vector:
     """The weights as one vector."""
@@ -83,9 +87,8 @@ def measure_point(point: Point, pairs: Pairs, smooth: Objective) -> list[dict[st
     gradient = smooth.gradient()
     along = share_within(pairs.vectors, gradient)
     way = share_within(pairs.vectors, point.way) if point.way is not None else np.full(TOP, np.nan)
-    about = {"kind": "share", "seed": point.after.run.seed, "phase": point.phase, "step": point.after.state.step}
     return [
-        {**about, "rank": rank, "eigenvalue": value, "gradient": part, "way": of_way}
+        {**point.about("share"), "rank": rank, "eigenvalue": value, "gradient": part, "way": of_way}
         for rank, (value, part, of_way) in enumerate(zip(pairs.values, along, way, strict=True), start=1)
     ]
 
@@ -95,9 +98,13 @@ def measure_line(
 ) -> list[dict[str, object]]:
     """Rows of a line through a state: how far, in units of `length`, and the loss there."""
     start, unit = smooth.weights(), direction / np.linalg.norm(direction)
-    about = {"kind": "line", "seed": point.after.run.seed, "phase": point.phase, "step": point.after.state.step}
     return [
-        {**about, "direction": name, "distance": reach, "loss": smooth.loss(start + reach * length * unit)}
+        {
+            **point.about("line"),
+            "direction": name,
+            "distance": reach,
+            "loss": smooth.loss(start + reach * length * unit),
+        }
         for reach in REACH
     ]
 

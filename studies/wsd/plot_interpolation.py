@@ -8,7 +8,7 @@ into a decay, and the way from one decayed checkpoint to the next, lead downhill
 import pandas as pd
 
 from common.evidence.claims import Judged
-from common.plotting import PALETTE, Axes, Figure, figure, label_lines, mark, mean_band, shades
+from common.plotting import PALETTE, Axes, Figure, draw_band, figure, label_lines, mark, mean_band, shades
 
 PANELS = {
     "stable": "a  Constant rate",
@@ -22,8 +22,7 @@ def draw_lines(ax: Axes, table: pd.DataFrame, kind: str) -> None:
     """Every line of one kind: mean and interval over seeds, its chord dotted, named by the updates behind its ends."""
     groups, labels = table[table.kind == kind].groupby(["start", "end"]), []
     for ((start, end), line), color in zip(groups, shades(SHADE[kind], len(groups)), strict=True):
-        ax.plot(line.share, line["mean"], color=color, marker="o", markersize=2.5)
-        ax.fill_between(line.share, line.low, line.high, color=color, alpha=0.2, linewidth=0)
+        draw_band(ax, line, color, against="share", marker="o", markersize=2.5)
         first, last = line["mean"].iloc[[0, -1]]
         ax.plot([0, 1], [first, last], color=PALETTE["reference"], linewidth=0.8, linestyle=":")
         labels.append((1, last, f"{start:g}\nto {end:g}", color))

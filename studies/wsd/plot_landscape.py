@@ -12,7 +12,7 @@ from itertools import product
 import pandas as pd
 
 from common.evidence.claims import Judged
-from common.plotting import PALETTE, Axes, Figure, figure, mark, mean_band
+from common.plotting import PALETTE, Axes, Figure, draw_band, figure, mark, mean_band
 
 COLORS = {"stable": PALETTE["constant"], "decayed": PALETTE["wsd"]}
 NAMES = {"stable": "constant rate", "decayed": "after the decay"}
@@ -25,9 +25,7 @@ def draw_ranks(
     """A quantity against the rank: mean over the states of a phase, and interval over seeds."""
     rows = shares[shares.phase == phase].groupby(["seed", "rank"])[value].mean().dropna().reset_index()
     band = mean_band(rows, by=["rank"], value=value)
-    color = color or COLORS[phase]
-    ax.plot(band["rank"], band["mean"], marker="o", markersize=2.5, color=color, label=label or NAMES[phase])
-    ax.fill_between(band["rank"], band.low, band.high, color=color, alpha=0.2, linewidth=0)
+    draw_band(ax, band, color or COLORS[phase], against="rank", marker="o", markersize=2.5, label=label or NAMES[phase])
     return band.assign(quantity=value, phase=phase)
 
 
@@ -38,8 +36,7 @@ def draw_lines(ax: Axes, lines: pd.DataFrame) -> pd.DataFrame:
     band = mean_band(rows, by=["phase", "direction", "distance"], value="rise")
     for phase, direction in product(COLORS, LINES):
         line = band[(band.phase == phase) & (band.direction == direction)]
-        ax.plot(line.distance, line["mean"], color=COLORS[phase], linestyle=LINES[direction])
-        ax.fill_between(line.distance, line.low, line.high, color=COLORS[phase], alpha=0.2, linewidth=0)
+        draw_band(ax, line, COLORS[phase], against="distance", linestyle=LINES[direction])
     return band.assign(quantity="rise")
 
 
