@@ -37,6 +37,7 @@ wildcard_constraints:
 
 
 onstart:
+    build.start_at_once(workflow)
     editions.set_aside()
     unfinished.remember(workflow)
     build.announce(

@@ -11,7 +11,7 @@ from typing import Any
 
 from common.pipeline import cost, disk, script
 from common.pipeline.studies import Studies
-from common.runs import dates, owner, place
+from common.runs import dates, forkserver, owner, place
 from common.runs.origin import ROOT
 
 ONE_THREAD = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "VECLIB_MAXIMUM_THREADS")
@@ -109,6 +109,16 @@ def check_storage(workflow: Any) -> None:
         )
 
 
+def start_at_once(workflow: Any) -> None:
+    """Lift Snakemake's limit of job starts a second, which is for clusters.
+
+    With a limit, Snakemake 9 plans again a second after each of its plans, also after those: each job that ends adds
+    one more plan a second. Its scheduler has been made when `onstart` is reached, and nothing has been planned.
+    """
+    if not workflow.non_local_exec:
+        workflow.scheduler.job_rate_limiter = None
+
+
 def cores(workflow: Any) -> int:
     """Cores on which jobs run at once: those of this machine or, where it has none, one for each job of a cluster."""
     settings = workflow.resource_settings
@@ -187,13 +197,11 @@ class Companions:
             jobs: all that are to be done.
             elsewhere: whether trainings and measurements are sent to a cluster, where no server of ours listens.
         """
-        owner = ["--owner", str(os.getpid())]
         needed = {SERVED.get(script_of(job), "pictures") for job in jobs} - ({"training"} if elsewhere else set())
-        servers = [["common.runs.forkserver", name, "--preload", SERVERS[name]] for name in SERVERS if name in needed]
-        mirror = [] if os.environ.get(MIRROR) == "no" else [["common.tracking", "watch"]]
-        for command in (*servers, *mirror):
-            process = subprocess.Popen([sys.executable, "-m", *command, *owner], start_new_session=True)
-            self.processes.append(process)
+        self.processes += [forkserver.start(name, preload=SERVERS[name]) for name in SERVERS if name in needed]
+        if os.environ.get(MIRROR) != "no":
+            watch = [sys.executable, "-m", "common.tracking", "watch", "--owner", str(os.getpid())]
+            self.processes.append(subprocess.Popen(watch, start_new_session=True))
 
     def finish(self) -> None:
         """Ask them to end, and wait until the last record is mirrored."""

@@ -5,6 +5,7 @@ Each function is given the job's parameters, its inputs (lists of paths by name)
 
 import importlib
 from collections.abc import Iterable, Mapping, Sequence
+from io import BytesIO
 from pathlib import Path
 from typing import Any, TextIO
 
@@ -23,10 +24,13 @@ Sources = Mapping[str, str]
 
 
 def preload() -> None:
-    """Import what pictures need."""
+    """Import what pictures need; matplotlib loads much of it only when the first page with a text is written."""
     origin.here()
     importlib.import_module("common.plotting.scoreboard")
     importlib.import_module("common.plotting.overview")
+    figure = importlib.import_module("matplotlib.figure").Figure()
+    figure.text(0, 0, "text")
+    figure.savefig(BytesIO(), format="pdf")
 
 
 def draw(params: Params, inputs: Inputs, outputs: Sequence[str], *, terminal: TextIO) -> None:  # noqa: ARG001

@@ -252,8 +252,9 @@ def save(
             "zorder": 100,
         }
         fig.text(0.5, 0.5, "smoke scale", fontsize=28, in_layout=False, **words)
-    fig.savefig(paths[".pdf"], metadata={"CreationDate": None, "ModDate": None, "Producer": None, "Creator": None})
     fig.savefig(paths[".png"], metadata={"Software": None})
+    fig.set_layout_engine("none")  # laid out once
+    fig.savefig(paths[".pdf"], metadata={"CreationDate": None, "ModDate": None, "Producer": None, "Creator": None})
     data.to_csv(paths[".csv"], index=False, lineterminator="\n")
     if caption is not None:
         paths[".rst"].write_text(caption, encoding="utf-8")

@@ -1,9 +1,10 @@
 """Start jobs in milliseconds: a process imports what they need once, and forks for each.
 
 Importing torch takes longer than a small training, and matplotlib with pandas longer than drawing most figures. Servers
-are started beside a build and listen on sockets in the working directory; a job connects, hands over the name of a
-function, its arguments and its output, and waits. Where no server answers (a cluster node, a single job by hand) the
-job forks itself. The numbers are the same, and whatever ends a fork, its job can say so.
+are started beside a build, on sockets in the working directory that are there before they are: a job connects, hands
+over the name of a function, its arguments and its output, and waits. Where no server answers (a cluster node, a single
+job by hand, a server that ended) the job forks itself. The numbers are the same, and whatever ends a fork, its job can
+say so.
 """
 
 import argparse
@@ -12,6 +13,7 @@ import json
 import os
 import signal
 import socket
+import subprocess
 import sys
 import threading
 import traceback
@@ -40,56 +42,82 @@ def call(server: str, code: str, arguments: Mapping[str, Any], *, terminal: int)
         arguments: plain JSON values by name.
         terminal: file descriptor of the terminal; standard output and error go where they go now.
     """
-    own = Forks()
-    with _connected(server, own) as client:
-        text = json.dumps({"code": code, "arguments": arguments}).encode() + b"\n"
-        socket.send_fds(client, [text], [1, 2, terminal])
-        for number in (signal.SIGINT, signal.SIGTERM):
-            signal.signal(number, lambda *_: client.shutdown(socket.SHUT_WR))
-        client.settimeout(0.5)
-        while lives(os.environ.get(OWNER, this())):
-            own.collect()
-            with contextlib.suppress(TimeoutError):
-                answer = client.recv(1 << 12).decode() or "ended without a word; perhaps it was killed"
-                return None if answer == DONE else answer
-        return "the build that asked for it is gone"
-
-
-def _connected(server: str, own: "Forks") -> socket.socket:
-    """A socket whose other end is a fork of the server or, where it does not answer, one of this process."""
-    client = socket.socket(socket.AF_UNIX)
-    try:
+    text = json.dumps({"code": code, "arguments": arguments}).encode() + b"\n"
+    with contextlib.suppress(OSError), socket.socket(socket.AF_UNIX) as client:
         client.connect(str(socket_of(server, process_of(os.environ.get(OWNER, this())))))
-        return client
-    except OSError:
-        client.close()
+        return _ask(client, text, terminal)
+    own = Forks()
     client, connection = socket.socketpair()
-    own.add(connection, beside=client)
-    return client
+    with client:
+        own.add(connection, beside=client)
+        return _ask(client, text, terminal, own=own)
 
 
-def serve(server: str, *, owner: int, preload: str) -> None:
-    """Call a function that imports what the jobs need, then fork for each until the owner is gone."""
-    from common.config import named
+def _ask(client: socket.socket, text: bytes, terminal: int, *, own: "Forks | None" = None) -> str | None:
+    """Hand a call to the fork at the other end, and wait for its answer.
 
-    named(preload)()
+    Raises:
+        OSError: the server ended before it took the call.
+    """
+    socket.send_fds(client, [text], [1, 2, terminal])
+    stopped = []
+
+    def stop(*_: object) -> None:
+        stopped.append(True)
+        with contextlib.suppress(OSError):
+            client.shutdown(socket.SHUT_WR)
+
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, stop)
+    client.settimeout(0.5)
+    while lives(os.environ.get(OWNER, this())):
+        if own:
+            own.collect()
+        try:
+            answer = client.recv(1 << 12).decode() or "ended without a word; perhaps it was killed"
+            return None if answer == DONE else answer
+        except TimeoutError:
+            continue
+        except OSError:
+            if stopped:
+                return "stopped before it began"
+            raise
+    return "the build that asked for it is gone"
+
+
+def start(server: str, *, preload: str) -> subprocess.Popen[bytes]:
+    """Start a server of this process; its socket is there at once, and jobs that come before it is ready wait for it.
+
+    Args:
+        server: its name.
+        preload: function that imports what its jobs need, as "module:name".
+    """
     for old in Path(".snakemake").glob(f"{server}-*"):
         old.unlink(missing_ok=True)
-    place = socket_of(server, owner)
-    forks = Forks()
     with socket.socket(socket.AF_UNIX) as listener:
-        listener.bind(str(place))
+        listener.bind(str(socket_of(server, os.getpid())))
         listener.listen()
+        command = [sys.executable, "-m", "common.runs.forkserver", server, "--preload", preload]
+        own = ["--owner", str(os.getpid()), "--listener", str(listener.fileno())]
+        return subprocess.Popen([*command, *own], start_new_session=True, pass_fds=[listener.fileno()])
+
+
+def serve(listener: socket.socket, *, owner: int, preload: str) -> None:
+    """Call a function that imports what the jobs need, then fork for each until the owner is gone."""
+    from common.config import named  # who only asks does not wait for it
+
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit())
+    forks = Forks()
+    try:
+        named(preload)()
         listener.settimeout(0.5)
-        signal.signal(signal.SIGTERM, lambda *_: sys.exit())
-        try:
-            while alive(owner):
-                forks.collect()
-                with contextlib.suppress(TimeoutError):
-                    connection, _ = listener.accept()
-                    forks.add(connection, beside=listener)
-        finally:
-            place.unlink(missing_ok=True)
+        while alive(owner):
+            forks.collect()
+            with contextlib.suppress(TimeoutError):
+                connection, _ = listener.accept()
+                forks.add(connection, beside=listener)
+    finally:
+        Path(listener.getsockname()).unlink(missing_ok=True)
 
 
 class Forks:
@@ -187,5 +215,7 @@ if __name__ == "__main__":
     parser.add_argument("server", help="its name")
     parser.add_argument("--owner", type=int, required=True, help="process id of the Snakemake to serve")
     parser.add_argument("--preload", required=True, help='function that imports what the jobs need, as "module:name"')
+    parser.add_argument("--listener", type=int, required=True, help="descriptor of the socket on which jobs ask")
     given = parser.parse_args()
-    serve(given.server, owner=given.owner, preload=given.preload)
+    with socket.socket(fileno=given.listener) as listener:
+        serve(listener, owner=given.owner, preload=given.preload)

@@ -1,5 +1,6 @@
 """One build per directory, told in one line; what a killed build left is no obstacle."""
 
+import inspect
 import os
 import socket
 import subprocess
@@ -9,6 +10,7 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
+from snakemake.scheduling.job_scheduler import JobScheduler
 
 from common.config import members
 from common.pipeline import build, new_study
@@ -294,20 +296,18 @@ def scripted(script: str | None) -> SimpleNamespace:
 )
 def test_only_servers_that_have_something_to_do_are_started(monkeypatch, scripts, servers):
     started = []
-    monkeypatch.setattr(build.subprocess, "Popen", lambda command, **_: started.append(command))
+    monkeypatch.setattr(build.forkserver, "start", lambda name, **_: started.append(name))
+    monkeypatch.setattr(build.subprocess, "Popen", lambda command, **_: started.append(command[2]))
     build.Companions().start(map(scripted, scripts))
-    assert [command[3] for command in started if "common.runs.forkserver" in command] == servers
-    assert sum("common.tracking" in command for command in started) == 1
+    assert started == [*servers, "common.tracking"]
 
 
 def test_where_trainings_run_elsewhere_no_server_waits_for_them(monkeypatch):
     started = []
-    monkeypatch.setattr(build.subprocess, "Popen", lambda command, **_: started.append(command))
+    monkeypatch.setattr(build.forkserver, "start", lambda name, **_: started.append(name))
+    monkeypatch.setattr(build.subprocess, "Popen", lambda command, **_: started.append(command[2]))
     build.Companions().start(map(scripted, ["train.py", "measure.py", "figure.py"]), elsewhere=True)
-    assert [command[2:4] for command in started] == [
-        ["common.runs.forkserver", "pictures"],
-        ["common.tracking", "watch"],
-    ]
+    assert started == ["pictures", "common.tracking"]
 
 
 EVERYWHERE = [SimpleNamespace(name=name) for name in ("INPUT_OUTPUT", "PERSISTENCE", "SOURCES")]
@@ -333,12 +333,20 @@ def test_the_price_counts_cores_or_the_jobs_of_a_cluster(settings, cores):
     assert build.cores(workflow) == cores
 
 
-def test_companions_know_the_build_and_end_with_it(monkeypatch):
+@pytest.mark.parametrize(("elsewhere", "limit"), [(False, None), (True, "100 a second")])
+def test_local_jobs_start_at_once_and_those_of_a_cluster_in_measure(elsewhere, limit):
+    workflow = SimpleNamespace(non_local_exec=elsewhere, scheduler=SimpleNamespace(job_rate_limiter="100 a second"))
+    build.start_at_once(workflow)
+    assert workflow.scheduler.job_rate_limiter == limit
+    assert "self.job_rate_limiter = " in inspect.getsource(JobScheduler.__init__), "Snakemake calls it otherwise now"
+
+
+def test_companions_know_the_build_and_end_with_it(tmp_path, monkeypatch):
     started = []
 
     class Process:
-        def __init__(self, command, *, start_new_session):
-            started.append(command)
+        def __init__(self, command, *, start_new_session, pass_fds=()):
+            started.append(command[: -2 if pass_fds else None])
             self.events = [start_new_session]
 
         def terminate(self):
@@ -348,6 +356,8 @@ def test_companions_know_the_build_and_end_with_it(monkeypatch):
             self.events.append("waited for")
 
     monkeypatch.setattr(build.subprocess, "Popen", Process)
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / ".snakemake").mkdir()
     companions = build.Companions()
     companions.start([scripted("../rules/train.py"), scripted("figure.py"), scripted(None)])
     companions.finish()

@@ -8,6 +8,7 @@ import signal
 import socket
 import subprocess
 import sys
+import threading
 import time
 from contextlib import contextmanager
 
@@ -51,13 +52,8 @@ def train(job: dict) -> str | None:
 def serving(preload: str):
     """A server of this process, which cannot fork itself meanwhile."""
     os.environ[OWNER] = str(os.getpid())
-    command = [sys.executable, "-m", "common.runs.forkserver", "training", "--preload", preload]
-    server = subprocess.Popen([*command, "--owner", str(os.getpid())])
+    server = forkserver.start("training", preload=preload)
     try:
-        while not forkserver.socket_of("training", os.getpid()).exists():
-            assert server.poll() is None
-            time.sleep(0.05)
-        time.sleep(0.1)
         yield server
     finally:
         server.kill()
@@ -122,6 +118,35 @@ def test_whatever_ends_a_fork_of_the_server_a_job_tells_it(never_alone, capfd):
         while psutil.Process(server.pid).children():
             assert time.monotonic() < deadline, "a client that goes before it asks leaves a fork behind"
             time.sleep(0.05)
+
+
+def late() -> None:
+    """What takes a server its time."""
+    time.sleep(1)
+
+
+def never() -> None:
+    """What a server cannot load."""
+    time.sleep(1)
+    sys.exit("cannot be loaded")
+
+
+def test_a_job_that_comes_before_the_server_is_ready_waits_for_it(never_alone):
+    with serving(f"{__name__}:late"):
+        assert told("sys.exit('done')") == "done"
+
+
+def test_a_job_that_waited_for_a_server_that_ends_forks_itself(capfd):
+    with serving(f"{__name__}:never") as server:
+        assert told("sys.exit('done')") == "done"
+        assert server.wait(timeout=10) == 1
+    assert "cannot be loaded" in capfd.readouterr().err
+
+
+def test_a_job_that_is_stopped_while_it_waits_does_not_begin():
+    with serving(f"{__name__}:never"):
+        threading.Timer(0.3, os.kill, (os.getpid(), signal.SIGTERM)).start()
+        assert told("sys.exit('began')") == "stopped before it began"
 
 
 def wait(*, terminal) -> None:
