@@ -9,6 +9,7 @@ from typing import NamedTuple
 import numpy as np
 import pandas as pd
 
+from common.evidence.estimators import jackknife
 from studies.wsd.study import COSINE_PEAKS, DECAY_SHARE, HEADLINE, LENGTHS, PEAK, PEAKS
 
 CURVE = "curve_val_loss"
@@ -104,58 +105,49 @@ def curve_of(runs: pd.DataFrame, **where: object) -> pd.DataFrame:
     return runs.loc[(runs[list(where)] == pd.Series(where)).all(axis=1)]
 
 
-def optimum(losses: pd.DataFrame) -> pd.DataFrame:
-    """Best peak of each seed: columns peak (logarithm to base 2) and inside.
+class Lowest(NamedTuple):
+    """Lowest point of the parabola through some points."""
 
-    It is the lowest point of a parabola through the losses of all peaks, by least squares on the logarithmic axis, that
-    is as wide as the one through the means of all seeds: of a seed's own, the width is mostly noise. If it lies outside
-    of the peaks that were trained, the nearest of them stands for it, and it is not `inside`: the best may lie beyond.
-
-    Args:
-        losses: columns lr, seed, val_loss, of at least three peaks.
-    """
-    table = losses.pivot(index="seed", columns="lr", values=LOSS)
-    peaks = np.log2(table.columns.to_numpy(dtype=float))
-    apart = peaks - peaks.mean()
-    width = np.polyfit(apart, table.mean().to_numpy(), 2)[0]
-    slopes = np.polyfit(apart, (table - width * apart**2).to_numpy().T, 1)[0]
-    places = peaks.mean() - slopes / (2 * width) if width > 0 else np.full(len(table), np.inf)
-    inside = (peaks[0] < places) & (places < peaks[-1])
-    return pd.DataFrame({"peak": places.clip(peaks[0], peaks[-1]), "inside": inside}, index=table.index)
+    place: float
+    height: float
+    inside: bool
+    """Whether it lies among the points; the lowest of them takes its place otherwise."""
 
 
-def lowest_point(x: np.ndarray, y: np.ndarray) -> tuple[float, float, bool]:
-    """Place and height of the lowest point of the parabola through some points, and whether it lies among them.
-
-    If it does not, the lowest of the points takes its place.
-    """
+def lowest_point(x: np.ndarray, y: np.ndarray) -> Lowest:
+    """By least squares, through at least three points."""
     middle, lowest = x.mean(), int(y.argmin())
     second, first, level = np.polyfit(x - middle, y, 2)
     place = middle - first / (2 * second) if second > 0 else np.inf
     if not x[0] < place < x[-1]:
-        return float(x[lowest]), float(y[lowest]), False
-    return float(place), float(level - first**2 / (4 * second)), True
+        return Lowest(float(x[lowest]), float(y[lowest]), inside=False)
+    return Lowest(float(place), float(level - first**2 / (4 * second)), inside=True)
 
 
 class Best(NamedTuple):
-    """Losses at the best peak of all seeds together."""
+    """The best peak of all seeds together: what each seed adds to it, by seed (`estimators.jackknife`)."""
 
+    peak: pd.Series
+    """Logarithm to base 2."""
     loss: pd.Series
-    """By seed: the lowest point of the parabola through the means, moved by how much the seed lies above the means."""
     inside: bool
-    """Whether that point lies between the smallest and the largest peak."""
+    """Whether it lies between the smallest and the largest peak; else the best may lie beyond."""
 
 
 def best(losses: pd.DataFrame) -> Best:
-    """The loss at the best peak, for which every run of a seed counts: what one run is off by is averaged.
+    """The lowest point of the parabola through the means of all seeds, on the logarithmic axis.
 
     Args:
-        losses: as in `optimum`.
+        losses: columns lr, seed, val_loss, of at least three peaks; every seed has all of them.
     """
     table = losses.pivot(index="seed", columns="lr", values=LOSS)
-    means = table.mean()
-    _, lowest, inside = lowest_point(np.log2(table.columns.to_numpy(dtype=float)), means.to_numpy())
-    return Best(lowest + (table - means).mean(axis=1), inside)
+    peaks = np.log2(table.columns.to_numpy(dtype=float))
+
+    def lowest(some: pd.DataFrame) -> Lowest:
+        return lowest_point(peaks, some.mean().to_numpy())
+
+    peak = jackknife(table, lambda some: lowest(some).place)
+    return Best(peak, jackknife(table, lambda some: lowest(some).height), lowest(table).inside)
 
 
 def bracketed(runs: pd.DataFrame, arm: str) -> pd.DataFrame:

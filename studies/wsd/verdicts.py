@@ -23,7 +23,6 @@ from common.evidence.verdicts import (
     greater,
     less,
     reported,
-    unless_censored,
     withheld,
     within,
 )
@@ -42,7 +41,6 @@ from studies.wsd.losses import (
     late_gap,
     length_gains,
     of_rung,
-    optimum,
     paired,
     slope,
 )
@@ -222,10 +220,16 @@ def tuned_gap(runs: pd.DataFrame) -> tuple[pd.Series, str]:
     return best_gap(runs, "wsd", "cosine")
 
 
-def best_gap(runs: pd.DataFrame, *arms: str) -> tuple[pd.Series, str]:
-    """The first arm minus the second by seed, each at the best peak of all seeds; why it may decide nothing, or ""."""
+def best_gap(runs: pd.DataFrame, *arms: str, of: str = "loss") -> tuple[pd.Series, str]:
+    """The first arm minus the second by seed, each at the best peak of all seeds; why it may decide nothing, or "".
+
+    Args:
+        runs: of both arms.
+        arms: two.
+        of: what is compared, "loss" or "peak" (factors of 2).
+    """
     found = {arm: best(bracketed(runs, arm)) for arm in arms}
-    first, second = (found[arm].loss for arm in arms)
+    first, second = (getattr(found[arm], of) for arm in arms)
     edges = [arm for arm in arms if not found[arm].inside]
     return paired(first, second), f"the best peak of {' and '.join(edges)} lies at an edge of its grid" if edges else ""
 
@@ -303,10 +307,9 @@ def sqrt_beats_linear(runs: pd.DataFrame, *, bar: float, text: float) -> Verdict
 
 
 def wsd_peak_is_lower(runs: pd.DataFrame, *, bar: float, published: float) -> Verdict:
-    """Both to zero: factors of 2 by which the cosine's best peak lies above WSD's, by a parabola for each seed."""
-    wsd, cosine = (optimum(bracketed(runs, arm)) for arm in ("wsd_zero", "cosine_zero"))
-    found = greater(cosine.peak - wsd.peak, than=bar, published=published, unit="factors of 2")
-    return unless_censored(found, ~(wsd.inside & cosine.inside))
+    """Both to zero: factors of 2 by which the cosine's best peak lies above WSD's."""
+    gap, why = best_gap(runs, "cosine_zero", "wsd_zero", of="peak")
+    return decided(greater(gap, than=bar, published=published, unit="factors of 2"), why)
 
 
 def zero_beats_a_tenth(runs: pd.DataFrame, *, bar: float, text: float) -> Verdict:

@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from common.evidence.estimators import joint_interval, last_mean, text_error, text_is_small
+from common.evidence.estimators import jackknife, joint_interval, last_mean, text_error, text_is_small
 from common.evidence.statistics import t_interval
 
 
@@ -32,6 +32,20 @@ def test_another_window_or_too_few_evaluations_are_refused():
         last_mean(other, "val_loss", evaluations=2)
     with pytest.raises(ValueError, match="evaluations=0 must be at least 1"):
         last_mean(runs, "val_loss", evaluations=0)
+
+
+def test_a_number_of_all_seeds_has_the_error_of_its_scatter():
+    """The largest of three noisy means."""
+    rng = np.random.default_rng(5)
+    tables = [pd.DataFrame(rng.normal(loc=[0.0, 3.0, 1.0], size=(8, 3))) for _ in range(400)]
+    found = [jackknife(table, lambda some: some.mean().max()) for table in tables]
+    assert np.mean([values.mean() for values in found]) == pytest.approx(3.0, abs=0.05)
+    told = np.sqrt(np.mean([values.sem() ** 2 for values in found]))
+    assert told == pytest.approx(np.std([values.mean() for values in found]), rel=0.1)
+
+
+def test_one_seed_is_the_number_itself():
+    assert jackknife(pd.DataFrame({"loss": [2.0]}, index=[4]), lambda some: some.loss.mean()).to_dict() == {4: 2.0}
 
 
 def simulated(rng, *, seeds, windows, text):
