@@ -11,12 +11,13 @@ from typing import Any
 
 from scipy.special import stdtrit
 
+from common.evidence.combinations import again
 from common.evidence.power import repeats
 from common.evidence.verdicts import Verdict, leaves, number
 
 FAR = 3.0
 """Shift in joint standard errors beyond which two estimates do not agree."""
-HEAD = ("claim", "committed", "new", "shift", "expected again", "")
+HEAD = ("claim", "committed", "new", "together", "shift", "expected again", "")
 AGAINST = {"supported": 1, "weaker": 1, "contradicted": -1}
 
 
@@ -28,6 +29,8 @@ class Compared:
     before: str
     """The word of the first verdict, and its number."""
     after: str
+    together: str = ""
+    """The same of all values of both, if they are of other seeds."""
     same: bool
     """Whether the words are equal."""
     shift: float | None
@@ -41,8 +44,15 @@ class Compared:
         return asdict(self)
 
 
-def compare(name: str, before: Verdict, after: Verdict) -> Compared:
-    """Two verdicts on the claim `name`, the deciding part of the first against the same part of the second."""
+def compare(name: str, before: Verdict, after: Verdict, *, fresh: bool = False) -> Compared:
+    """Two verdicts on the claim `name`, the deciding part of the first against the same part of the second.
+
+    Args:
+        name: id of the claim.
+        before: the first verdict.
+        after: the second.
+        fresh: whether it is of other seeds, so that both say more together.
+    """
     part = decisive(before)
     shift = shift_of(part, _same_part(part, after))
     reversed_ = AGAINST.get(before.verdict, 0) * AGAINST.get(after.verdict, 0) < 0
@@ -50,10 +60,25 @@ def compare(name: str, before: Verdict, after: Verdict) -> Compared:
         id=name,
         before=in_words(before),
         after=in_words(after),
+        together=in_words(both) if fresh and (both := together(before, after)) else "",
         same=before.verdict == after.verdict,
         shift=shift,
         expected=repeats(before),
         flip=reversed_ or (shift is not None and abs(shift) > FAR),
+    )
+
+
+def together(before: Verdict, after: Verdict) -> Verdict | None:
+    """The first verdict, had it had the seeds of both; None for numbers without seeds, or where the parts differ."""
+    parts, others = list(leaves(before)), list(leaves(after))
+    if [part.label for part in parts] != [part.label for part in others]:
+        return None
+    if all(part.reading.kind == "exact" for part in parts):
+        return None
+    pairs = zip(parts, others, strict=True)
+    return again(
+        before,
+        iter([part.values if part.reading.kind == "exact" else part.values + other.values for part, other in pairs]),
     )
 
 
@@ -88,22 +113,31 @@ def _centre(verdict: Verdict) -> float:
 
 
 def standard_error(verdict: Verdict) -> float | None:
-    """Of a single verdict, from the width of its interval; None if it is unbounded, or computed without seeds."""
+    """That of the seeds in a single verdict, from the width of its interval: the text is the same for other seeds.
+
+    None if the interval is unbounded, or computed without seeds.
+    """
     if verdict.low is None or verdict.high is None or verdict.reading.kind == "exact" or verdict.n < 2:
         return None
     low, high = verdict.low, verdict.high
     if verdict.reading.kind == "ratio":
         low, high = math.log(low), math.log(high)
     critical = float(stdtrit(verdict.n - 1, (1 + verdict.confidence) / 2))
-    return (high - low) / 2 / critical
+    joint, shared = (high - low) / 2 / critical, verdict.reading.shared_error
+    return math.sqrt(max(joint**2 - shared**2, 0.0))
 
 
 def table(found: Iterable[Compared]) -> str:
     """The comparison as text, a line for each claim."""
-    rows = [HEAD, *(cells(claim) for claim in found)]
-    widths = [max(len(row[column]) for row in rows) for column in range(len(HEAD))]
-    lines = ("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)) for row in rows)
+    columns = filled([HEAD, *(cells(claim) for claim in found)])
+    padded = [[cell.ljust(max(map(len, column))) for cell in column] for column in columns]
+    lines = ("  ".join(row) for row in zip(*padded, strict=True))
     return "\n".join(line.rstrip() for line in lines)
+
+
+def filled(rows: Iterable[tuple[str, ...]]) -> list[tuple[str, ...]]:
+    """The columns in which more stands than a head."""
+    return [column for column in zip(*rows, strict=True) if any(column[1:])]
 
 
 def cells(claim: Compared) -> tuple[str, ...]:
@@ -111,4 +145,4 @@ def cells(claim: Compared) -> tuple[str, ...]:
     shift = "" if claim.shift is None else f"{claim.shift:+.1f} se"
     expected = "" if claim.expected is None else f"{100 * claim.expected:.0f} %"
     mark = "FLIP" if claim.flip else "" if claim.same else "changed"
-    return claim.id, claim.before, claim.after, shift, expected, mark
+    return claim.id, claim.before, claim.after, claim.together, shift, expected, mark

@@ -130,7 +130,8 @@ def replicated(found: Sequence[Replication]) -> str:
     for each in found:
         parts += [f"## {each.study}, replication {each.number}"]
         parts += [f"Commit {each.commit[:7]}, {each.machine}. {each.summary}."]
-        parts += [table(comparison.HEAD, [comparison.cells(claim) for claim in each.claims])]
+        head, *rows = zip(*comparison.filled([comparison.HEAD, *map(comparison.cells, each.claims)]), strict=True)
+        parts += [table(head, rows)]
     return "\n\n".join(parts)
 
 

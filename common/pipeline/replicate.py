@@ -61,7 +61,7 @@ def replicate(studies: Studies, name: str, arguments: list[str]) -> Replication:
         number=number,
         commit=str(origin.git_state()["commit"]),
         machine=origin.machine(_cpu(folder / RESULTS / name)),
-        claims=[comparison.compare(each, old[each], new[each]) for each in old if each in new],
+        claims=[comparison.compare(each, old[each], new[each], fresh=True) for each in old if each in new],
     )
     replications.write(found, study.folder)
     return found

@@ -3,6 +3,7 @@
 import json
 import subprocess
 import sys
+from dataclasses import replace
 
 import pytest
 
@@ -10,7 +11,7 @@ from common.evidence import claims, committed, compare, comparison, replications
 from common.evidence.claims import Judged
 from common.evidence.combinations import all_of
 from common.evidence.comparison import shift_of, standard_error
-from common.evidence.readings import RATIO
+from common.evidence.readings import MEAN, RATIO
 from common.evidence.replications import Replication
 from common.evidence.verdicts import exact, greater, less
 from tests.repository import ROOT
@@ -105,6 +106,30 @@ def test_the_command_says_what_changed_and_ends_with_one_after_a_flip(tmp_path):
     assert flipped.returncode == 1 and "FLIP" in flipped.stdout
     empty = run(first, tmp_path)
     assert empty.returncode == 1 and "neither results/*/claims.json nor" in empty.stderr
+
+
+def test_the_text_that_both_are_evaluated_on_is_no_reason_to_differ():
+    def noisy(values):
+        return over(values, reading=replace(MEAN, shared_error=5.0))
+
+    assert standard_error(noisy(HIGH)) == pytest.approx(standard_error(over(HIGH)))
+    assert standard_error(noisy([1.0, 1.0])) == pytest.approx(0.0, abs=1e-6)
+
+
+def test_fresh_seeds_are_judged_together_with_the_first():
+    found = comparison.compare("X1", over(WIDE), over(HIGH), fresh=True)
+    assert found.together == comparison.in_words(over([*WIDE, *HIGH])) and found.together.startswith("supported")
+    both = all_of(over(WIDE, label="a"), exact([1.0], low=0.0, unit="", label="b"))
+    joined = all_of(over(WIDE * 2, label="a"), exact([1.0], low=0.0, unit="", label="b"))
+    assert comparison.together(both, both) == joined
+    assert comparison.together(both, over(HIGH)) is None
+    assert comparison.together(exact([1.0], low=0.0, unit=""), exact([1.0], low=0.0, unit="")) is None
+
+
+def test_a_table_has_only_columns_in_which_something_stands():
+    lines = comparison.table([comparison.compare("X1", over(HIGH), over(HIGH))]).splitlines()
+    assert lines[0].split() == ["claim", "committed", "new", "shift", "expected", "again"]
+    assert "together" in comparison.table([comparison.compare("X1", over(HIGH), over(WIDE), fresh=True)])
 
 
 def test_committed_verdicts_are_compared_too(tmp_path):
