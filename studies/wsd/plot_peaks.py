@@ -2,7 +2,7 @@
 
 Final validation loss, mean and 95 % interval over seeds, after the longest budget. Left: WSD (last tenth) and cosine,
 all to one rate, a tenth of WSD's headline peak. Middle: WSD (last fifth) and cosine, both to zero, as published. Lines:
-the mean of the parabolas by seed, whose lowest points are compared. Right: from one checkpoint, the headline peak and
+the parabolas through the means, whose lowest points are compared. Right: from one checkpoint, the headline peak and
 half of it for twice as many updates, decayed to one rate; the sums of rates are equal.
 """
 
